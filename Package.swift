@@ -1,0 +1,126 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// For every Swift target of this package. The C targets are module maps only.
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+/// Libraries in addition mark every unsafe expression, so that `grep unsafe` is the audit.
+let librarySettings = settings + [.strictMemorySafety()]
+
+let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
+func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: librarySettings)
+}
+
+func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, swiftSettings: librarySettings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+let package = Package(
+    name: "kex",
+    products: [
+        .library(name: "EUI64", targets: ["EUI64", "WireGuardTypes", "NetworkAddresses"]),
+        .library(name: "VXLANFdb", targets: ["VXLANFdb", "NetworkAddresses", "Netlink"]),
+        .executable(name: "kexd", targets: ["kexd"]),
+        .executable(name: "kex-handler", targets: ["kex-handler"]),
+        .executable(name: "kex-cleanup", targets: ["kex-cleanup"]),
+        .executable(name: "kex-client", targets: ["kex-client"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+    ],
+    // Rows as in docs/ARCHITECTURE.md: a target depends on rows above it in this list only.
+    targets: [
+        // 0  C
+        .systemLibrary(name: "CLinux"),
+        .systemLibrary(name: "CMNL", pkgConfig: "libmnl", providers: [.apt(["libmnl-dev"])]),
+        .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
+        .systemLibrary(name: "CINIH", pkgConfig: "inih", providers: [.apt(["libinih-dev"])]),
+        .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
+
+        // 1  values
+        library("NetworkAddresses"),
+        library("WireGuardTypes", ["NetworkAddresses"]),
+        library("EUI64", ["NetworkAddresses", "WireGuardTypes"]),
+        library("KexProtocol", ["WireGuardTypes"]),
+        library("SystemCalls", ["CLinux", "NetworkAddresses", system]),
+
+        // 2  ways out
+        library("EventLoop", ["CLinux", "SystemCalls", system]),
+        library("Netlink", ["CMNL", system]),
+        library("HandlerChannel", ["KexProtocol", "NetworkAddresses", "SystemCalls", "WireGuardTypes", system]),
+        library(
+            "KexConfiguration",
+            ["CINIH", "EUI64", "KexProtocol", "NetworkAddresses", "SystemCalls", "WireGuardTypes", system]
+        ),
+        library("Systemd", ["CSystemd", logging, system]),
+
+        // 3  kernel objects
+        library("LinkControl", ["CMNL", "Netlink", "NetworkAddresses", system]),
+        library("VXLANFdb", ["CMNL", "Netlink", "NetworkAddresses", system]),
+        library(
+            "WireGuardControl",
+            ["CMNL", "CSodium", "Netlink", "NetworkAddresses", "SystemCalls", "WireGuardTypes", system]
+        ),
+
+        // 4  policy
+        library("KexGateway", ["EUI64", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
+
+        // 5  front doors
+        library(
+            "KexServer",
+            [
+                "EventLoop", "HandlerChannel", "KexProtocol", "NetworkAddresses", "SystemCalls", "WireGuardTypes",
+                logging,
+                system,
+            ]
+        ),
+
+        // 6  programs
+        program(
+            "kexd",
+            [
+                "EventLoop", "KexConfiguration", "KexProtocol", "KexServer", "NetworkAddresses", "SystemCalls",
+                "Systemd",
+                logging, system,
+            ]
+        ),
+        program(
+            "kex-handler",
+            [
+                "EUI64", "EventLoop", "HandlerChannel", "KexConfiguration", "KexGateway", "KexProtocol", "LinkControl",
+                "NetworkAddresses", "SystemCalls", "Systemd", "VXLANFdb", "WireGuardControl", "WireGuardTypes", logging,
+                system,
+            ]
+        ),
+        program(
+            "kex-cleanup",
+            [
+                "HandlerChannel", "KexConfiguration", "KexProtocol", "SystemCalls", "WireGuardTypes", argumentParser,
+                system,
+            ]
+        ),
+        program(
+            "kex-client",
+            [
+                "CLinux", "EUI64", "KexConfiguration", "KexProtocol", "LinkControl", "NetworkAddresses", "SystemCalls",
+                "VXLANFdb", "WireGuardControl", "WireGuardTypes", argumentParser, system,
+            ]
+        ),
+    ]
+)

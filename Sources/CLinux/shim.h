@@ -1,0 +1,36 @@
+// What Swift's Glibc module leaves out of <sys/epoll.h>, <sys/signalfd.h> and <sys/socket.h>.
+// It can go when Glibc's module map covers them.
+#ifndef KEX_CLINUX_H
+#define KEX_CLINUX_H
+
+#include <errno.h>
+#include <linux/netlink.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+// Both need _GNU_SOURCE, which cannot be set for a module: declared here as in the headers.
+int accept4(int fd, struct sockaddr *restrict address, socklen_t *restrict length, int flags);
+
+struct kex_ucred {
+    pid_t pid;
+    uid_t uid;
+    gid_t gid;
+};  // struct ucred of unix(7)
+
+// Linux 4.13; not in glibc's <sys/socket.h> of Debian 12. Source: asm-generic/socket.h.
+#ifndef SO_PEERGROUPS
+#define SO_PEERGROUPS 59
+#endif
+
+#endif

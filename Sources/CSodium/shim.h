@@ -1,0 +1,6 @@
+#ifndef KEX_CSODIUM_H
+#define KEX_CSODIUM_H
+
+#include <sodium.h>
+
+#endif

@@ -1,0 +1,151 @@
+/// Numbers of the protocol between front doors, or the operator's programs, and `kex-handler`.
+///
+/// Every packet of the SOCK_SEQPACKET connection is one frame: version (1 byte), kind (1), number of records (2, most
+/// significant byte first), then that many records of a fixed size. A frame of any other length is refused whole, and
+/// its sender is disconnected: both sides are ours, so nonsense means that one of them is broken or taken over.
+enum Frame {
+    static let version: UInt8 = 1
+    /// Version, kind, count. In bytes.
+    static let headerSize = 4
+
+    enum Kind: UInt8 {
+        case registrations = 1
+        case answers = 2
+        case sweep = 3
+        case sweepEvents = 4
+        case sweepEnd = 5
+
+        /// Bytes of one record.
+        var recordSize: Int {
+            switch self {
+            case .registrations: RegistrationRequest.encodedSize
+            case .answers: RegistrationAnswer.encodedSize
+            case .sweep: SweepRequest.encodedSize
+            case .sweepEvents: SweepEvent.encodedSize
+            case .sweepEnd: SweepEnd.encodedSize
+            }
+        }
+    }
+}
+
+/// Limits of the channel.
+public enum ChannelLimit {
+    /// Most records in one frame. More than this wait for the next one.
+    public static let records = 64
+    /// Size in bytes of a buffer that takes every legal frame.
+    public static let frameSize = Frame.headerSize + records * 256
+}
+
+/// Why a packet is not a frame that the receiver may get.
+public enum MalformedFrame: Error, Hashable, Sendable, CustomStringConvertible {
+    case tooShort(Int)
+    case version(UInt8)
+    case unexpectedKind(UInt8)
+    case recordCount(Int)
+    case length(Int, expected: Int)
+    case record(String)
+
+    public var description: String {
+        switch self {
+        case .tooShort(let count): "frame of \(count) bytes"
+        case .version(let version): "frame of version \(version)"
+        case .unexpectedKind(let kind): "frame of kind \(kind), which is not for this side"
+        case .recordCount(let count): "frame with \(count) records"
+        case .length(let count, let expected): "frame of \(count) bytes, not \(expected)"
+        case .record(let what): "frame with \(what)"
+        }
+    }
+}
+
+/// A fixed-size part of a frame.
+protocol Record {
+    static var encodedSize: Int { get }
+    /// Appends exactly ``encodedSize`` bytes.
+    func encode(into bytes: inout [UInt8])
+    init(decoding reader: inout RecordReader) throws(MalformedFrame)
+}
+
+extension Frame {
+    static func encode<R: Record>(_ kind: Kind, _ records: some Collection<R>, into bytes: inout [UInt8]) {
+        precondition((1...ChannelLimit.records).contains(records.count), "a frame has 1 to 64 records")
+        bytes.removeAll(keepingCapacity: true)
+        bytes.append(version)
+        bytes.append(kind.rawValue)
+        bytes.appendBigEndian(UInt16(records.count))
+        for record in records { record.encode(into: &bytes) }
+        assert(bytes.count == headerSize + records.count * kind.recordSize)
+    }
+
+    /// The kind of the frame and the number of its records, everything about its size checked.
+    static func header(of bytes: Span<UInt8>) throws(MalformedFrame) -> (Kind, count: Int) {
+        guard bytes.count >= headerSize else { throw .tooShort(bytes.count) }
+        guard bytes[0] == version else { throw .version(bytes[0]) }
+        guard let kind = Kind(rawValue: bytes[1]) else { throw .unexpectedKind(bytes[1]) }
+        let count = Int(bytes[2]) << 8 | Int(bytes[3])
+        guard (1...ChannelLimit.records).contains(count) else { throw .recordCount(count) }
+        let expected = headerSize + count * kind.recordSize
+        guard bytes.count == expected else { throw .length(bytes.count, expected: expected) }
+        return (kind, count)
+    }
+
+    static func records<R: Record>(
+        of bytes: Span<UInt8>,
+        count: Int,
+        as type: R.Type = R.self
+    ) throws(MalformedFrame) -> [R] {
+        var reader = RecordReader(position: headerSize, bytes: bytes)
+        var records: [R] = []
+        records.reserveCapacity(count)
+        for _ in 0..<count { records.append(try R(decoding: &reader)) }
+        return records
+    }
+}
+
+/// Reads the fields of records one after the other. The frame's length has been checked, so it cannot run out.
+struct RecordReader: ~Escapable {
+    private var position: Int
+    private let bytes: Span<UInt8>
+
+    @_lifetime(copy bytes)
+    init(position: Int, bytes: Span<UInt8>) {
+        self.position = position
+        self.bytes = bytes
+    }
+
+    mutating func byte() -> UInt8 {
+        defer { position += 1 }
+        return bytes[position]
+    }
+
+    mutating func integer<Value: FixedWidthInteger>(_ type: Value.Type = Value.self) -> Value {
+        (0..<Value.bitWidth / 8).reduce(0) { value, _ in value << 8 | Value(truncatingIfNeeded: byte()) }
+    }
+
+    mutating func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in byte() } }
+
+    /// A length byte and a field of `size` bytes, of which the rest must be zero.
+    mutating func shortText(_ size: Int) throws(MalformedFrame) -> [UInt8] {
+        let length = Int(byte())
+        let field = bytes(size)
+        guard length <= size, field[length...].allSatisfy({ $0 == 0 }) else {
+            throw .record("a text of length \(length)")
+        }
+        return Array(field[..<length])
+    }
+}
+
+extension [UInt8] {
+    mutating func appendBigEndian<Value: FixedWidthInteger>(_ value: Value) {
+        for shift in stride(from: Value.bitWidth - 8, through: 0, by: -8) {
+            append(UInt8(truncatingIfNeeded: value >> shift))
+        }
+    }
+
+    /// What ``RecordReader/shortText(_:)`` reads. Text that does not fit is cut.
+    mutating func appendShortText(_ text: some Collection<UInt8>, _ size: Int) {
+        let part = text.prefix(size)
+        append(UInt8(part.count))
+        append(contentsOf: part)
+        append(contentsOf: repeatElement(0, count: size - part.count))
+    }
+}

@@ -1,0 +1,108 @@
+public import KexProtocol
+public import NetworkAddresses
+public import WireGuardTypes
+
+/// One exchange on its way to the handler.
+public struct RegistrationRequest: Hashable, Sendable {
+    /// Chosen by the front door; the answer carries it back.
+    public var id: UInt32
+    /// Where the router's connection comes from, IPv4 as a mapped address. The one thing the handler believes.
+    public var source: IPv6Address
+    public var registration: Registration
+
+    public init(id: UInt32, source: IPv6Address, registration: Registration) {
+        self.id = id
+        self.source = source
+        self.registration = registration
+    }
+}
+
+/// The handler's verdict on one exchange. Success means that the kernel has acknowledged everything.
+public struct RegistrationAnswer: Hashable, Sendable {
+    public var id: UInt32
+    /// `nil` for success.
+    public var refusal: Refusal?
+
+    public init(id: UInt32, refusal: Refusal?) {
+        self.id = id
+        self.refusal = refusal
+    }
+}
+
+extension RegistrationRequest: Record {
+    static var encodedSize: Int { 4 + 16 + PublicKey.length + 1 + DomainName.maximumLength }
+
+    func encode(into bytes: inout [UInt8]) {
+        bytes.appendBigEndian(id)
+        bytes.appendBigEndian(source.high)
+        bytes.appendBigEndian(source.low)
+        for index in 0..<PublicKey.length { bytes.append(registration.key[index]) }
+        bytes.appendShortText(registration.domain.text.utf8, DomainName.maximumLength)
+    }
+
+    init(decoding reader: inout RecordReader) throws(MalformedFrame) {
+        id = reader.integer()
+        source = IPv6Address(high: reader.integer(), low: reader.integer())
+        let key = try PublicKey(decoding: &reader)
+        registration = Registration(domain: try DomainName(decoding: &reader), key: key)
+    }
+}
+
+extension RegistrationAnswer: Record {
+    static var encodedSize: Int { 4 + 1 }
+
+    func encode(into bytes: inout [UInt8]) {
+        bytes.appendBigEndian(id)
+        bytes.append(refusal?.rawValue ?? 0)
+    }
+
+    init(decoding reader: inout RecordReader) throws(MalformedFrame) {
+        id = reader.integer()
+        let number = reader.byte()
+        refusal = Refusal(rawValue: number)
+        guard refusal != nil || number == 0 else { throw .record("refusal \(number)") }
+    }
+}
+
+extension PublicKey {
+    init(decoding reader: inout RecordReader) throws(MalformedFrame) {
+        let bytes = reader.bytes(Self.length)
+        guard let key = PublicKey(bytes: bytes.span) else { throw .record("a bad key") }
+        self = key
+    }
+}
+
+extension DomainName {
+    init(decoding reader: inout RecordReader) throws(MalformedFrame) {
+        let bytes = try reader.shortText(Self.maximumLength)
+        guard let name = DomainName(bytes: bytes.span) else { throw .record("a bad domain name") }
+        self = name
+    }
+}
+
+/// The two frames of the socket for front doors.
+public enum RegistrationFrame {
+    /// Replaces `bytes` by a frame of 1 to ``ChannelLimit/records`` requests.
+    public static func encode(_ requests: some Collection<RegistrationRequest>, into bytes: inout [UInt8]) {
+        Frame.encode(.registrations, requests, into: &bytes)
+    }
+
+    /// Replaces `bytes` by a frame of 1 to ``ChannelLimit/records`` answers.
+    public static func encode(_ answers: some Collection<RegistrationAnswer>, into bytes: inout [UInt8]) {
+        Frame.encode(.answers, answers, into: &bytes)
+    }
+
+    /// What a front door may send.
+    public static func requests(in bytes: Span<UInt8>) throws(MalformedFrame) -> [RegistrationRequest] {
+        let (kind, count) = try Frame.header(of: bytes)
+        guard kind == .registrations else { throw .unexpectedKind(kind.rawValue) }
+        return try Frame.records(of: bytes, count: count)
+    }
+
+    /// What the handler may answer.
+    public static func answers(in bytes: Span<UInt8>) throws(MalformedFrame) -> [RegistrationAnswer] {
+        let (kind, count) = try Frame.header(of: bytes)
+        guard kind == .answers else { throw .unexpectedKind(kind.rawValue) }
+        return try Frame.records(of: bytes, count: count)
+    }
+}

@@ -1,0 +1,175 @@
+public import KexProtocol
+public import WireGuardTypes
+
+/// One domain that the operator wants swept.
+public struct SweepRequest: Hashable, Sendable {
+    /// `nil` for every domain of the handler; then it must be the only record.
+    public var domain: DomainName?
+    /// Look and tell, change nothing: neither the kernel nor the marks.
+    public var isDryRun: Bool
+
+    public init(domain: DomainName?, isDryRun: Bool) {
+        self.domain = domain
+        self.isDryRun = isDryRun
+    }
+}
+
+/// What a sweep did with one key, or would do.
+public struct SweepEvent: Hashable, Sendable {
+    public enum Action: UInt8, CaseIterable, Sendable {
+        /// Silent for too long, for the first time: marked.
+        case marked = 1
+        /// Still silent, but the last sweep is not long enough ago.
+        case waiting = 2
+        /// Silent in two sweeps: taken out.
+        case removed = 3
+        /// Heard of again since it was marked: the mark is gone.
+        case returned = 4
+        /// Silent in two sweeps, but the kernel did not let it be taken out; the next sweep tries again.
+        case failed = 5
+    }
+
+    public var domain: DomainName
+    public var key: PublicKey
+    public var action: Action
+    /// Seconds since the last handshake; `nil` if there never was one.
+    public var silence: Int64?
+
+    public init(domain: DomainName, key: PublicKey, action: Action, silence: Int64?) {
+        self.domain = domain
+        self.key = key
+        self.action = action
+        self.silence = silence
+    }
+}
+
+/// The last word on one domain of a sweep.
+public struct SweepEnd: Hashable, Sendable {
+    /// Longest ``trouble`` in bytes; the rest is cut.
+    public static let maximumTrouble = 180
+
+    /// `nil` after the last domain: the sweep is over.
+    public var domain: DomainName?
+    /// Peers of ours that the domain had, those taken out included.
+    public var peers: UInt32
+    /// Why the domain could not be swept; `nil` if it was.
+    public var trouble: String?
+
+    public init(domain: DomainName?, peers: UInt32, trouble: String?) {
+        self.domain = domain
+        self.peers = peers
+        self.trouble = trouble
+    }
+}
+
+extension SweepRequest: Record {
+    static var encodedSize: Int { 1 + 1 + DomainName.maximumLength }
+
+    func encode(into bytes: inout [UInt8]) {
+        bytes.append(isDryRun ? 1 : 0)
+        bytes.appendOptional(domain)
+    }
+
+    init(decoding reader: inout RecordReader) throws(MalformedFrame) {
+        let flag = reader.byte()
+        guard flag <= 1 else { throw .record("flag \(flag)") }
+        isDryRun = flag == 1
+        domain = try reader.optionalDomain()
+    }
+}
+
+extension SweepEvent: Record {
+    static var encodedSize: Int { 1 + 8 + PublicKey.length + 1 + DomainName.maximumLength }
+
+    func encode(into bytes: inout [UInt8]) {
+        bytes.append(action.rawValue)
+        bytes.appendBigEndian(silence ?? Int64.min)
+        for index in 0..<PublicKey.length { bytes.append(key[index]) }
+        bytes.appendOptional(domain)
+    }
+
+    init(decoding reader: inout RecordReader) throws(MalformedFrame) {
+        let number = reader.byte()
+        guard let action = Action(rawValue: number) else { throw .record("action \(number)") }
+        self.action = action
+        let seconds: Int64 = reader.integer()
+        silence = seconds == Int64.min ? nil : seconds
+        key = try PublicKey(decoding: &reader)
+        domain = try DomainName(decoding: &reader)
+    }
+}
+
+extension SweepEnd: Record {
+    static var encodedSize: Int { 4 + 1 + DomainName.maximumLength + 1 + maximumTrouble }
+
+    func encode(into bytes: inout [UInt8]) {
+        bytes.appendBigEndian(peers)
+        bytes.appendOptional(domain)
+        bytes.appendShortText((trouble ?? "").utf8, Self.maximumTrouble)
+    }
+
+    init(decoding reader: inout RecordReader) throws(MalformedFrame) {
+        peers = reader.integer()
+        domain = try reader.optionalDomain()
+        let text = try reader.shortText(Self.maximumTrouble)
+        trouble = text.isEmpty ? nil : String(decoding: text, as: UTF8.self)
+    }
+}
+
+extension [UInt8] {
+    fileprivate mutating func appendOptional(_ domain: DomainName?) {
+        appendShortText((domain?.text ?? "").utf8, DomainName.maximumLength)
+    }
+}
+
+extension RecordReader {
+    fileprivate mutating func optionalDomain() throws(MalformedFrame) -> DomainName? {
+        let bytes = try shortText(DomainName.maximumLength)
+        guard !bytes.isEmpty else { return nil }
+        guard let name = DomainName(bytes: bytes.span) else { throw .record("a bad domain name") }
+        return name
+    }
+}
+
+/// What the handler sends in answer to a sweep: events and ends as they come.
+public enum SweepReport: Hashable, Sendable {
+    case events([SweepEvent])
+    case end(SweepEnd)
+}
+
+/// The frames of the socket for the operator's programs.
+public enum ControlFrame {
+    /// Replaces `bytes` by a frame of 1 to ``ChannelLimit/records`` requests.
+    public static func encode(_ requests: some Collection<SweepRequest>, into bytes: inout [UInt8]) {
+        Frame.encode(.sweep, requests, into: &bytes)
+    }
+
+    /// Replaces `bytes` by a frame of 1 to ``ChannelLimit/records`` events.
+    public static func encode(_ events: some Collection<SweepEvent>, into bytes: inout [UInt8]) {
+        Frame.encode(.sweepEvents, events, into: &bytes)
+    }
+
+    /// Replaces `bytes` by a frame of one end.
+    public static func encode(_ end: SweepEnd, into bytes: inout [UInt8]) {
+        Frame.encode(.sweepEnd, [end], into: &bytes)
+    }
+
+    /// What an operator's program may send.
+    public static func requests(in bytes: Span<UInt8>) throws(MalformedFrame) -> [SweepRequest] {
+        let (kind, count) = try Frame.header(of: bytes)
+        guard kind == .sweep else { throw .unexpectedKind(kind.rawValue) }
+        return try Frame.records(of: bytes, count: count)
+    }
+
+    /// What the handler may answer.
+    public static func report(in bytes: Span<UInt8>) throws(MalformedFrame) -> SweepReport {
+        let (kind, count) = try Frame.header(of: bytes)
+        switch kind {
+        case .sweepEvents: return .events(try Frame.records(of: bytes, count: count))
+        case .sweepEnd:
+            guard count == 1 else { throw .recordCount(count) }
+            return .end(try Frame.records(of: bytes, count: count, as: SweepEnd.self)[0])
+        default: throw .unexpectedKind(kind.rawValue)
+        }
+    }
+}

@@ -1,0 +1,94 @@
+internal import Glibc
+
+/// A 128-bit IPv6 address without scope.
+public struct IPv6Address: Hashable, Sendable {
+    /// The first eight bytes as a number, most significant byte first.
+    public let high: UInt64
+    /// The last eight bytes as a number: the interface identifier of a unicast address.
+    public let low: UInt64
+
+    public init(high: UInt64, low: UInt64) {
+        self.high = high
+        self.low = low
+    }
+
+    /// Takes the address from `bytes` in network order, or returns `nil` if they are not sixteen.
+    public init?(bytes: some Collection<UInt8>) {
+        guard bytes.count == 16 else { return nil }
+        high = bytes.prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
+        low = bytes.suffix(8).reduce(0) { $0 << 8 | UInt64($1) }
+    }
+
+    /// Reads any text form of RFC 4291, section 2.2. No zone, no brackets, no prefix length.
+    public init?(_ text: String) {
+        guard let bytes = presentationToNetwork(AF_INET6, text, size: 16) else { return nil }
+        self.init(bytes: bytes)
+    }
+
+    /// The address that stands for `address` where only IPv6 is spoken. Source: RFC 4291, section 2.5.5.2.
+    public init(mapping address: IPv4Address) {
+        self.init(high: 0, low: 0xffff << 32 | UInt64(address.value))
+    }
+
+    /// The IPv4 address inside an IPv4-mapped one, or `nil` for every other address.
+    public var mappedIPv4: IPv4Address? {
+        high == 0 && low >> 32 == 0xffff ? IPv4Address(value: UInt32(truncatingIfNeeded: low)) : nil
+    }
+
+    /// Whether the address is in fe80::/10, so that it means nothing without an interface.
+    public var isLinkLocal: Bool { high >> 54 == 0xfe80 >> 6 }
+
+    /// The sixteen bytes in network order.
+    public var bytes: [UInt8] { bigEndianBytes(high) + bigEndianBytes(low) }
+}
+
+extension IPv6Address: CustomStringConvertible {
+    /// The one preferred text form. Source: RFC 5952, a stricter reading of RFC 4291, section 2.2.
+    public var description: String { networkToPresentation(AF_INET6, bytes) }
+}
+
+/// A 32-bit IPv4 address.
+public struct IPv4Address: Hashable, Sendable {
+    /// The address as a number, first byte most significant.
+    public let value: UInt32
+
+    public init(value: UInt32) { self.value = value }
+
+    /// Takes the address from `bytes` in network order, or returns `nil` if they are not four.
+    public init?(bytes: some Collection<UInt8>) {
+        guard bytes.count == 4 else { return nil }
+        value = bytes.reduce(0) { $0 << 8 | UInt32($1) }
+    }
+
+    /// Reads four decimal numbers joined by dots; nothing else that inet_aton(3) would take.
+    public init?(_ text: String) {
+        guard let bytes = presentationToNetwork(AF_INET, text, size: 4) else { return nil }
+        self.init(bytes: bytes)
+    }
+
+    /// The four bytes in network order.
+    public var bytes: [UInt8] { bigEndianBytes(value) }
+}
+
+extension IPv4Address: CustomStringConvertible {
+    public var description: String { networkToPresentation(AF_INET, bytes) }
+}
+
+private func bigEndianBytes<Value: FixedWidthInteger>(_ value: Value) -> [UInt8] {
+    stride(from: Value.bitWidth - 8, through: 0, by: -8).map { UInt8(truncatingIfNeeded: value >> $0) }
+}
+
+/// inet_pton(3), which unlike inet_aton takes no shortened forms.
+private func presentationToNetwork(_ family: Int32, _ text: String, size: Int) -> [UInt8]? {
+    guard !text.utf8.contains(0) else { return nil }
+    var bytes = [UInt8](repeating: 0, count: size)
+    return unsafe inet_pton(family, text, &bytes) == 1 ? bytes : nil
+}
+
+/// inet_ntop(3), which in glibc writes the form of RFC 5952.
+private func networkToPresentation(_ family: Int32, _ bytes: [UInt8]) -> String {
+    var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
+    let end = unsafe inet_ntop(family, bytes, &text, socklen_t(INET6_ADDRSTRLEN))
+    unsafe precondition(end != nil, "inet_ntop fails only for an unknown family or a short buffer")
+    return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+}

@@ -1,0 +1,34 @@
+internal import CLinux
+internal import Glibc
+public import SystemPackage
+
+/// Who is at the other end of a Unix socket, as the kernel noted it when the connection was made.
+public struct PeerCredentials: Hashable, Sendable {
+    public let process: Int32
+    public let user: UInt32
+    /// The primary group and the supplementary ones.
+    public let groups: Set<UInt32>
+
+    /// Most groups that a process can be in. Source: NGROUPS_MAX of `linux/limits.h`.
+    private static let maximumGroups = 65536
+
+    /// Asks the kernel. Source: SO_PEERCRED of unix(7); SO_PEERGROUPS, Linux 4.13.
+    public init(of descriptor: FileDescriptor) throws(SystemCallError) {
+        let credentials = try Socket.get(SOL_SOCKET, SO_PEERCRED, of: descriptor, as: kex_ucred.self)
+        process = credentials.pid
+        user = credentials.uid
+        var supplementary = [gid_t](repeating: 0, count: 32)
+        var length = socklen_t(0)
+        while true {
+            length = socklen_t(supplementary.count * MemoryLayout<gid_t>.size)
+            let result = unsafe getsockopt(descriptor.rawValue, SOL_SOCKET, SO_PEERGROUPS, &supplementary, &length)
+            if result == 0 { break }
+            let failure = Errno(rawValue: errno)
+            guard failure == .outOfRange, supplementary.count < Self.maximumGroups else {
+                throw SystemCallError("get the groups of", "process \(process)", errno: failure)
+            }
+            supplementary = [gid_t](repeating: 0, count: supplementary.count * 2)
+        }
+        groups = Set(supplementary.prefix(Int(length) / MemoryLayout<gid_t>.size)).union([credentials.gid])
+    }
+}

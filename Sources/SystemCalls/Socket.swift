@@ -1,0 +1,241 @@
+internal import CLinux
+public import NetworkAddresses
+public import SystemPackage
+
+/// The socket calls of this project, each with its errors named. All descriptors are close-on-exec from birth, and
+/// non-blocking unless said otherwise.
+public enum Socket {
+    /// What kind of connection a Unix socket makes.
+    public enum UnixKind: Sendable {
+        /// A stream of bytes.
+        case stream
+        /// Whole packets, in order: one send is one receive.
+        case sequentialPacket
+
+        var number: Int32 {
+            switch self {
+            case .stream: Int32(SOCK_STREAM.rawValue)
+            case .sequentialPacket: Int32(SOCK_SEQPACKET.rawValue)
+            }
+        }
+    }
+
+    /// What a receive brought.
+    public enum Received: Hashable, Sendable {
+        /// This many bytes, at least one.
+        case bytes(Int)
+        /// The other side will send nothing more.
+        case end
+        /// Nothing is there now.
+        case nothingYet
+    }
+
+    /// A connection that was waiting, and where it comes from.
+    public struct Accepted: ~Copyable {
+        public let descriptor: OwnedDescriptor
+        public let address: SocketAddress
+
+        /// Takes the descriptor out, to be owned elsewhere.
+        public consuming func takeDescriptor() -> OwnedDescriptor { descriptor }
+    }
+
+    private static let flags = Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
+
+    private static func make(_ family: Int32, _ kind: Int32, for object: String) throws(SystemCallError)
+        -> OwnedDescriptor
+    {
+        OwnedDescriptor(
+            adopting: Int32(try check("open a socket for", object) { Int(socket(family, kind | flags, 0)) })
+        )
+    }
+
+    // MARK: - Unix sockets
+
+    private static func address(ofPath path: String) throws(SystemCallError) -> SocketAddress {
+        guard let address = SocketAddress(path: path) else {
+            throw SystemCallError("use as a socket path", path, errno: .fileNameTooLong)
+        }
+        return address
+    }
+
+    /// Connects to the Unix socket at `path`. On a Unix socket this never waits: it works or fails at once.
+    ///
+    /// - Throws: ENOENT and ECONNREFUSED if nobody listens there, EAGAIN if the listener's queue is full.
+    public static func connect(toPath path: String, kind: UnixKind) throws(SystemCallError) -> OwnedDescriptor {
+        let address = try address(ofPath: path)
+        let descriptor = try make(AF_UNIX, kind.number, for: path)
+        _ = try check("connect to", path) {
+            unsafe address.withPointer { unsafe Int(CLinux.connect(descriptor.raw.rawValue, $0, $1)) }
+        }
+        return descriptor
+    }
+
+    /// Listens on a new Unix socket at `path`, in place of one that nobody listens on any more.
+    ///
+    /// - Parameter permissions: of the socket's file; the umask does not count.
+    /// - Throws: EADDRINUSE if a living process listens there.
+    public static func listen(
+        atPath path: String,
+        kind: UnixKind,
+        permissions: FilePermissions
+    ) throws(SystemCallError) -> OwnedDescriptor {
+        let address = try address(ofPath: path)
+        let descriptor = try make(AF_UNIX, kind.number, for: path)
+        do throws(SystemCallError) {
+            _ = try connect(toPath: path, kind: kind)
+            throw SystemCallError("listen on", path, errno: .addressInUse)
+        } catch  where error.errno == .connectionRefused {
+            unsafe unlink(path)  // what a killed process left behind
+        } catch  where error.errno == .noSuchFileOrDirectory {}
+        _ = try check("bind", path) {
+            unsafe address.withPointer { unsafe Int(bind(descriptor.raw.rawValue, $0, $1)) }
+        }
+        _ = try check("set the permissions of", path) { unsafe Int(chmod(path, permissions.rawValue)) }
+        _ = try check("listen on", path) { Int(CLinux.listen(descriptor.raw.rawValue, SOMAXCONN)) }
+        return descriptor
+    }
+
+    // MARK: - TCP
+
+    /// Listens on a new TCP socket. An IPv6 wildcard address takes IPv4 connections as well, as IPv4-mapped ones.
+    ///
+    /// - Parameter endpoint: port 0 lets the kernel choose; ``localEndpoint(of:)`` tells which.
+    public static func listen(on endpoint: Endpoint) throws(SystemCallError) -> OwnedDescriptor {
+        let address = SocketAddress(endpoint)
+        let descriptor = try make(address.family, UnixKind.stream.number, for: "\(endpoint)")
+        // A restart must not wait for the old connections' TIME_WAIT: the closing side is this one.
+        try set(SOL_SOCKET, SO_REUSEADDR, to: 1, of: descriptor.raw)
+        if address.family == AF_INET6 { try set(Int32(IPPROTO_IPV6), IPV6_V6ONLY, to: 0, of: descriptor.raw) }
+        _ = try check("bind", "\(endpoint)") {
+            unsafe address.withPointer { unsafe Int(bind(descriptor.raw.rawValue, $0, $1)) }
+        }
+        _ = try check("listen on", "\(endpoint)") { Int(CLinux.listen(descriptor.raw.rawValue, backlog)) }
+        return descriptor
+    }
+
+    /// Connections that may wait for ``accept(from:)``; the kernel takes the lower of this and net.core.somaxconn.
+    public static let backlog: Int32 = 4096
+
+    /// Starts to connect to `endpoint`. The connection is there, or has failed, when the descriptor is writable:
+    /// ``pendingError(of:)`` tells which.
+    public static func startConnecting(to endpoint: Endpoint) throws(SystemCallError) -> OwnedDescriptor {
+        let address = SocketAddress(endpoint)
+        let descriptor = try make(address.family, UnixKind.stream.number, for: "\(endpoint)")
+        do throws(SystemCallError) {
+            _ = try check("connect to", "\(endpoint)") {
+                unsafe address.withPointer { unsafe Int(CLinux.connect(descriptor.raw.rawValue, $0, $1)) }
+            }
+        } catch  where error.errno == .nowInProgress {}
+        return descriptor
+    }
+
+    // MARK: - Both
+
+    /// Takes one waiting connection, or returns `nil` if none waits. The address is empty for a Unix socket.
+    ///
+    /// - Throws: EMFILE and ENFILE if there is no descriptor left; the connection goes on waiting.
+    public static func accept(
+        from listener: FileDescriptor
+    ) throws(SystemCallError) -> Accepted? {
+        while true {
+            var address = SocketAddress()
+            do throws(SystemCallError) {
+                let number = try check("accept a connection on", "descriptor \(listener.rawValue)") {
+                    unsafe address.withMutablePointer { unsafe Int(accept4(listener.rawValue, $0, $1, flags)) }
+                }
+                return Accepted(descriptor: OwnedDescriptor(adopting: Int32(number)), address: address)
+            } catch  where error.errno == .resourceTemporarilyUnavailable || error.errno == .wouldBlock {
+                return nil
+            } catch  where error.errno == .connectionAbort {
+                continue  // the client was gone before we came: not an error of the listener
+            }
+        }
+    }
+
+    /// Receives what is there, up to `buffer.count` bytes, without waiting.
+    ///
+    /// - Throws: ECONNRESET and other errors of the connection.
+    public static func receive(
+        from descriptor: FileDescriptor,
+        into buffer: inout MutableRawSpan
+    ) throws(SystemCallError) -> Received {
+        do throws(SystemCallError) {
+            let count = try check("receive from", "descriptor \(descriptor.rawValue)") {
+                unsafe buffer.withUnsafeMutableBytes {
+                    unsafe recv(descriptor.rawValue, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT))
+                }
+            }
+            return count == 0 ? .end : .bytes(count)
+        } catch  where error.errno == .resourceTemporarilyUnavailable || error.errno == .wouldBlock {
+            return .nothingYet
+        }
+    }
+
+    /// Sends the bytes, or the first part of them, without waiting, and without SIGPIPE.
+    ///
+    /// - Returns: how many were taken; `nil` if the socket takes none now. A packet is taken whole or not at all.
+    public static func send(_ bytes: RawSpan, to descriptor: FileDescriptor) throws(SystemCallError) -> Int? {
+        do throws(SystemCallError) {
+            return try check("send to", "descriptor \(descriptor.rawValue)") {
+                unsafe bytes.withUnsafeBytes {
+                    unsafe CLinux.send(
+                        descriptor.rawValue,
+                        $0.baseAddress,
+                        $0.count,
+                        Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL)
+                    )
+                }
+            }
+        } catch  where error.errno == .resourceTemporarilyUnavailable || error.errno == .wouldBlock {
+            return nil
+        }
+    }
+
+    /// Tells the other side that nothing more will be sent. Receiving goes on. A connection that is gone is no error.
+    public static func finishSending(to descriptor: FileDescriptor) {
+        _ = shutdown(descriptor.rawValue, Int32(SHUT_WR))
+    }
+
+    /// The error that ended an asynchronous connect, or `nil` if it worked. Reading it clears it.
+    public static func pendingError(of descriptor: FileDescriptor) throws(SystemCallError) -> Errno? {
+        let number = try get(SOL_SOCKET, SO_ERROR, of: descriptor, as: Int32.self)
+        return number == 0 ? nil : Errno(rawValue: number)
+    }
+
+    /// The address that the socket is bound to.
+    public static func localAddress(of descriptor: FileDescriptor) throws(SystemCallError) -> SocketAddress {
+        var address = SocketAddress()
+        _ = try check("get the address of", "descriptor \(descriptor.rawValue)") {
+            unsafe address.withMutablePointer { unsafe Int(getsockname(descriptor.rawValue, $0, $1)) }
+        }
+        return address
+    }
+
+    // MARK: - Options
+
+    static func set(_ level: Int32, _ option: Int32, to value: Int32, of descriptor: FileDescriptor)
+        throws(SystemCallError)
+    {
+        _ = try check("set option \(option) of", "descriptor \(descriptor.rawValue)") {
+            unsafe withUnsafeBytes(of: value) {
+                unsafe Int(setsockopt(descriptor.rawValue, level, option, $0.baseAddress, socklen_t($0.count)))
+            }
+        }
+    }
+
+    static func get<Value: BitwiseCopyable>(
+        _ level: Int32,
+        _ option: Int32,
+        of descriptor: FileDescriptor,
+        as type: Value.Type
+    ) throws(SystemCallError) -> Value {
+        try unsafe withUnsafeTemporaryAllocation(of: Value.self, capacity: 1) { buffer throws(SystemCallError) in
+            var length = socklen_t(MemoryLayout<Value>.size)
+            unsafe UnsafeMutableRawBufferPointer(buffer).initializeMemory(as: UInt8.self, repeating: 0)
+            _ = try check("get option \(option) of", "descriptor \(descriptor.rawValue)") {
+                unsafe Int(getsockopt(descriptor.rawValue, level, option, buffer.baseAddress, &length))
+            }
+            return unsafe buffer[0]
+        }
+    }
+}

@@ -1,0 +1,39 @@
+public import NetworkAddresses
+
+/// One change to the peers of a WireGuard device.
+public enum PeerChange: Hashable, Sendable {
+    /// Makes the peer if it is not there and adds what is given to what it has. Nothing is taken away, so a peer that
+    /// somebody else configured keeps its allowed IPs. An allowed IP of another peer **moves** here without a word.
+    case add(PeerSettings)
+    /// Takes the peer out with its session, endpoint and counters. No error if it is not there.
+    case remove(PublicKey)
+
+    public var publicKey: PublicKey {
+        switch self {
+        case .add(let settings): settings.publicKey
+        case .remove(let key): key
+        }
+    }
+}
+
+/// What can be set on a peer.
+public struct PeerSettings: Hashable, Sendable {
+    public var publicKey: PublicKey
+    public var allowedIPs: [IPPrefix]
+    /// `nil` leaves the endpoint as it is; a new peer without one waits to be called.
+    public var endpoint: Endpoint?
+    /// Seconds between keepalives, 1 to 65535; 0 turns them off, `nil` leaves them as they are.
+    public var persistentKeepalive: UInt16?
+
+    public init(
+        publicKey: PublicKey,
+        allowedIPs: [IPPrefix],
+        endpoint: Endpoint? = nil,
+        persistentKeepalive: UInt16? = nil
+    ) {
+        self.publicKey = publicKey
+        self.allowedIPs = allowedIPs
+        self.endpoint = endpoint
+        self.persistentKeepalive = persistentKeepalive
+    }
+}

@@ -1,0 +1,89 @@
+/// A Curve25519 public key: the name of a WireGuard peer.
+public struct PublicKey: Hashable, Sendable {
+    /// Length of the text form in bytes: 32 bytes in base64 with padding. Source: RFC 4648, section 4.
+    public static let textLength = 44
+    /// Length of the key itself in bytes. Source: `WG_KEY_LEN` of `linux/wireguard.h`.
+    public static let length = 32
+
+    // Four words and not an array: a key costs no allocation and compares in four steps.
+    private let a, b, c, d: UInt64
+
+    /// Takes the key from `bytes`, or returns `nil` if they are not ``length``.
+    public init?(bytes: Span<UInt8>) {
+        guard bytes.count == Self.length else { return nil }
+        func word(_ start: Int) -> UInt64 { (start..<start + 8).reduce(0) { $0 << 8 | UInt64(bytes[$1]) } }
+        a = word(0)
+        b = word(8)
+        c = word(16)
+        d = word(24)
+    }
+
+    /// Reads the text form, exactly: 43 characters of the standard alphabet and one `=`, the last character with its
+    /// two unused bits zero. Returns `nil` for everything else, white space and other spellings of the same bytes
+    /// included: addresses are hashed from the *text*, so a second spelling would be a second router.
+    public init?(text: Span<UInt8>) {
+        guard text.count == Self.textLength, text[43] == UInt8(ascii: "=") else { return nil }
+        var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+        // 43 sextets are 258 bits: the 256 of the key and two that must be zero.
+        for index in 0..<43 {
+            guard let sextet = Self.sextet(text[index]) else { return nil }
+            if index == 42 && sextet & 3 != 0 { return nil }
+            let width: UInt64 = index == 42 ? 4 : 6
+            let value = index == 42 ? UInt64(sextet >> 2) : UInt64(sextet)
+            words.0 = words.0 << width | words.1 >> (64 - width)
+            words.1 = words.1 << width | words.2 >> (64 - width)
+            words.2 = words.2 << width | words.3 >> (64 - width)
+            words.3 = words.3 << width | value
+        }
+        (a, b, c, d) = words
+    }
+
+    /// Reads the text form as ``init(text:)-(Span<UInt8>)`` does.
+    public init?(text: some StringProtocol) {
+        let bytes = Array(text.utf8)
+        self.init(text: bytes.span)
+    }
+
+    /// Byte `index` of the key, 0 to 31.
+    public subscript(index: Int) -> UInt8 {
+        let word =
+            switch index >> 3 {
+            case 0: a
+            case 1: b
+            case 2: c
+            default: d
+            }
+        return UInt8(truncatingIfNeeded: word >> (56 - 8 * UInt64(index & 7)))
+    }
+
+    /// The 32 bytes of the key.
+    public var bytes: [UInt8] { (0..<Self.length).map { self[$0] } }
+
+    /// The text form as ASCII: ``textLength`` bytes of canonical base64.
+    public var textBytes: [UInt8] {
+        (0..<43).map { index in
+            let bit = index * 6
+            let first = UInt16(self[bit >> 3]) << 8
+            let second = bit >> 3 < 31 ? UInt16(self[bit >> 3 + 1]) : 0
+            return Self.alphabet[Int((first | second) >> (10 - UInt16(bit & 7)) & 63)]
+        } + [UInt8(ascii: "=")]
+    }
+
+    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+
+    private static func sextet(_ character: UInt8) -> UInt8? {
+        switch character {
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"): character - UInt8(ascii: "A")
+        case UInt8(ascii: "a")...UInt8(ascii: "z"): character - UInt8(ascii: "a") + 26
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): character - UInt8(ascii: "0") + 52
+        case UInt8(ascii: "+"): 62
+        case UInt8(ascii: "/"): 63
+        default: nil
+        }
+    }
+}
+
+extension PublicKey: CustomStringConvertible {
+    /// The text form, 44 characters.
+    public var description: String { String(decoding: textBytes, as: UTF8.self) }
+}
