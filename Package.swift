@@ -68,7 +68,7 @@ let package = Package(
             "KexConfiguration",
             ["CINIH", "EUI64", "KexProtocol", "NetworkAddresses", "SystemCalls", "WireGuardTypes", system]
         ),
-        library("Systemd", ["CSystemd", logging, system]),
+        library("Systemd", ["CSystemd", "SystemCalls", logging, system]),
 
         // 3  kernel objects
         library("LinkControl", ["CMNL", "Netlink", "NetworkAddresses", system]),
