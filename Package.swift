@@ -122,5 +122,13 @@ let package = Package(
                 "VXLANFdb", "WireGuardControl", "WireGuardTypes", argumentParser, system,
             ]
         ),
+
+        // Tests, a folder for each module
+        tests("SystemCallsTests", ["NetworkAddresses", "SystemCalls", system]),
+        tests(
+            "KexConfigurationTests",
+            ["EUI64", "KexConfiguration", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]
+        ),
+        tests("KexGatewayTests", ["EUI64", "KexGateway", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
     ]
 )

@@ -15,6 +15,9 @@ public struct Configuration: Hashable, Sendable {
     /// In the order of the files. Never empty.
     public var domains: [Domain] = []
 
+    /// The defaults, without a domain.
+    public init() {}
+
     /// All addresses of both families, at the port that deployed routers call.
     public static let defaultListen = Endpoint.v6(IPv6Address(high: 0, low: 0), port: defaultPort)
     public static let defaultPort: UInt16 = 10012
