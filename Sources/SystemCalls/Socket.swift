@@ -102,6 +102,16 @@ public enum Socket {
         }
     }
 
+    /// Takes a socket's file away, if it is there.
+    public static func removeFile(at path: String) { unsafe unlink(path) }
+
+    /// The group that the file at `path` belongs to.
+    public static func group(ofFileAt path: String) throws(SystemCallError) -> UInt32 {
+        var status = stat()
+        _ = try check("look at", path) { unsafe Int(stat(path, &status)) }
+        return status.st_gid
+    }
+
     // MARK: - TCP
 
     /// Listens on a new TCP socket. An IPv6 wildcard address takes IPv4 connections as well, as IPv4-mapped ones.
