@@ -68,7 +68,7 @@ let package = Package(
             "KexConfiguration",
             ["CINIH", "EUI64", "KexProtocol", "NetworkAddresses", "SystemCalls", "WireGuardTypes", system]
         ),
-        library("Systemd", ["CSystemd", logging, system]),
+        library("Systemd", ["CSystemd", "SystemCalls", logging, system]),
 
         // 3  kernel objects
         library("LinkControl", ["CMNL", "Netlink", "NetworkAddresses", system]),
@@ -122,5 +122,13 @@ let package = Package(
                 "VXLANFdb", "WireGuardControl", "WireGuardTypes", argumentParser, system,
             ]
         ),
+
+        // Tests, a folder for each module
+        tests("SystemCallsTests", ["NetworkAddresses", "SystemCalls", system]),
+        tests(
+            "KexConfigurationTests",
+            ["EUI64", "KexConfiguration", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]
+        ),
+        tests("KexGatewayTests", ["EUI64", "KexGateway", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
     ]
 )

@@ -62,7 +62,7 @@ protocol Record {
     static var encodedSize: Int { get }
     /// Appends exactly ``encodedSize`` bytes.
     func encode(into bytes: inout [UInt8])
-    init(decoding reader: inout RecordReader) throws(MalformedFrame)
+    init(decoding bytes: Span<UInt8>, at position: inout Int) throws(MalformedFrame)
 }
 
 extension Frame {
@@ -93,44 +93,40 @@ extension Frame {
         count: Int,
         as type: R.Type = R.self
     ) throws(MalformedFrame) -> [R] {
-        var reader = RecordReader(position: headerSize, bytes: bytes)
+        var position = headerSize
         var records: [R] = []
         records.reserveCapacity(count)
-        for _ in 0..<count { records.append(try R(decoding: &reader)) }
+        for _ in 0..<count { records.append(try R(decoding: bytes, at: &position)) }
         return records
     }
 }
 
-/// Reads the fields of records one after the other. The frame's length has been checked, so it cannot run out.
-struct RecordReader: ~Escapable {
-    private var position: Int
-    private let bytes: Span<UInt8>
-
-    @_lifetime(copy bytes)
-    init(position: Int, bytes: Span<UInt8>) {
-        self.position = position
-        self.bytes = bytes
-    }
-
-    mutating func byte() -> UInt8 {
+/// Reading the fields of records one after the other. The frame's length has been checked, so none runs over its end.
+extension Span<UInt8> {
+    func byte(_ position: inout Int) -> UInt8 {
         defer { position += 1 }
-        return bytes[position]
+        return self[position]
     }
 
-    mutating func integer<Value: FixedWidthInteger>(_ type: Value.Type = Value.self) -> Value {
-        (0..<Value.bitWidth / 8).reduce(0) { value, _ in value << 8 | Value(truncatingIfNeeded: byte()) }
+    func integer<Value: FixedWidthInteger>(_ position: inout Int, as type: Value.Type = Value.self) -> Value {
+        var value: Value = 0
+        for _ in 0..<Value.bitWidth / 8 { value = value << 8 | Value(truncatingIfNeeded: byte(&position)) }
+        return value
     }
 
-    mutating func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in byte() } }
+    /// Where the next `count` bytes are.
+    func field(_ position: inout Int, _ count: Int) -> Range<Int> {
+        defer { position += count }
+        return position..<position + count
+    }
 
-    /// A length byte and a field of `size` bytes, of which the rest must be zero.
-    mutating func shortText(_ size: Int) throws(MalformedFrame) -> [UInt8] {
-        let length = Int(byte())
-        let field = bytes(size)
-        guard length <= size, field[length...].allSatisfy({ $0 == 0 }) else {
-            throw .record("a text of length \(length)")
-        }
-        return Array(field[..<length])
+    /// Where the text is of a length byte and a field of `size` bytes, of which the rest must be zero.
+    func shortText(_ position: inout Int, _ size: Int) throws(MalformedFrame) -> Range<Int> {
+        let length = Int(byte(&position))
+        let field = field(&position, size)
+        guard length <= size else { throw .record("a text of length \(length)") }
+        for index in field.dropFirst(length) where self[index] != 0 { throw .record("bytes behind a text") }
+        return field.prefix(length)
     }
 }
 
@@ -141,7 +137,7 @@ extension [UInt8] {
         }
     }
 
-    /// What ``RecordReader/shortText(_:)`` reads. Text that does not fit is cut.
+    /// What ``Span/shortText(_:_:)`` reads. Text that does not fit is cut.
     mutating func appendShortText(_ text: some Collection<UInt8>, _ size: Int) {
         let part = text.prefix(size)
         append(UInt8(part.count))

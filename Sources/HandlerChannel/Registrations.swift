@@ -1,6 +1,6 @@
 public import KexProtocol
 public import NetworkAddresses
-public import WireGuardTypes
+internal import WireGuardTypes
 
 /// One exchange on its way to the handler.
 public struct RegistrationRequest: Hashable, Sendable {
@@ -40,11 +40,11 @@ extension RegistrationRequest: Record {
         bytes.appendShortText(registration.domain.text.utf8, DomainName.maximumLength)
     }
 
-    init(decoding reader: inout RecordReader) throws(MalformedFrame) {
-        id = reader.integer()
-        source = IPv6Address(high: reader.integer(), low: reader.integer())
-        let key = try PublicKey(decoding: &reader)
-        registration = Registration(domain: try DomainName(decoding: &reader), key: key)
+    init(decoding bytes: Span<UInt8>, at position: inout Int) throws(MalformedFrame) {
+        id = bytes.integer(&position)
+        source = IPv6Address(high: bytes.integer(&position), low: bytes.integer(&position))
+        let key = try PublicKey(decoding: bytes, at: &position)
+        registration = Registration(domain: try DomainName(decoding: bytes, at: &position), key: key)
     }
 }
 
@@ -56,26 +56,26 @@ extension RegistrationAnswer: Record {
         bytes.append(refusal?.rawValue ?? 0)
     }
 
-    init(decoding reader: inout RecordReader) throws(MalformedFrame) {
-        id = reader.integer()
-        let number = reader.byte()
+    init(decoding bytes: Span<UInt8>, at position: inout Int) throws(MalformedFrame) {
+        id = bytes.integer(&position)
+        let number = bytes.byte(&position)
         refusal = Refusal(rawValue: number)
         guard refusal != nil || number == 0 else { throw .record("refusal \(number)") }
     }
 }
 
 extension PublicKey {
-    init(decoding reader: inout RecordReader) throws(MalformedFrame) {
-        let bytes = reader.bytes(Self.length)
-        guard let key = PublicKey(bytes: bytes.span) else { throw .record("a bad key") }
+    init(decoding bytes: Span<UInt8>, at position: inout Int) throws(MalformedFrame) {
+        let field = bytes.field(&position, Self.length)
+        guard let key = PublicKey(bytes: bytes.extracting(field)) else { throw .record("a bad key") }
         self = key
     }
 }
 
 extension DomainName {
-    init(decoding reader: inout RecordReader) throws(MalformedFrame) {
-        let bytes = try reader.shortText(Self.maximumLength)
-        guard let name = DomainName(bytes: bytes.span) else { throw .record("a bad domain name") }
+    init(decoding bytes: Span<UInt8>, at position: inout Int) throws(MalformedFrame) {
+        let text = try bytes.shortText(&position, Self.maximumLength)
+        guard let name = DomainName(bytes: bytes.extracting(text)) else { throw .record("a bad domain name") }
         self = name
     }
 }

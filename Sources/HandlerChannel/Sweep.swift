@@ -70,11 +70,11 @@ extension SweepRequest: Record {
         bytes.appendOptional(domain)
     }
 
-    init(decoding reader: inout RecordReader) throws(MalformedFrame) {
-        let flag = reader.byte()
+    init(decoding bytes: Span<UInt8>, at position: inout Int) throws(MalformedFrame) {
+        let flag = bytes.byte(&position)
         guard flag <= 1 else { throw .record("flag \(flag)") }
         isDryRun = flag == 1
-        domain = try reader.optionalDomain()
+        domain = try bytes.optionalDomain(&position)
     }
 }
 
@@ -88,14 +88,14 @@ extension SweepEvent: Record {
         bytes.appendOptional(domain)
     }
 
-    init(decoding reader: inout RecordReader) throws(MalformedFrame) {
-        let number = reader.byte()
+    init(decoding bytes: Span<UInt8>, at position: inout Int) throws(MalformedFrame) {
+        let number = bytes.byte(&position)
         guard let action = Action(rawValue: number) else { throw .record("action \(number)") }
         self.action = action
-        let seconds: Int64 = reader.integer()
+        let seconds: Int64 = bytes.integer(&position)
         silence = seconds == Int64.min ? nil : seconds
-        key = try PublicKey(decoding: &reader)
-        domain = try DomainName(decoding: &reader)
+        key = try PublicKey(decoding: bytes, at: &position)
+        domain = try DomainName(decoding: bytes, at: &position)
     }
 }
 
@@ -108,11 +108,11 @@ extension SweepEnd: Record {
         bytes.appendShortText((trouble ?? "").utf8, Self.maximumTrouble)
     }
 
-    init(decoding reader: inout RecordReader) throws(MalformedFrame) {
-        peers = reader.integer()
-        domain = try reader.optionalDomain()
-        let text = try reader.shortText(Self.maximumTrouble)
-        trouble = text.isEmpty ? nil : String(decoding: text, as: UTF8.self)
+    init(decoding bytes: Span<UInt8>, at position: inout Int) throws(MalformedFrame) {
+        peers = bytes.integer(&position)
+        domain = try bytes.optionalDomain(&position)
+        let text = try bytes.shortText(&position, Self.maximumTrouble)
+        trouble = text.isEmpty ? nil : String(decoding: text.map { bytes[$0] }, as: UTF8.self)
     }
 }
 
@@ -122,11 +122,11 @@ extension [UInt8] {
     }
 }
 
-extension RecordReader {
-    fileprivate mutating func optionalDomain() throws(MalformedFrame) -> DomainName? {
-        let bytes = try shortText(DomainName.maximumLength)
-        guard !bytes.isEmpty else { return nil }
-        guard let name = DomainName(bytes: bytes.span) else { throw .record("a bad domain name") }
+extension Span<UInt8> {
+    fileprivate func optionalDomain(_ position: inout Int) throws(MalformedFrame) -> DomainName? {
+        let text = try shortText(&position, DomainName.maximumLength)
+        guard !text.isEmpty else { return nil }
+        guard let name = DomainName(bytes: extracting(text)) else { throw .record("a bad domain name") }
         return name
     }
 }

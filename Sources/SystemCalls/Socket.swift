@@ -81,18 +81,25 @@ public enum Socket {
     ) throws(SystemCallError) -> OwnedDescriptor {
         let address = try address(ofPath: path)
         let descriptor = try make(AF_UNIX, kind.number, for: path)
-        do throws(SystemCallError) {
-            _ = try connect(toPath: path, kind: kind)
-            throw SystemCallError("listen on", path, errno: .addressInUse)
-        } catch  where error.errno == .connectionRefused {
-            unsafe unlink(path)  // what a killed process left behind
-        } catch  where error.errno == .noSuchFileOrDirectory {}
+        try removeAbandonedSocket(at: path, kind: kind)
         _ = try check("bind", path) {
             unsafe address.withPointer { unsafe Int(bind(descriptor.raw.rawValue, $0, $1)) }
         }
         _ = try check("set the permissions of", path) { unsafe Int(chmod(path, permissions.rawValue)) }
         _ = try check("listen on", path) { Int(CLinux.listen(descriptor.raw.rawValue, SOMAXCONN)) }
         return descriptor
+    }
+
+    /// Takes away what a killed process left behind: a socket's file on which nobody listens. bind(2) would refuse it.
+    private static func removeAbandonedSocket(at path: String, kind: UnixKind) throws(SystemCallError) {
+        var status = stat()
+        guard unsafe lstat(path, &status) == 0, status.st_mode & mode_t(S_IFMT) == mode_t(S_IFSOCK) else { return }
+        do throws(SystemCallError) {
+            _ = try connect(toPath: path, kind: kind)
+        } catch {
+            // Any other error means that somebody is there, or that it is not ours to judge: bind will say so.
+            if error.errno == .connectionRefused { unsafe unlink(path) }
+        }
     }
 
     // MARK: - TCP

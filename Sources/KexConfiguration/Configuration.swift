@@ -1,0 +1,91 @@
+public import EUI64
+public import KexProtocol
+public import NetworkAddresses
+
+/// What the operator wants of this gateway. See `docs/CONFIGURATION.md` for the words of the file.
+public struct Configuration: Hashable, Sendable {
+    /// Where `kexd` listens when nobody hands it a listener.
+    public var listen: [Endpoint] = [Self.defaultListen]
+    /// Unix socket of `kex-handler` for front doors.
+    public var handlerSocket = "/run/kex/handler.sock"
+    /// Unix socket of `kex-handler` for the operator's programs.
+    public var controlSocket = "/run/kex/control.sock"
+    /// File of keys that may not register; `nil` if there is none.
+    public var prohibitedKeys: String?
+    /// In the order of the files. Never empty.
+    public var domains: [Domain] = []
+
+    /// The defaults, without a domain.
+    public init() {}
+
+    /// All addresses of both families, at the port that deployed routers call.
+    public static let defaultListen = Endpoint.v6(IPv6Address(high: 0, low: 0), port: defaultPort)
+    public static let defaultPort: UInt16 = 10012
+
+    /// One mesh domain: a WireGuard interface, a VXLAN interface on top of it, and the rules for its routers.
+    public struct Domain: Hashable, Sendable {
+        public let name: DomainName
+        public var wireGuard: InterfaceName
+        public var vxlan: InterfaceName
+        public var addressProfile = AddressProfile.eui64
+        public var fdb = FdbMode.macAndFlood
+        /// Most routers that may be registered at a time.
+        public var maximumPeers = 1000
+        /// A router silent for longer than this is stale.
+        public var staleAfter = Duration.seconds(3600)
+        /// A stale router is taken out by a sweep that comes at least this long after the one that found it stale.
+        public var sweepInterval = Duration.seconds(900)
+
+        public init(name: DomainName, wireGuard: InterfaceName, vxlan: InterfaceName) {
+            self.name = name
+            self.wireGuard = wireGuard
+            self.vxlan = vxlan
+        }
+    }
+
+    /// Which fdb entries a router gets.
+    public enum FdbMode: String, CaseIterable, Hashable, Sendable {
+        /// A unicast entry for the derived MAC, and a place in the flood list.
+        case macAndFlood = "mac flood"
+        /// A place in the flood list; the kernel learns the router's MAC by itself. What deployed gateways do.
+        case flood
+        /// A unicast entry for the derived MAC only: no broadcast reaches the router.
+        case mac
+
+        public var hasMACEntry: Bool { self != .flood }
+        public var hasFloodEntry: Bool { self != .mac }
+    }
+
+    /// Ranges of what can be configured.
+    public enum Limit {
+        /// The kernel takes 2^20 peers a device, userspace WireGuard 65,536; a flood list beyond some thousand entries
+        /// costs milliseconds for each broadcast (measured).
+        public static let maximumPeers = 1...65536
+        public static let staleAfter = Duration.seconds(1)...Duration.seconds(365 * 86400)
+        public static let sweepInterval = Duration.seconds(1)...Duration.seconds(365 * 86400)
+    }
+}
+
+extension Configuration: CustomStringConvertible {
+    /// The configuration as a file that would be read to the same.
+    public var description: String {
+        var lines = ["[Gateway]"]
+        lines += listen.map { "Listen=\($0)" }
+        lines += ["HandlerSocket=\(handlerSocket)", "ControlSocket=\(controlSocket)"]
+        if let prohibitedKeys { lines.append("ProhibitedKeys=\(prohibitedKeys)") }
+        for domain in domains {
+            lines += [
+                "",
+                "[Domain \(domain.name)]",
+                "WireGuard=\(domain.wireGuard)",
+                "VXLAN=\(domain.vxlan)",
+                "AddressProfile=\(domain.addressProfile.rawValue)",
+                "Fdb=\(domain.fdb.rawValue)",
+                "MaximumPeers=\(domain.maximumPeers)",
+                "StaleAfter=\(ConfiguredDuration.text(of: domain.staleAfter))",
+                "SweepInterval=\(ConfiguredDuration.text(of: domain.sweepInterval))",
+            ]
+        }
+        return lines.joined(separator: "\n")
+    }
+}

@@ -1,0 +1,203 @@
+internal import EUI64
+internal import Glibc
+internal import KexProtocol
+internal import NetworkAddresses
+internal import SystemCalls
+
+extension Configuration {
+    /// Where the configuration is when nobody says otherwise.
+    public static let defaultPath = "/etc/kex/kex.conf"
+
+    /// Reads `path`, then every `*.conf` of the folder `path` + `.d` in the order of their names. A key given again
+    /// replaces what came before, a section given again goes on; so a file of the folder can change a single line.
+    ///
+    /// - Throws: all mistakes at once. Unknown sections and keys are mistakes.
+    public init(path: String) throws(ConfigurationError) {
+        var sections: [INIFile.Section] = []
+        var mistakes: [ConfigurationMistake] = []
+        for file in [path] + dropIns(of: path + ".d") {
+            do throws(ConfigurationError) {
+                sections += try INIFile(path: file).sections
+            } catch {
+                mistakes += error.mistakes
+            }
+        }
+        var reader = ConfigurationReader(mistakes: mistakes)
+        reader.read(sections)
+        self = try reader.finish(path: path)
+    }
+}
+
+/// The names of a folder's `*.conf` files in byte order, each with its folder; none if there is no such folder.
+private func dropIns(of folder: String) -> [String] {
+    guard let stream = unsafe opendir(folder) else { return [] }
+    defer { unsafe closedir(stream) }
+    var names: [String] = []
+    while let entry = unsafe readdir(stream) {
+        let name = unsafe withUnsafeBytes(of: entry.pointee.d_name) { bytes in
+            unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+        }
+        if name.hasSuffix(".conf") && !name.hasPrefix(".") { names.append("\(folder)/\(name)") }
+    }
+    return names.sorted()
+}
+
+/// Turns sections into a configuration, and collects what is wrong on the way.
+private struct ConfigurationReader {
+    var mistakes: [ConfigurationMistake]
+    private var configuration = Configuration()
+    /// Who has an interface already.
+    private var owners: [InterfaceName: DomainName] = [:]
+    /// Sections of one domain taken together, in the order of their first lines.
+    private var domains: [(name: DomainName, location: ConfigurationLocation, entries: [INIFile.Entry])] = []
+
+    init(mistakes: [ConfigurationMistake]) { self.mistakes = mistakes }
+
+    mutating func read(_ sections: [INIFile.Section]) {
+        var firstListen = true
+        for section in sections {
+            let words = section.name.split(separator: " ", omittingEmptySubsequences: true)
+            if words == ["Gateway"] {
+                for entry in section.entries { readGateway(entry, firstListen: &firstListen) }
+            } else if words.count == 2, words[0] == "Domain" {
+                guard let name = DomainName(words[1]) else {
+                    let rule = "1 to \(DomainName.maximumLength) letters, digits, dots, hyphens and underscores"
+                    fail(section.location, "a domain name has \(rule)")
+                    continue
+                }
+                if let index = domains.firstIndex(where: { $0.name == name }) {
+                    domains[index].entries += section.entries
+                } else {
+                    domains.append((name, section.location, section.entries))
+                }
+            } else {
+                fail(section.location, "unknown section [\(section.name)]; known are [Gateway] and [Domain NAME]")
+            }
+        }
+    }
+
+    private mutating func fail(_ location: ConfigurationLocation, _ reason: String) {
+        mistakes.append(ConfigurationMistake(at: location, reason))
+    }
+
+    /// The value as `parse` reads it, or a mistake that says what was expected.
+    private mutating func value<Value>(
+        of entry: INIFile.Entry,
+        expected: String,
+        _ parse: (String) -> Value?
+    ) -> Value? {
+        let value = parse(entry.value)
+        if value == nil { fail(entry.location, "\(entry.key)=\(entry.value): expected \(expected)") }
+        return value
+    }
+
+    private mutating func readGateway(_ entry: INIFile.Entry, firstListen: inout Bool) {
+        let socketPath = "an absolute path of at most \(SocketAddress.maximumPathLength) bytes"
+        func socket(_ text: String) -> String? {
+            text.hasPrefix("/") && SocketAddress(path: text) != nil ? text : nil
+        }
+        switch entry.key {
+        case "Listen":
+            if let endpoint = value(of: entry, expected: "ADDRESS:PORT, IPv6 in brackets", { Endpoint($0) }) {
+                configuration.listen = firstListen ? [endpoint] : configuration.listen + [endpoint]
+                firstListen = false
+            }
+        case "HandlerSocket":
+            if let path = value(of: entry, expected: socketPath, socket) { configuration.handlerSocket = path }
+        case "ControlSocket":
+            if let path = value(of: entry, expected: socketPath, socket) { configuration.controlSocket = path }
+        case "ProhibitedKeys":
+            let path = value(of: entry, expected: "an absolute path") { $0.hasPrefix("/") ? $0 : nil }
+            if let path { configuration.prohibitedKeys = path }
+        default:
+            fail(
+                entry.location,
+                "unknown key \(entry.key); [Gateway] has Listen, HandlerSocket, ControlSocket and ProhibitedKeys"
+            )
+        }
+    }
+
+    /// The domain of these entries, or `nil` if they do not name both interfaces.
+    private mutating func domain(
+        _ name: DomainName,
+        at location: ConfigurationLocation,
+        _ entries: [INIFile.Entry]
+    ) -> Configuration.Domain? {
+        var interfaces: [String: (name: InterfaceName, location: ConfigurationLocation)] = [:]
+        for entry in entries where ["WireGuard", "VXLAN"].contains(entry.key) {
+            let expected = "an interface name of 1 to \(InterfaceName.maximumLength) bytes"
+            if let name = value(of: entry, expected: expected, { InterfaceName($0) }) {
+                interfaces[entry.key] = (name, entry.location)
+            }
+        }
+        guard let wireGuard = interfaces["WireGuard"], let vxlan = interfaces["VXLAN"] else {
+            let missing = ["WireGuard", "VXLAN"].filter { key in !entries.contains { $0.key == key } }
+            if !missing.isEmpty { fail(location, "[Domain \(name)] needs \(missing.joined(separator: "= and "))=") }
+            return nil
+        }
+        for (interface, location) in [wireGuard, vxlan] {
+            if let owner = owners.updateValue(name, forKey: interface) {
+                fail(location, "interface \(interface) is in use already, by domain \(owner)")
+            }
+        }
+        var domain = Configuration.Domain(name: name, wireGuard: wireGuard.name, vxlan: vxlan.name)
+        for entry in entries { read(entry, into: &domain) }
+        return domain
+    }
+
+    private mutating func read(_ entry: INIFile.Entry, into domain: inout Configuration.Domain) {
+        switch entry.key {
+        case "WireGuard", "VXLAN":
+            break  // read before, since a domain cannot be without them
+        case "AddressProfile":
+            let known = AddressProfile.allCases.map(\.rawValue).joined(separator: ", ")
+            if let profile = value(of: entry, expected: "one of \(known)", AddressProfile.init(rawValue:)) {
+                domain.addressProfile = profile
+            }
+        case "Fdb":
+            let mode = value(of: entry, expected: "mac flood, flood, or mac") { text in
+                let words = Set(text.split(separator: " "))
+                return Configuration.FdbMode.allCases.first { Set($0.rawValue.split(separator: " ")) == words }
+            }
+            if let mode { domain.fdb = mode }
+        case "MaximumPeers":
+            let range = Configuration.Limit.maximumPeers
+            let count = value(of: entry, expected: "a number from \(range.lowerBound) to \(range.upperBound)") { text in
+                Int(text).flatMap { range.contains($0) ? $0 : nil }
+            }
+            if let count { domain.maximumPeers = count }
+        case "StaleAfter":
+            if let duration = duration(of: entry, in: Configuration.Limit.staleAfter) {
+                domain.staleAfter = duration
+            }
+        case "SweepInterval":
+            if let duration = duration(of: entry, in: Configuration.Limit.sweepInterval) {
+                domain.sweepInterval = duration
+            }
+        default:
+            let known = "WireGuard, VXLAN, AddressProfile, Fdb, MaximumPeers, StaleAfter and SweepInterval"
+            fail(entry.location, "unknown key \(entry.key); [Domain NAME] has \(known)")
+        }
+    }
+
+    private mutating func duration(of entry: INIFile.Entry, in range: ClosedRange<Duration>) -> Duration? {
+        let limits = [range.lowerBound, range.upperBound].map(ConfiguredDuration.text(of:))
+        return value(of: entry, expected: "a time from \(limits[0]) to \(limits[1]), such as 90s, 15min, 1h or 2d") {
+            ConfiguredDuration.parse($0).flatMap { range.contains($0) ? $0 : nil }
+        }
+    }
+
+    /// Makes the domains, and checks what only the whole can show.
+    mutating func finish(path: String) throws(ConfigurationError) -> Configuration {
+        for (name, location, entries) in domains {
+            if let domain = domain(name, at: location, entries) { configuration.domains.append(domain) }
+        }
+        let whole = ConfigurationLocation(file: path, line: nil)
+        if domains.isEmpty && mistakes.isEmpty { fail(whole, "no [Domain NAME] section: nothing to do") }
+        if configuration.handlerSocket == configuration.controlSocket {
+            fail(whole, "HandlerSocket and ControlSocket are the same path")
+        }
+        guard mistakes.isEmpty else { throw ConfigurationError(mistakes) }
+        return configuration
+    }
+}

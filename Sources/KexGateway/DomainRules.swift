@@ -1,0 +1,63 @@
+public import EUI64
+public import NetworkAddresses
+public import WireGuardTypes
+
+/// What the operator allows in one domain.
+public struct DomainRules: Sendable {
+    /// Where a router's address comes from. A test may put in a derivation that collides.
+    public var addresses: @Sendable (PublicKey) -> RouterAddresses
+    /// The entries that a registered router has.
+    public var fdbEntries: FdbEntries
+    /// Most routers at a time.
+    public var maximumPeers: Int
+    /// A router that was silent for longer than this is stale.
+    public var staleAfter: Duration
+    /// Least time between the sweep that finds a router stale and the one that takes it out.
+    public var sweepInterval: Duration
+    /// Keys that may not register.
+    public var prohibitedKeys: Set<PublicKey>
+
+    public init(
+        addresses: @escaping @Sendable (PublicKey) -> RouterAddresses,
+        fdbEntries: FdbEntries,
+        maximumPeers: Int,
+        staleAfter: Duration,
+        sweepInterval: Duration,
+        prohibitedKeys: Set<PublicKey>
+    ) {
+        self.addresses = addresses
+        self.fdbEntries = fdbEntries
+        self.maximumPeers = maximumPeers
+        self.staleAfter = staleAfter
+        self.sweepInterval = sweepInterval
+        self.prohibitedKeys = prohibitedKeys
+    }
+}
+
+/// What a key says about its router.
+public struct RouterAddresses: Hashable, Sendable {
+    /// Of the router's VXLAN interface.
+    public var mac: MACAddress
+    /// The router's only allowed IP, and the destination of its VXLAN frames.
+    public var linkLocal: IPv6Address
+
+    public init(mac: MACAddress, linkLocal: IPv6Address) {
+        self.mac = mac
+        self.linkLocal = linkLocal
+    }
+
+    public init(of key: PublicKey, profile: AddressProfile) {
+        self.init(mac: profile.mac(of: key), linkLocal: profile.linkLocalAddress(of: key))
+    }
+}
+
+/// The kinds of fdb entry that a router can have.
+public struct FdbEntries: OptionSet, Hashable, Sendable {
+    public let rawValue: UInt8
+    public init(rawValue: UInt8) { self.rawValue = rawValue }
+
+    /// The derived MAC is reached at the router's address.
+    public static let mac = FdbEntries(rawValue: 1)
+    /// Broadcasts, multicasts and frames to unknown MACs go to the router's address too.
+    public static let flood = FdbEntries(rawValue: 2)
+}

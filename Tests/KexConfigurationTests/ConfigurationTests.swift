@@ -1,0 +1,232 @@
+import EUI64
+import Foundation
+import KexConfiguration
+import KexProtocol
+import NetworkAddresses
+import Testing
+import WireGuardTypes
+
+@Suite("Configuration") final class ConfigurationTests {
+    private let folder: Folder
+    init() throws { folder = try Folder() }
+
+    @Test("The commented example is what the defaults say, but for the prohibited keys")
+    func example() throws {
+        var expected = Configuration()
+        expected.prohibitedKeys = "/etc/kex/prohibited-keys"
+        expected.domains = [domain("ffww01", "wgww01", "vxww01")]
+        #expect(try Configuration(path: repository("examples/kex.conf")) == expected)
+        #expect(try KeyFile.read(path: repository("examples/prohibited-keys")).count == 1)
+    }
+
+    @Test("What --check-config prints is read to the same")
+    func printout() throws {
+        let first = try Configuration(
+            path: folder.write(
+                """
+                [Gateway]
+                Listen=192.0.2.1:1
+                Listen=[2001:db8::1]:65535
+                HandlerSocket=/tmp/h
+                ControlSocket=/tmp/c
+                ProhibitedKeys=/tmp/p
+                [Domain a]
+                WireGuard=wga
+                VXLAN=vxa
+                AddressProfile=gluon
+                Fdb=flood
+                MaximumPeers=7
+                StaleAfter=90min
+                SweepInterval=61s
+                [Domain b]
+                WireGuard=wgb
+                VXLAN=vxb
+                """
+            )
+        )
+        #expect(first.domains.map(\.name.text) == ["a", "b"])
+        #expect(first.domains[0].fdb == .flood)
+        #expect(first.domains[0].staleAfter == .seconds(5400))
+        #expect(try Configuration(path: folder.write(first.description)) == first)
+    }
+
+    @Test("Files of the folder come after, in the order of their names, and change single keys")
+    func dropIns() throws {
+        let main = try folder.write("[Gateway]\nListen=[::]:1\n[Domain a]\nWireGuard=wga\nVXLAN=vxa\nMaximumPeers=5\n")
+        try folder.write("[Domain a]\nMaximumPeers=7\n", to: "kex.conf.d/20.conf")
+        try folder.write("[Domain a]\nMaximumPeers=6\nFdb=mac\n", to: "kex.conf.d/10.conf")
+        try folder.write("nonsense", to: "kex.conf.d/ignored.txt")
+        let configuration = try Configuration(path: main)
+        #expect(configuration.domains.count == 1)
+        #expect(configuration.domains[0].maximumPeers == 7)
+        #expect(configuration.domains[0].fdb == .mac)
+    }
+
+    @Test(
+        "Each mistake is told with file, line and reason",
+        arguments: [
+            ("[Gatway]", 1, "unknown section [Gatway]"),
+            ("[Domain]", 1, "unknown section [Domain]"),
+            ("[Domain a b]", 1, "unknown section [Domain a b]"),
+            ("[Domain ä]", 1, "a domain name has"),
+            ("Listen=[::]:1", 1, "Listen stands before the first section"),
+            ("[Gateway]\n\nColour=blue", 3, "unknown key Colour"),
+            ("[Gateway]\nListen=10012", 2, "expected ADDRESS:PORT"),
+            ("[Gateway]\nListen=[::]:65536", 2, "expected ADDRESS:PORT"),
+            ("[Gateway]\nHandlerSocket=run/x", 2, "expected an absolute path"),
+            ("[Gateway]\nHandlerSocket=/" + String(repeating: "x", count: 107), 2, "expected an absolute path"),
+            ("[Gateway]\nProhibitedKeys=keys", 2, "expected an absolute path"),
+            ("[Gateway]\nwhat is this", 2, "expected [SECTION], KEY=VALUE or a comment"),
+            ("[Gateway\nListen=[::]:1", 1, "expected [SECTION], KEY=VALUE or a comment"),
+            ("[Domain a]\nWireGuard=wga", 1, "[Domain a] needs VXLAN="),
+            ("[Domain a]", 1, "[Domain a] needs WireGuard= and VXLAN="),
+            ("[Domain a]\nWireGuard=sixteencharacter\nVXLAN=vx", 2, "expected an interface name of 1 to 15 bytes"),
+            ("[Domain a]\nWireGuard=x\nVXLAN=x", 3, "interface x is in use already, by domain a"),
+            ("[Domain a]\nWireGuard=x\nVXLAN=y\n[Domain b]\nWireGuard=y\nVXLAN=z", 5, "in use already, by domain a"),
+            ("[Domain a]\nWireGuard=x\nVXLAN=y\nAddressProfile=EUI64", 4, "expected one of eui64, ffmuc, gluon"),
+            ("[Domain a]\nWireGuard=x\nVXLAN=y\nFdb=all", 4, "expected mac flood, flood, or mac"),
+            ("[Domain a]\nWireGuard=x\nVXLAN=y\nMaximumPeers=0", 4, "expected a number from 1 to 65536"),
+            ("[Domain a]\nWireGuard=x\nVXLAN=y\nMaximumPeers=65537", 4, "expected a number from 1 to 65536"),
+            ("[Domain a]\nWireGuard=x\nVXLAN=y\nStaleAfter=3600", 4, "expected a time from 1s to 365d"),
+            ("[Domain a]\nWireGuard=x\nVXLAN=y\nStaleAfter=0s", 4, "expected a time from 1s to 365d"),
+            ("[Domain a]\nWireGuard=x\nVXLAN=y\nSweepInterval=366d", 4, "expected a time from 1s to 365d"),
+            ("[Domain a]\nWireGuard=x\nVXLAN=y\nSweepInterval=99999999999999999d", 4, "expected a time"),
+            ("[Domain " + String(repeating: "a", count: 43) + "]", 1, "section name of more than 49 bytes"),
+            ("[Gateway]\n" + String(repeating: "k", count: 49) + "=1", 2, "key of 49 bytes or more"),
+            ("[Gateway]\n# " + String(repeating: "x", count: 196), 2, "line of more than 197 bytes"),
+            ("[Gateway]\nListen=\0", 2, "NUL byte"),
+        ]
+    )
+    func mistakes(text: String, line: Int, reason: String) throws {
+        let path = try folder.write(text)
+        let error = try #require(throws: ConfigurationError.self) { try Configuration(path: path) }
+        let mistake = try #require(error.mistakes.first { $0.reason.contains(reason) }, "\(error)")
+        #expect(mistake.location == ConfigurationLocation(file: path, line: line))
+        #expect(mistake.description.hasPrefix("\(path):\(line): "))
+    }
+
+    @Test("At their limits, names and lines are taken")
+    func limits() throws {
+        let name = String(repeating: "a", count: 42)
+        let path = try folder.write(
+            """
+            # \(String(repeating: "x", count: 195))
+            [Domain \(name)]
+            WireGuard=fifteencharacte
+              VXLAN=indented
+            MaximumPeers=65536
+            StaleAfter=1s
+            SweepInterval=365d
+            """
+        )
+        let domain = try Configuration(path: path).domains[0]
+        #expect(domain.name.text == name)
+        #expect(domain.wireGuard.text == "fifteencharacte")
+        #expect(domain.vxlan.text == "indented")
+        #expect(domain.maximumPeers == 65536)
+    }
+
+    @Test("All mistakes are told at once")
+    func everyMistake() throws {
+        let path = try folder.write("[Gateway]\nA=1\n[Other]\n[Domain a]\nB=2\n")
+        let error = try #require(throws: ConfigurationError.self) { try Configuration(path: path) }
+        #expect(error.mistakes.map(\.location.line) == [2, 3, 4])
+    }
+
+    @Test("A file that is missing, a folder, or empty is a mistake")
+    func unreadable() throws {
+        for (path, reason) in [
+            (folder.path + "/none", "No such file or directory (errno 2)"), (folder.path, "Is a directory (errno 21)"),
+            (try folder.write(""), "no [Domain NAME] section"),
+        ] {
+            let error = try #require(throws: ConfigurationError.self) { try Configuration(path: path) }
+            #expect(error.description.contains(reason))
+        }
+    }
+
+    @Test("A file of one mebibyte is read, one byte more is not")
+    func fileSize() throws {
+        let line = "# " + String(repeating: "x", count: 61) + "\n"
+        let whole = String(repeating: line, count: (1 << 20) / 64)
+        #expect(try KeyFile.read(path: folder.write(whole)).isEmpty)
+        let error = try #require(throws: ConfigurationError.self) {
+            try KeyFile.read(path: folder.write(whole + "\n"))
+        }
+        #expect(error.description.contains("file of more than 1048576 bytes"))
+    }
+}
+
+@Suite("Key file") final class KeyFileTests {
+    private let folder: Folder
+    init() throws { folder = try Folder() }
+
+    static let key = "o52Ge+Rpj4CUSitVag9mS7pSXUesNM0ESnvj/wwehkg="
+
+    @Test("Keys are taken with blanks around them, comments and empty lines left out")
+    func keys() throws {
+        let path = try folder.write("# ours\n\n \t\(Self.key) \r\n\(Self.key)\n")
+        #expect(try KeyFile.read(path: path) == [PublicKey(text: Self.key)!])
+    }
+
+    @Test(
+        "Everything else is a mistake with its line",
+        arguments: ["x", "\(key) \(key)", "\(key)x", "o52Ge", "key=\(key)", String(repeating: "A", count: 44)]
+    )
+    func mistakes(line: String) throws {
+        let path = try folder.write("\(Self.key)\n\(line)\n")
+        let error = try #require(throws: ConfigurationError.self) { try KeyFile.read(path: path) }
+        #expect(error.description == "\(path):2: not a WireGuard public key")
+    }
+
+    @Test("A missing file is a mistake")
+    func missing() throws {
+        #expect(throws: ConfigurationError.self) { try KeyFile.read(path: "/nonexistent/keys") }
+    }
+}
+
+@Suite("Durations") struct DurationTests {
+    @Test("A number and a unit", arguments: [("1s", 1), ("90s", 90), ("15min", 900), ("1h", 3600), ("2d", 172_800)])
+    func readable(text: String, seconds: Int) {
+        #expect(ConfiguredDuration.parse(text) == .seconds(seconds))
+    }
+
+    @Test("Nothing else", arguments: ["", "1", "h", "-1s", "+1s", "1 h", "1h30min", "1.5h", "1m", "1H", "١s"])
+    func unreadable(text: String) { #expect(ConfiguredDuration.parse(text) == nil) }
+
+    @Test("The largest whole unit is printed", arguments: ["59s", "1min", "61s", "90min", "1h", "25h", "1d"])
+    func printed(text: String) throws {
+        #expect(ConfiguredDuration.text(of: try #require(ConfiguredDuration.parse(text))) == text)
+    }
+}
+
+// MARK: - What the tests share
+
+private func repository(_ path: String) -> String {
+    URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../../\(path)").path
+}
+
+private func domain(_ name: String, _ wireGuard: String, _ vxlan: String) -> Configuration.Domain {
+    Configuration.Domain(
+        name: DomainName(name)!,
+        wireGuard: InterfaceName(wireGuard)!,
+        vxlan: InterfaceName(vxlan)!
+    )
+}
+
+/// A folder that goes when the suite that owns it goes: after each test.
+private final class Folder {
+    let path = NSTemporaryDirectory() + "kex-" + UUID().uuidString
+
+    init() throws { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    @discardableResult
+    func write(_ text: String, to name: String = "kex.conf") throws -> String {
+        let file = path + "/" + name
+        let folder = (file as NSString).deletingLastPathComponent
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        try text.write(toFile: file, atomically: true, encoding: .utf8)
+        return file
+    }
+}

@@ -1,0 +1,305 @@
+import EUI64
+import KexProtocol
+import NetworkAddresses
+import Testing
+import WireGuardTypes
+
+@testable import KexGateway
+
+@Suite("What a registration means") struct DomainTableTests {
+    @Test("A new key is admitted as a peer with every entry of the domain")
+    func newKey() {
+        var table = DomainTable(rules: rules())
+        let addresses = RouterAddresses(of: key(1), profile: .eui64)
+        let admission = DomainTable.Admission(
+            key: key(1),
+            addresses: addresses,
+            isNewPeer: true,
+            missingEntries: [.mac, .flood]
+        )
+        #expect(table.decide(key(1)) == .admit(admission))
+        table.confirm(admission)
+        #expect(table.decide(key(1)) == .present)
+        #expect(table.routerCount == 1)
+    }
+
+    @Test(
+        "A router of the kernel's picture needs only what it lacks",
+        arguments: [([], [.mac, .flood]), ([.mac], [.flood]), ([.flood], [.mac])] as [(FdbEntries, FdbEntries)]
+    )
+    func halfDone(present: FdbEntries, missing: FdbEntries) {
+        var table = DomainTable(rules: rules())
+        table.reset(to: picture([router(1)], entries: present))
+        guard case .admit(let admission) = table.decide(key(1)) else {
+            Issue.record("not admitted")
+            return
+        }
+        #expect(!admission.isNewPeer)
+        #expect(admission.missingEntries == missing)
+        table.confirm(admission)
+        #expect(table.decide(key(1)) == .present)
+    }
+
+    @Test("A router with all its entries is left alone")
+    func present() {
+        var table = DomainTable(rules: rules())
+        table.reset(to: picture([router(1)], entries: [.mac, .flood]))
+        #expect(table.decide(key(1)) == .present)
+    }
+
+    @Test("Only the entries of the domain's mode are asked for", arguments: [FdbEntries.mac, .flood])
+    func mode(entries: FdbEntries) {
+        var table = DomainTable(rules: rules(entries: entries))
+        guard case .admit(let admission) = table.decide(key(1)) else {
+            Issue.record("not admitted")
+            return
+        }
+        #expect(admission.missingEntries == entries)
+    }
+
+    @Test("An admission that failed leaves no trace")
+    func abandoned() {
+        var table = DomainTable(rules: rules(maximumPeers: 1))
+        guard case .admit(let admission) = table.decide(key(1)) else {
+            Issue.record("not admitted")
+            return
+        }
+        table.abandon(admission)
+        #expect(table.routerCount == 0)
+        #expect(table.decide(key(1)) == .admit(admission))
+    }
+
+    @Test("A failed repair leaves the router that was there")
+    func abandonedRepair() {
+        var table = DomainTable(rules: rules())
+        table.reset(to: picture([router(1)], entries: [.mac]))
+        guard case .admit(let admission) = table.decide(key(1)) else {
+            Issue.record("not admitted")
+            return
+        }
+        table.abandon(admission)
+        #expect(table.routerCount == 1)
+        #expect(table.decide(key(1)) == .admit(admission))
+    }
+
+    @Test("The device's own key and prohibited keys are refused")
+    func prohibited() {
+        var table = DomainTable(rules: rules(prohibited: [key(7)]))
+        table.reset(to: DomainTable.Picture(ownKey: key(8), peers: []))
+        #expect(refusal(table.decide(key(7))) == .prohibitedKey)
+        #expect(refusal(table.decide(key(8))) == .prohibitedKey)
+    }
+
+    @Test("Peers that no registration made are refused and not counted", arguments: staticPeers)
+    func staticPeer(peer: Peer) {
+        var table = DomainTable(rules: rules())
+        table.reset(to: DomainTable.Picture(ownKey: nil, peers: [peer]))
+        #expect(refusal(table.decide(peer.publicKey)) == .prohibitedKey)
+        #expect(table.routerCount == 0)
+        #expect(table.sweep(sinceStart: .seconds(10_000), wallClock: 1 << 40, isDryRun: false).isEmpty)
+    }
+
+    static let staticPeers: [Peer] = {
+        let own = IPPrefix(host: RouterAddresses(of: key(5), profile: .eui64).linkLocal)
+        let other = IPPrefix("fe80::5757:bb:2/128")!
+        var shared = Peer(publicKey: key(5), allowedIPs: [own])
+        shared.hasPresharedKey = true
+        return [
+            Peer(publicKey: key(5), allowedIPs: []),
+            Peer(publicKey: key(5), allowedIPs: [other]),
+            Peer(publicKey: key(5), allowedIPs: [own, other]),
+            Peer(publicKey: key(5), allowedIPs: [IPPrefix("fe80::/64")!]),
+            shared,
+        ]
+    }()
+
+    @Test("The second key with an address is refused while the first one's peer exists")
+    func collision() {
+        let same = RouterAddresses(mac: MACAddress(2, 0, 0, 0, 0, 1), linkLocal: IPv6Address("fe80::1")!)
+        var table = DomainTable(rules: rules { _ in same })
+        guard case .admit(let admission) = table.decide(key(1)) else {
+            Issue.record("not admitted")
+            return
+        }
+        #expect(refusal(table.decide(key(2))) == .addressInUse)
+        table.confirm(admission)
+        #expect(refusal(table.decide(key(2))) == .addressInUse)
+        table.remove(key(1))
+        #expect(refusal(table.decide(key(2))) == nil)
+    }
+
+    @Test("An address of a static peer is taken as well")
+    func staticAddress() {
+        let address = RouterAddresses(of: key(1), profile: .eui64).linkLocal
+        var table = DomainTable(rules: rules())
+        let gateway = Peer(publicKey: key(9), allowedIPs: [IPPrefix(host: address), IPPrefix("10.0.0.0/8")!])
+        table.reset(to: DomainTable.Picture(ownKey: nil, peers: [gateway]))
+        #expect(refusal(table.decide(key(1))) == .addressInUse)
+    }
+
+    @Test("The domain is full at its limit, and those who are in stay in", arguments: [1, 2, 3])
+    func full(limit: Int) {
+        var table = DomainTable(rules: rules(maximumPeers: limit))
+        for number in 1...limit {
+            guard case .admit(let admission) = table.decide(key(number)) else {
+                Issue.record("router \(number) of \(limit) not admitted")
+                return
+            }
+            table.confirm(admission)
+        }
+        #expect(refusal(table.decide(key(99))) == .domainFull)
+        #expect(table.decide(key(limit)) == .present)
+        table.remove(key(1))
+        #expect(refusal(table.decide(key(99))) == nil)
+    }
+}
+
+@Suite("The sweep") struct SweepTests {
+    /// A sweep at `minute` with the router in the given state; returns the verdict's action.
+    private func sweep(
+        _ table: inout DomainTable,
+        minute: Int64,
+        handshake: Int64?,
+        received: UInt64 = 0,
+        isDryRun: Bool = false
+    ) -> SweepVerdict.Action? {
+        var peer = router(1)
+        peer.lastHandshake = handshake.map { $0 * 60 }
+        peer.receivedBytes = received
+        table.reset(to: picture([peer], entries: [.mac, .flood]))
+        let verdicts = table.sweep(sinceStart: .seconds(minute * 60), wallClock: minute * 60, isDryRun: isDryRun)
+        #expect(verdicts.count <= 1)
+        return verdicts.first?.action
+    }
+
+    @Test("A fresh router gets no verdict")
+    func fresh() {
+        var table = DomainTable(rules: rules())
+        #expect(sweep(&table, minute: 100, handshake: 40) == nil)
+    }
+
+    @Test("Two sweeps a quarter of an hour apart take a silent router out", arguments: [nil, 10] as [Int64?])
+    func twoSweeps(handshake: Int64?) {
+        var table = DomainTable(rules: rules())
+        #expect(sweep(&table, minute: 100, handshake: handshake) == .mark)
+        #expect(sweep(&table, minute: 114, handshake: handshake) == .wait)
+        #expect(sweep(&table, minute: 115, handshake: handshake) == .remove)
+    }
+
+    @Test("A removal that failed is tried again by the next sweep")
+    func removalFailed() {
+        var table = DomainTable(rules: rules())
+        #expect(sweep(&table, minute: 100, handshake: nil) == .mark)
+        #expect(sweep(&table, minute: 115, handshake: nil) == .remove)
+        #expect(sweep(&table, minute: 116, handshake: nil) == .remove)
+    }
+
+    @Test("An hour is not yet too long; a second more is")
+    func boundary() {
+        var table = DomainTable(rules: rules())
+        var peer = router(1)
+        peer.lastHandshake = 1000
+        table.reset(to: picture([peer], entries: []))
+        #expect(table.sweep(sinceStart: .zero, wallClock: 4600, isDryRun: false).isEmpty)
+        #expect(table.sweep(sinceStart: .zero, wallClock: 4601, isDryRun: false).map(\.action) == [.mark])
+    }
+
+    @Test("A handshake takes the mark away")
+    func handshakeAgain() {
+        var table = DomainTable(rules: rules())
+        #expect(sweep(&table, minute: 100, handshake: 10) == .mark)
+        #expect(sweep(&table, minute: 115, handshake: 110) == .unmark)
+        #expect(sweep(&table, minute: 200, handshake: 110) == .mark)
+    }
+
+    @Test("Bytes received since the mark take it away, though the handshake is old")
+    func bytes() {
+        var table = DomainTable(rules: rules())
+        #expect(sweep(&table, minute: 100, handshake: 10, received: 500) == .mark)
+        #expect(sweep(&table, minute: 115, handshake: 10, received: 532) == .unmark)
+        #expect(sweep(&table, minute: 130, handshake: 10, received: 532) == .mark)
+    }
+
+    @Test("A registration takes the mark away, so that the router has time for its handshake")
+    func registeredAgain() {
+        var table = DomainTable(rules: rules())
+        #expect(sweep(&table, minute: 100, handshake: nil) == .mark)
+        #expect(table.decide(key(1)) == .present)
+        #expect(sweep(&table, minute: 115, handshake: nil) == .mark)
+    }
+
+    @Test("The mark goes with the peer")
+    func vanished() {
+        var table = DomainTable(rules: rules())
+        #expect(sweep(&table, minute: 100, handshake: nil) == .mark)
+        table.reset(to: picture([], entries: []))
+        #expect(sweep(&table, minute: 115, handshake: nil) == .mark)
+    }
+
+    @Test("A dry run says the same and leaves the marks as they are")
+    func dryRun() {
+        var table = DomainTable(rules: rules())
+        #expect(sweep(&table, minute: 100, handshake: nil, isDryRun: true) == .mark)
+        #expect(sweep(&table, minute: 115, handshake: nil) == .mark)
+        #expect(sweep(&table, minute: 130, handshake: nil, isDryRun: true) == .remove)
+        #expect(sweep(&table, minute: 131, handshake: 130, isDryRun: true) == .unmark)
+        #expect(sweep(&table, minute: 132, handshake: nil) == .remove)
+    }
+
+    @Test("A clock that went back makes nobody stale, and one that jumped ahead only marks")
+    func clockSteps() {
+        var table = DomainTable(rules: rules())
+        #expect(sweep(&table, minute: 100, handshake: 1540) == nil)
+        var peer = router(1)
+        peer.lastHandshake = 6000
+        table.reset(to: picture([peer], entries: []))
+        #expect(table.sweep(sinceStart: .seconds(6000), wallClock: 92_400, isDryRun: false).map(\.action) == [.mark])
+        #expect(table.sweep(sinceStart: .seconds(6001), wallClock: 92_401, isDryRun: false).map(\.action) == [.wait])
+    }
+}
+
+// MARK: - What the tests share
+
+/// A key that differs from all others by its number.
+private func key(_ number: Int) -> PublicKey {
+    var bytes = [UInt8](repeating: 0x40, count: 32)
+    bytes[0] = UInt8(number)
+    return PublicKey(bytes: bytes.span)!
+}
+
+/// A peer as a registration makes it.
+private func router(_ number: Int) -> Peer {
+    let address = RouterAddresses(of: key(number), profile: .eui64).linkLocal
+    return Peer(publicKey: key(number), allowedIPs: [IPPrefix(host: address)])
+}
+
+private func picture(_ peers: [Peer], entries: FdbEntries) -> DomainTable.Picture {
+    let addresses = peers.map { RouterAddresses(of: $0.publicKey, profile: .eui64) }
+    return DomainTable.Picture(
+        ownKey: nil,
+        peers: peers,
+        macs: entries.contains(.mac)
+            ? Dictionary(uniqueKeysWithValues: addresses.map { ($0.linkLocal, [$0.mac]) }) : [:],
+        floodList: entries.contains(.flood) ? Set(addresses.map(\.linkLocal)) : []
+    )
+}
+
+private func rules(
+    entries: FdbEntries = [.mac, .flood],
+    maximumPeers: Int = 1000,
+    prohibited: Set<PublicKey> = [],
+    addresses: @escaping @Sendable (PublicKey) -> RouterAddresses = { RouterAddresses(of: $0, profile: .eui64) }
+) -> DomainRules {
+    DomainRules(
+        addresses: addresses,
+        fdbEntries: entries,
+        maximumPeers: maximumPeers,
+        staleAfter: .seconds(3600),
+        sweepInterval: .seconds(900),
+        prohibitedKeys: prohibited
+    )
+}
+
+private func refusal(_ decision: DomainTable.Decision) -> Refusal? {
+    if case .refuse(let refusal, _) = decision { refusal } else { nil }
+}
