@@ -61,6 +61,7 @@ let package = Package(
         library("SystemCalls", ["CLinux", "NetworkAddresses", system]),
 
         // 2  ways out
+        library("CommandLineOptions"),
         library("EventLoop", ["CLinux", "SystemCalls", system]),
         library("Netlink", ["CMNL", system]),
         library("HandlerChannel", ["KexProtocol", "NetworkAddresses", "SystemCalls", "WireGuardTypes", system]),
@@ -95,17 +96,16 @@ let package = Package(
         program(
             "kexd",
             [
-                "EventLoop", "KexConfiguration", "KexProtocol", "KexServer", "NetworkAddresses", "SystemCalls",
-                "Systemd",
-                logging, system,
+                "CommandLineOptions", "EventLoop", "KexConfiguration", "KexProtocol", "KexServer", "NetworkAddresses",
+                "SystemCalls", "Systemd", logging, system,
             ]
         ),
         program(
             "kex-handler",
             [
-                "EUI64", "EventLoop", "HandlerChannel", "KexConfiguration", "KexGateway", "KexProtocol", "LinkControl",
-                "NetworkAddresses", "SystemCalls", "Systemd", "VXLANFdb", "WireGuardControl", "WireGuardTypes", logging,
-                system,
+                "CommandLineOptions", "EUI64", "EventLoop", "HandlerChannel", "KexConfiguration", "KexGateway",
+                "KexProtocol", "LinkControl", "NetworkAddresses", "SystemCalls", "Systemd", "VXLANFdb",
+                "WireGuardControl", "WireGuardTypes", logging, system,
             ]
         ),
         program(

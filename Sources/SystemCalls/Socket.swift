@@ -133,6 +133,13 @@ public enum Socket {
     /// Connections that may wait for ``accept(from:)``; the kernel takes the lower of this and net.core.somaxconn.
     public static let backlog: Int32 = 4096
 
+    /// Has the kernel keep a new connection to itself until its first bytes are there, so that what is accepted can be
+    /// read at once. A client that sends nothing is handed over after about one second, the shortest time that tcp(7)
+    /// (`TCP_DEFER_ACCEPT`) offers.
+    public static func deferAccept(on listener: FileDescriptor) throws(SystemCallError) {
+        try set(Int32(IPPROTO_TCP), TCP_DEFER_ACCEPT, to: 1, of: listener)
+    }
+
     /// Starts to connect to `endpoint`. The connection is there, or has failed, when the descriptor is writable:
     /// ``pendingError(of:)`` tells which.
     public static func startConnecting(to endpoint: Endpoint) throws(SystemCallError) -> OwnedDescriptor {
@@ -157,14 +164,14 @@ public enum Socket {
         while true {
             var address = SocketAddress()
             do throws(SystemCallError) {
-                let number = try check("accept a connection on", "descriptor \(listener.rawValue)") {
+                let number = try checkWithoutWaiting("accept a connection on", "descriptor \(listener.rawValue)") {
                     unsafe address.withMutablePointer { unsafe Int(accept4(listener.rawValue, $0, $1, flags)) }
                 }
+                guard let number else { return nil }
                 return Accepted(descriptor: OwnedDescriptor(adopting: Int32(number)), address: address)
-            } catch  where error.errno == .resourceTemporarilyUnavailable || error.errno == .wouldBlock {
-                return nil
-            } catch  where error.errno == .connectionAbort {
-                continue  // the client was gone before we came: not an error of the listener
+            } catch {
+                // The client was gone before we came: not an error of the listener.
+                guard error.errno == .connectionAbort else { throw error }
             }
         }
     }
@@ -176,35 +183,28 @@ public enum Socket {
         from descriptor: FileDescriptor,
         into buffer: inout MutableRawSpan
     ) throws(SystemCallError) -> Received {
-        do throws(SystemCallError) {
-            let count = try check("receive from", "descriptor \(descriptor.rawValue)") {
-                unsafe buffer.withUnsafeMutableBytes {
-                    unsafe recv(descriptor.rawValue, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT))
-                }
+        let count = try checkWithoutWaiting("receive from", "descriptor \(descriptor.rawValue)") {
+            unsafe buffer.withUnsafeMutableBytes {
+                unsafe recv(descriptor.rawValue, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT))
             }
-            return count == 0 ? .end : .bytes(count)
-        } catch  where error.errno == .resourceTemporarilyUnavailable || error.errno == .wouldBlock {
-            return .nothingYet
         }
+        guard let count else { return .nothingYet }
+        return count == 0 ? .end : .bytes(count)
     }
 
     /// Sends the bytes, or the first part of them, without waiting, and without SIGPIPE.
     ///
     /// - Returns: how many were taken; `nil` if the socket takes none now. A packet is taken whole or not at all.
     public static func send(_ bytes: RawSpan, to descriptor: FileDescriptor) throws(SystemCallError) -> Int? {
-        do throws(SystemCallError) {
-            return try check("send to", "descriptor \(descriptor.rawValue)") {
-                unsafe bytes.withUnsafeBytes {
-                    unsafe CLinux.send(
-                        descriptor.rawValue,
-                        $0.baseAddress,
-                        $0.count,
-                        Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL)
-                    )
-                }
+        try checkWithoutWaiting("send to", "descriptor \(descriptor.rawValue)") {
+            unsafe bytes.withUnsafeBytes {
+                unsafe CLinux.send(
+                    descriptor.rawValue,
+                    $0.baseAddress,
+                    $0.count,
+                    Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL)
+                )
             }
-        } catch  where error.errno == .resourceTemporarilyUnavailable || error.errno == .wouldBlock {
-            return nil
         }
     }
 

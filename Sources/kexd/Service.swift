@@ -1,0 +1,45 @@
+internal import EventLoop
+internal import KexConfiguration
+internal import KexServer
+internal import Logging
+internal import SystemCalls
+internal import SystemPackage
+internal import Systemd
+
+/// Serves until the process is told to end.
+func serve(_ configuration: Configuration, _ options: Options) throws(SystemCallError) {
+    let signals = try SignalReceiver(for: [.terminate, .interrupt])
+    try raiseDescriptorLimit()
+    var logger = logger
+    if options.isDebugging { logger.logLevel = .debug }
+
+    let settings = ServerSettings(
+        domains: Set(configuration.domains.map(\.name)),
+        handlerPath: options.handler ?? configuration.handlerSocket
+    )
+    var server = try Server(settings, logger: logger)
+    var addresses: [String] = []
+    try ListeningSocket.takeAll(of: .tcp) { socket throws(SystemCallError) in
+        let listener = socket.takeDescriptor()
+        addresses.append(try address(of: listener))
+        try server.add(listener: listener)
+    }
+    // What systemd hands over is what its units say; the configuration is for running without it.
+    let own = options.listen.isEmpty && addresses.isEmpty ? configuration.listen : options.listen
+    for endpoint in own {
+        let listener = try Socket.listen(on: endpoint)
+        try Socket.deferAccept(on: listener.raw)
+        addresses.append(try address(of: listener))
+        try server.add(listener: listener)
+    }
+    logger.notice("listening on \(addresses.joined(separator: ", "))")
+    ServiceState.ready(status: "listening on \(addresses.joined(separator: ", "))")
+
+    try server.run(untilReadable: signals.descriptor)
+    logger.notice("ended")
+}
+
+private func address(of listener: borrowing OwnedDescriptor) throws(SystemCallError) -> String {
+    let address = try Socket.localAddress(of: listener.raw)
+    return address.endpoint.map { "\($0)" } ?? "descriptor \(listener.raw.rawValue)"
+}
