@@ -87,25 +87,26 @@ let package = Package(
             "KexServer",
             [
                 "EventLoop", "HandlerChannel", "KexProtocol", "NetworkAddresses", "SystemCalls", "WireGuardTypes",
-                logging,
-                system,
+                logging, system,
             ]
         ),
+
+        library("ServiceProgram", ["CommandLineOptions", "KexConfiguration", "Systemd", logging]),
 
         // 6  programs
         program(
             "kexd",
             [
-                "CommandLineOptions", "EventLoop", "KexConfiguration", "KexProtocol", "KexServer", "NetworkAddresses",
+                "CommandLineOptions", "EventLoop", "KexConfiguration", "KexServer", "NetworkAddresses", "ServiceProgram",
                 "SystemCalls", "Systemd", logging, system,
             ]
         ),
         program(
             "kex-handler",
             [
-                "CommandLineOptions", "EUI64", "EventLoop", "HandlerChannel", "KexConfiguration", "KexGateway",
-                "KexProtocol", "LinkControl", "NetworkAddresses", "SystemCalls", "Systemd", "VXLANFdb",
-                "WireGuardControl", "WireGuardTypes", logging, system,
+                "EUI64", "EventLoop", "HandlerChannel", "KexConfiguration", "KexGateway", "KexProtocol", "LinkControl",
+                "Netlink", "NetworkAddresses", "ServiceProgram", "SystemCalls", "Systemd", "VXLANFdb", "WireGuardControl",
+                "WireGuardTypes", logging, system,
             ]
         ),
         program(
@@ -130,5 +131,13 @@ let package = Package(
             ["EUI64", "KexConfiguration", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]
         ),
         tests("KexGatewayTests", ["EUI64", "KexGateway", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
+
+        // The programs themselves, in network namespaces
+        .testTarget(
+            name: "NetnsTests",
+            dependencies: ["EUI64", "WireGuardTypes", "kexd", "kex-handler", "kex-cleanup", "kex-client"],
+            path: "Tests/Netns",
+            swiftSettings: settings
+        ),
     ]
 )

@@ -54,7 +54,7 @@ public struct ControlConnection: ~Copyable {
     }
 
     private func send(_ packet: [UInt8]) throws(Failure) {
-        _ = try named { () throws(SystemCallError) in unsafe try Socket.send(packet.span.bytes, to: descriptor.raw) }
+        _ = try named { () throws(SystemCallError) in try Socket.send(packet, to: descriptor.raw) }
     }
 
     private func receive() throws(Failure) -> [UInt8] {
@@ -64,9 +64,7 @@ public struct ControlConnection: ~Copyable {
         guard isReadable else { throw .silent(path: path) }
         var buffer = [UInt8](repeating: 0, count: ChannelLimit.frameSize)
         let received = try named { () throws(SystemCallError) in
-            var span = buffer.mutableSpan
-            var bytes = unsafe span.mutableBytes
-            return try Socket.receive(from: descriptor.raw, into: &bytes)
+            try Socket.receive(from: descriptor.raw, into: &buffer)
         }
         guard case .bytes(let count) = received else { throw .closed(path: path) }
         return Array(buffer.prefix(count))

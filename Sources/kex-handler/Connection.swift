@@ -1,6 +1,6 @@
-import HandlerChannel
-import SystemCalls
-import SystemPackage
+internal import HandlerChannel
+internal import SystemCalls
+internal import SystemPackage
 
 /// One program that has come in through a door.
 final class Connection {
@@ -29,7 +29,7 @@ final class Connection {
     /// Sends what the other side takes now.
     func flush() throws(SystemCallError) {
         while sent < outgoing.count {
-            guard try unsafe Socket.send(outgoing[sent].span.bytes, to: raw) != nil else { return }
+            guard try Socket.send(outgoing[sent], to: raw) != nil else { return }
             sent += 1
         }
         outgoing.removeAll(keepingCapacity: true)
@@ -38,9 +38,7 @@ final class Connection {
 
     /// The next packet, an empty one if there is none yet, `nil` if the other side has ended.
     func receive() throws(SystemCallError) -> ArraySlice<UInt8>? {
-        var span = buffer.mutableSpan
-        var bytes = unsafe span.mutableBytes
-        switch try Socket.receive(from: raw, into: &bytes) {
+        switch try Socket.receive(from: raw, into: &buffer) {
         case .bytes(let count): return buffer[..<count]
         case .nothingYet: return []
         case .end: return nil

@@ -1,4 +1,4 @@
-import SystemCalls
+internal import SystemCalls
 
 /// What may be asked of the handler, on which socket, by whom. Whatever is not in this table ends the connection.
 ///

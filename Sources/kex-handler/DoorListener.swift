@@ -1,6 +1,6 @@
-import SystemCalls
-import SystemPackage
-import Systemd
+internal import SystemCalls
+internal import SystemPackage
+internal import Systemd
 
 /// The socket behind a door.
 final class DoorListener {

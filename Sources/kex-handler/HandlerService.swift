@@ -1,12 +1,13 @@
-import EventLoop
-import HandlerChannel
-import KexConfiguration
-import KexProtocol
-import Logging
-import NetworkAddresses
-import SystemCalls
-import Systemd
-import WireGuardTypes
+internal import EventLoop
+internal import HandlerChannel
+internal import KexConfiguration
+internal import KexProtocol
+internal import Logging
+internal import NetworkAddresses
+internal import SystemCalls
+internal import SystemPackage
+internal import Systemd
+internal import WireGuardTypes
 
 /// The whole of `kex-handler`: the only program that changes the kernel. One thread, one request at a time.
 struct HandlerService: ~Copyable {
@@ -30,13 +31,16 @@ struct HandlerService: ~Copyable {
         listeners: [DoorListener],
         log: Logger
     ) throws {
-        self.log = log
-        loop = try EventLoop()
-        signals = try SignalReceiver(for: [.terminate, .interrupt])
-        try loop.watch(signals.descriptor, for: .readable, token: Self.signalToken)
-        domains = try configuration.domains.map { settings in
+        // All that can fail comes before the first property, or the compiler cannot take a half-made struct apart.
+        let domains = try configuration.domains.map { settings in
             try MeshDomain(settings, prohibitedKeys: prohibitedKeys, log: log)
         }
+        let signals = try SignalReceiver(for: [.terminate, .interrupt])
+        let loop = try EventLoop()
+        self.loop = loop
+        self.signals = signals
+        self.domains = domains
+        self.log = log
         for listener in listeners { self.listeners[newToken()] = listener }
     }
 
@@ -51,6 +55,7 @@ struct HandlerService: ~Copyable {
         }
         log.notice("ready: \(inService) of \(domains.count) domains in service")
         ServiceState.ready(status: "\(domains.count) domains")
+        try loop.watch(signals.descriptor, for: .readable, token: Self.signalToken)
         try watchListeners()
         while true {
             for index in 0..<(try loop.wait(until: nil)) {

@@ -1,5 +1,5 @@
-import Logging
-import SystemCalls
+internal import Logging
+internal import SystemCalls
 
 /// Keeps strangers from filling the log: so many lines a second are written, the rest is counted.
 struct LineBudget {

@@ -1,16 +1,16 @@
-import EUI64
-import HandlerChannel
-import KexConfiguration
-import KexGateway
-import KexProtocol
-import LinkControl
-import Logging
-import Netlink
-import NetworkAddresses
-import SystemCalls
-import VXLANFdb
-import WireGuardControl
-import WireGuardTypes
+internal import EUI64
+internal import HandlerChannel
+internal import KexConfiguration
+internal import KexGateway
+internal import KexProtocol
+internal import LinkControl
+internal import Logging
+internal import Netlink
+internal import NetworkAddresses
+internal import SystemCalls
+internal import VXLANFdb
+internal import WireGuardControl
+internal import WireGuardTypes
 
 /// One domain: its table, and the kernel objects that the table is a picture of.
 final class MeshDomain {
