@@ -97,7 +97,8 @@ let package = Package(
         program(
             "kexd",
             [
-                "CommandLineOptions", "EventLoop", "KexConfiguration", "KexServer", "NetworkAddresses", "ServiceProgram",
+                "CommandLineOptions", "EventLoop", "KexConfiguration", "KexServer", "NetworkAddresses",
+                "ServiceProgram",
                 "SystemCalls", "Systemd", logging, system,
             ]
         ),
@@ -105,7 +106,8 @@ let package = Package(
             "kex-handler",
             [
                 "EUI64", "EventLoop", "HandlerChannel", "KexConfiguration", "KexGateway", "KexProtocol", "LinkControl",
-                "Netlink", "NetworkAddresses", "ServiceProgram", "SystemCalls", "Systemd", "VXLANFdb", "WireGuardControl",
+                "Netlink", "NetworkAddresses", "ServiceProgram", "SystemCalls", "Systemd", "VXLANFdb",
+                "WireGuardControl",
                 "WireGuardTypes", logging, system,
             ]
         ),
@@ -135,7 +137,9 @@ let package = Package(
         // The programs themselves, in network namespaces
         .testTarget(
             name: "NetnsTests",
-            dependencies: ["EUI64", "WireGuardTypes", "kexd", "kex-handler", "kex-cleanup", "kex-client"],
+            dependencies: [
+                "EUI64", "NetworkAddresses", "WireGuardTypes", "kexd", "kex-handler", "kex-cleanup", "kex-client",
+            ],
             path: "Tests/Netns",
             swiftSettings: settings
         ),

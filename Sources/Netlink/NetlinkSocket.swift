@@ -225,7 +225,8 @@ public struct NetlinkSocket: ~Copyable {
 
     private mutating func receive() throws(Failure) -> ArraySlice<UInt8> {
         do throws(Errno) {
-            return buffer.prefix(try transport.receive(into: &buffer))
+            let count = try transport.receive(into: &buffer)
+            return buffer.prefix(count)
         } catch {
             switch error {
             case .resourceTemporarilyUnavailable: throw .noAnswer

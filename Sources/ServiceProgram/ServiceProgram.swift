@@ -39,6 +39,7 @@ public struct ServiceProgram {
         check: (Configuration) throws(ConfigurationError) -> Checked,
         serve: (Configuration, Checked, CommandLineOptions, Logger) throws -> Void
     ) -> Never {
+        openStandardDescriptors()
         var log = Logger(label: name) { [name] _ in ServiceLog(program: name) }
         do {
             let options = try CommandLineOptions(CommandLine.arguments.dropFirst(), known: known)
@@ -69,5 +70,15 @@ public struct ServiceProgram {
             log.critical("\(error)")
             exit(EXIT_FAILURE)
         }
+    }
+}
+
+/// Opens whatever is closed of standard input, output and error. Otherwise the next socket would get its number, and a
+/// stranger might read the log.
+private func openStandardDescriptors() {
+    for number in STDIN_FILENO...STDERR_FILENO where fcntl(number, F_GETFD) == -1 {
+        // The lowest free number is this one, since those below are open.
+        let opened = unsafe open("/dev/null", O_RDWR)
+        precondition(opened == number, "/dev/null cannot be opened")
     }
 }

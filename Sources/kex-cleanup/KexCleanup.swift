@@ -52,7 +52,9 @@ struct KexCleanup: ParsableCommand {
             return name
         }
         guard names.count <= ChannelLimit.records else {
-            throw ValidationError("At most \(ChannelLimit.records) domains can be named; without a name, all are swept.")
+            throw ValidationError(
+                "At most \(ChannelLimit.records) domains can be named; without a name, all are swept."
+            )
         }
         try sweep(names, of: configuration)
     }

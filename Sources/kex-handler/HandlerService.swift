@@ -105,7 +105,11 @@ struct HandlerService: ~Copyable {
                 let descriptor = accepted.takeDescriptor()
                 let peer = try PeerCredentials(of: descriptor.raw)
                 guard try listener.admits(peer) else {
-                    budget.log(.warning, "process \(peer.process) of user \(peer.user) may not use \(listener.path)", to: log)
+                    budget.log(
+                        .warning,
+                        "process \(peer.process) of user \(peer.user) may not use \(listener.path)",
+                        to: log
+                    )
                     continue
                 }
                 let connection = Connection(descriptor, door: listener.door, peer: peer)
@@ -161,7 +165,8 @@ struct HandlerService: ~Copyable {
         }
     }
 
-    private func watch(_ connection: Connection, _ token: UInt64, for readiness: EventLoop.Readiness) throws(Disconnect) {
+    private func watch(_ connection: Connection, _ token: UInt64, for readiness: EventLoop.Readiness) throws(Disconnect)
+    {
         try io { () throws(SystemCallError) in try loop.change(connection.raw, to: readiness, token: token) }
     }
 

@@ -38,11 +38,13 @@ final class MeshDomain {
     private var trouble: Trouble?
     private let log: Logger
 
-    /// Shortest time in which the kernel is asked only once: a change that somebody else makes in the kernel is seen
-    /// this much later.
-    static let pictureLifetime = Duration.seconds(1)
-    /// Share of the time that may go into asking the kernel while registrations come in all the time: 1 of this.
-    static let pictureCostDivisor = 20
+    /// How much longer a picture is used than it took to take: so at most this share of the time goes into asking the
+    /// kernel, however fast registrations come in. What somebody else changes meanwhile is seen that much later: some
+    /// milliseconds with 100 peers, a second or two with 10,000.
+    static let pictureUse = 20
+    /// After a failure the domain rests for this long at least, so that one that does not answer (WireGuard in user
+    /// space may hang) leaves the others time.
+    static let restAfterTrouble = Duration.milliseconds(100)
 
     init(_ settings: Configuration.Domain, prohibitedKeys: Set<PublicKey>, log: Logger) throws(NetlinkError) {
         self.settings = settings
@@ -59,8 +61,6 @@ final class MeshDomain {
             )
         )
         links = try LinkControl()
-        var log = log
-        log[metadataKey: "domain"] = "\(settings.name)"
         self.log = log
     }
 
@@ -75,18 +75,18 @@ final class MeshDomain {
             if let trouble { throw trouble }
             return
         }
-        defer {
-            let now = MonotonicTime.now
-            pictureExpires = now + max(Self.pictureLifetime, (now - start) * Self.pictureCostDivisor)
-        }
         do throws(Trouble) {
             try takePicture()
-            if trouble != nil { log.notice("in service again") }
+            if trouble != nil { log.notice("\(settings.name): in service again") }
             trouble = nil
+            let now = MonotonicTime.now
+            pictureExpires = now + (now - start) * Self.pictureUse
         } catch {
-            if trouble != error { log.error("out of service: \(error)") }
+            if trouble != error { log.error("\(settings.name): out of service: \(error)") }
             trouble = error
             devices = nil
+            let now = MonotonicTime.now
+            pictureExpires = now + max(Self.restAfterTrouble, now - start)
             throw error
         }
     }
@@ -233,7 +233,9 @@ final class MeshDomain {
         guard let via = devices?.wireGuardIndex else { return [] }
         var entries: [FdbEntry] = []
         let (mac, destination) = (admission.addresses.mac, admission.addresses.linkLocal)
-        if admission.missingEntries.contains(.mac) { entries.append(FdbEntry(mac: mac, destination: destination, via: via)) }
+        if admission.missingEntries.contains(.mac) {
+            entries.append(FdbEntry(mac: mac, destination: destination, via: via))
+        }
         if admission.missingEntries.contains(.flood) { entries.append(.flood(to: destination, via: via)) }
         return entries
     }
@@ -299,11 +301,11 @@ final class MeshDomain {
             let entries = fdbEntries[verdict.addresses.linkLocal] ?? []
             if let trouble = delete(entries) ?? apply([.remove(verdict.key)]) {
                 failed.insert(verdict.key)
-                log.error("could not remove \(verdict.key): \(trouble)")
+                log.error("\(settings.name): could not remove \(verdict.key): \(trouble)")
                 pictureExpires = MonotonicTime(nanoseconds: 0)
             } else {
                 table.remove(verdict.key)
-                log.info("removed \(verdict.key): silent in two sweeps")
+                log.info("\(settings.name): removed \(verdict.key): silent in two sweeps")
             }
         }
         return failed

@@ -1,5 +1,5 @@
 import Foundation
-import Testing
+import Glibc
 
 /// Programs that the tests run: those of this package by their path, all others by name.
 enum Command {
@@ -17,26 +17,20 @@ enum Command {
 
     /// Runs a program to its end.
     static func run(_ program: String, _ arguments: [String], input: String = "") throws -> Result {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = [program] + arguments
-        let (output, errors, stdin) = (Pipe(), Pipe(), Pipe())
-        process.standardOutput = output
-        process.standardError = errors
-        process.standardInput = stdin
-        try process.run()
-        stdin.fileHandleForWriting.write(Data(input.utf8))
-        try stdin.fileHandleForWriting.close()
-        let (outputData, errorData) = (output.fileHandleForReading.readDataToEndOfFile(), readToEnd(errors))
-        process.waitUntilExit()
+        // Files and not pipes: nothing can fill up, whatever the program writes first.
+        let folder = NSTemporaryDirectory() + "kex-command-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let files = ["input", "output", "errors"].map { "\(folder)/\($0)" }
+        try input.write(toFile: files[0], atomically: false, encoding: .utf8)
+        let child = try Child([program] + arguments, input: files[0], output: files[1], errors: files[2])
+        child.waitForEnd()
         return Result(
-            status: process.terminationStatus,
-            output: String(decoding: outputData, as: UTF8.self),
-            errors: String(decoding: errorData, as: UTF8.self)
+            status: child.status ?? -1,
+            output: try String(contentsOfFile: files[1], encoding: .utf8),
+            errors: try String(contentsOfFile: files[2], encoding: .utf8)
         )
     }
-
-    private static func readToEnd(_ pipe: Pipe) -> Data { pipe.fileHandleForReading.readDataToEndOfFile() }
 
     /// Runs a program that must succeed, given as one line of words, and returns what it printed.
     @discardableResult
@@ -53,38 +47,74 @@ struct Failure: Error, CustomStringConvertible {
     init(_ description: String) { self.description = description }
 }
 
+/// A process that this one has started. (Foundation's `Process` leaves a socket of its own open in the program, where a
+/// test that counts sockets would find it.)
+final class Child {
+    let processIdentifier: Int32
+    /// `nil` while it runs; the exit status, or 128 and the signal that ended it.
+    private(set) var status: Int32?
+
+    init(_ arguments: [String], input: String, output: String, errors: String) throws {
+        // Nothing else that is open here is the program's business.
+        let closeAll = "for fd in /proc/$$/fd/*; do fd=${fd##*/}; [ $fd -le 2 ] || eval \"exec $fd>&-\"; done"
+        let all = ["/bin/bash", "-c", "\(closeAll); exec \"$@\"", "bash"] + arguments
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_addopen(&actions, 0, input, O_RDONLY, 0)
+        posix_spawn_file_actions_addopen(&actions, 1, output, O_WRONLY | O_CREAT | O_APPEND, 0o600)
+        if errors == output {
+            posix_spawn_file_actions_adddup2(&actions, 1, 2)
+        } else {
+            posix_spawn_file_actions_addopen(&actions, 2, errors, O_WRONLY | O_CREAT | O_APPEND, 0o600)
+        }
+        var words = all.map { strdup($0) } + [nil]
+        defer { for word in words { free(word) } }
+        var number: pid_t = 0
+        let result = posix_spawn(&number, all[0], &actions, nil, &words, environ)
+        guard result == 0 else { throw Failure("cannot start \(arguments): \(String(cString: strerror(result)))") }
+        processIdentifier = number
+    }
+
+    var isRunning: Bool {
+        collect(WNOHANG)
+        return status == nil
+    }
+
+    func waitForEnd() { collect(0) }
+
+    private func collect(_ options: Int32) {
+        guard status == nil else { return }
+        var raw: Int32 = 0
+        guard waitpid(processIdentifier, &raw, options) == processIdentifier else { return }
+        status = raw & 0x7f == 0 ? raw >> 8 & 0xff : 128 + raw & 0x7f
+    }
+}
+
 /// A program in the background, its output in a file. It is killed with its owner.
 final class Daemon {
-    private let process = Process()
-    let log: String
+    private let child: Child
+    private let log: String
 
     init(_ arguments: [String], log: String) throws {
         self.log = log
-        FileManager.default.createFile(atPath: log, contents: nil)
-        let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: log))
-        try handle.seekToEnd()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = arguments
-        process.standardInput = FileHandle.nullDevice
-        process.standardOutput = handle
-        process.standardError = handle
-        try process.run()
+        child = try Child(arguments, input: "/dev/null", output: log, errors: log)
     }
 
     deinit { end(with: SIGKILL) }
 
-    var processIdentifier: Int32 { process.processIdentifier }
-    var isRunning: Bool { process.isRunning }
+    /// `ip netns exec` and the like become the program that they run, so the number is the program's.
+    var processIdentifier: Int32 { child.processIdentifier }
+    var isRunning: Bool { child.isRunning }
+    var status: Int32? { child.status }
     var output: String { (try? String(contentsOfFile: log, encoding: .utf8)) ?? "" }
 
-    /// Sends the signal and waits for the end. `ip netns exec` becomes the program it runs, so the number is right.
+    /// Sends the signal and waits for the end.
     func end(with signal: Int32) {
-        guard process.isRunning else { return }
-        kill(process.processIdentifier, signal)
-        process.waitUntilExit()
+        guard child.isRunning else { return }
+        kill(child.processIdentifier, signal)
+        child.waitForEnd()
     }
-
-    var status: Int32 { process.terminationStatus }
 
     /// Waits until the output matches.
     @discardableResult
@@ -92,9 +122,7 @@ final class Daemon {
         let deadline = Date(timeIntervalSinceNow: seconds)
         while true {
             if let match = output.firstMatch(of: pattern.regex) { return match.output }
-            guard process.isRunning, Date() < deadline else {
-                throw Failure("\(process.arguments?.first ?? "") does not say what it should: \(output)")
-            }
+            guard isRunning, Date() < deadline else { throw Failure("waited in vain for a line in: \(output)") }
             usleep(5000)
         }
     }
