@@ -37,7 +37,7 @@ public struct NetlinkSocket: ~Copyable {
     static let dumpPause: Duration = .milliseconds(2)
 
     private let transport: any NetlinkTransport
-    private var buffer = [UInt8](repeating: 0, count: bufferSize)
+    private(set) var buffer = [UInt8](repeating: 0, count: bufferSize)
     private var nextSequence: UInt32 = 1
     var families: [String: UInt16] = [:]
 
@@ -225,7 +225,8 @@ public struct NetlinkSocket: ~Copyable {
 
     private mutating func receive() throws(Failure) -> ArraySlice<UInt8> {
         do throws(Errno) {
-            return buffer.prefix(try transport.receive(into: &buffer))
+            let count = try transport.receive(into: &buffer)
+            return buffer.prefix(count)
         } catch {
             switch error {
             case .resourceTemporarilyUnavailable: throw .noAnswer
