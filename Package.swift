@@ -127,6 +127,28 @@ let package = Package(
         ),
 
         // Tests, a folder for each module
+        .target(
+            name: "KernelTestSupport",
+            dependencies: ["LinkControl", "Netlink", "NetworkAddresses", system],
+            path: "Tests/KernelTestSupport",
+            swiftSettings: settings
+        ),
+        tests("EUI64Tests", ["EUI64", "NetworkAddresses", "WireGuardTypes"]),
+        tests("LinkControlTests", ["KernelTestSupport", "LinkControl", "Netlink", "NetworkAddresses", system]),
+        tests("NetlinkTests", ["CMNL", "KernelTestSupport", "Netlink", system]),
+        tests("NetworkAddressesTests", ["NetworkAddresses"]),
+        tests(
+            "VXLANFdbTests",
+            ["KernelTestSupport", "LinkControl", "Netlink", "NetworkAddresses", "VXLANFdb", system]
+        ),
+        tests(
+            "WireGuardControlTests",
+            [
+                "KernelTestSupport", "Netlink", "NetworkAddresses", "SystemCalls", "WireGuardControl", "WireGuardTypes",
+                system,
+            ]
+        ),
+        tests("WireGuardTypesTests", ["NetworkAddresses", "WireGuardTypes"]),
         tests("SystemCallsTests", ["NetworkAddresses", "SystemCalls", system]),
         tests(
             "KexConfigurationTests",

@@ -31,7 +31,7 @@ final class UserspaceWireGuard: WireGuardInterface {
     private let stateTimeout: Duration
     /// `nil` after every failure: the rest of that conversation means nothing.
     private var connection: UAPIConnection?
-    private var buffer = [UInt8](repeating: 0, count: bufferSize)
+    private(set) var buffer = [UInt8](repeating: 0, count: bufferSize)
 
     /// Connects.
     init(
