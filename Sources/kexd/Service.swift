@@ -8,6 +8,10 @@ internal import Systemd
 
 /// Serves until the process is told to end.
 func serve(_ configuration: Configuration, _ options: Options) throws(SystemCallError) {
+    // Before anything else has a descriptor: whether the numbers of systemd are right shows only then.
+    var passed: [FileDescriptor] = []
+    try ListeningSocket.takeAll(of: .tcp) { socket in passed.append(socket.takeDescriptor().release()) }
+
     let signals = try SignalReceiver(for: [.terminate, .interrupt])
     try raiseDescriptorLimit()
     var logger = logger
@@ -19,13 +23,13 @@ func serve(_ configuration: Configuration, _ options: Options) throws(SystemCall
     )
     var server = try Server(settings, logger: logger)
     var addresses: [String] = []
-    try ListeningSocket.takeAll(of: .tcp) { socket throws(SystemCallError) in
-        let listener = socket.takeDescriptor()
+    for descriptor in passed {
+        let listener = OwnedDescriptor(adopting: descriptor)
         addresses.append(try address(of: listener))
         try server.add(listener: listener)
     }
     // What systemd hands over is what its units say; the configuration is for running without it.
-    let own = options.listen.isEmpty && addresses.isEmpty ? configuration.listen : options.listen
+    let own = options.listen.isEmpty && passed.isEmpty ? configuration.listen : options.listen
     for endpoint in own {
         let listener = try Socket.listen(on: endpoint)
         try Socket.deferAccept(on: listener.raw)
