@@ -87,25 +87,28 @@ let package = Package(
             "KexServer",
             [
                 "EventLoop", "HandlerChannel", "KexProtocol", "NetworkAddresses", "SystemCalls", "WireGuardTypes",
-                logging,
-                system,
+                logging, system,
             ]
         ),
+
+        library("ServiceProgram", ["CommandLineOptions", "KexConfiguration", "Systemd", logging]),
 
         // 6  programs
         program(
             "kexd",
             [
-                "CommandLineOptions", "EventLoop", "KexConfiguration", "KexProtocol", "KexServer", "NetworkAddresses",
+                "CommandLineOptions", "EventLoop", "KexConfiguration", "KexServer", "NetworkAddresses",
+                "ServiceProgram",
                 "SystemCalls", "Systemd", logging, system,
             ]
         ),
         program(
             "kex-handler",
             [
-                "CommandLineOptions", "EUI64", "EventLoop", "HandlerChannel", "KexConfiguration", "KexGateway",
-                "KexProtocol", "LinkControl", "NetworkAddresses", "SystemCalls", "Systemd", "VXLANFdb",
-                "WireGuardControl", "WireGuardTypes", logging, system,
+                "EUI64", "EventLoop", "HandlerChannel", "KexConfiguration", "KexGateway", "KexProtocol", "LinkControl",
+                "Netlink", "NetworkAddresses", "ServiceProgram", "SystemCalls", "Systemd", "VXLANFdb",
+                "WireGuardControl",
+                "WireGuardTypes", logging, system,
             ]
         ),
         program(
@@ -140,6 +143,14 @@ let package = Package(
                 "HandlerChannel", "KexProtocol", "KexServer", "NetworkAddresses", "SystemCalls", "WireGuardTypes",
                 "kexd", logging, system,
             ]
+        ),
+
+        // The programs themselves, in network namespaces
+        .testTarget(
+            name: "NetnsTests",
+            dependencies: ["EUI64", "WireGuardTypes", "kexd", "kex-handler", "kex-cleanup", "kex-client"],
+            path: "Tests/Netns",
+            swiftSettings: settings
         ),
     ]
 )

@@ -94,13 +94,25 @@ public enum Socket {
     /// Takes away what a killed process left behind: a socket's file on which nobody listens. bind(2) would refuse it.
     private static func removeAbandonedSocket(at path: String, kind: UnixKind) throws(SystemCallError) {
         var status = stat()
-        guard unsafe lstat(path, &status) == 0, status.st_mode & mode_t(CLinux.S_IFMT) == mode_t(CLinux.S_IFSOCK) else { return }
+        guard unsafe lstat(path, &status) == 0, status.st_mode & mode_t(CLinux.S_IFMT) == mode_t(CLinux.S_IFSOCK) else {
+            return
+        }
         do throws(SystemCallError) {
             _ = try connect(toPath: path, kind: kind)
         } catch {
             // Any other error means that somebody is there, or that it is not ours to judge: bind will say so.
             if error.errno == .connectionRefused { unsafe unlink(path) }
         }
+    }
+
+    /// Takes a socket's file away, if it is there.
+    public static func removeFile(at path: String) { unsafe unlink(path) }
+
+    /// The group that the file at `path` belongs to.
+    public static func group(ofFileAt path: String) throws(SystemCallError) -> UInt32 {
+        var status = stat()
+        _ = try check("look at", path) { unsafe Int(stat(path, &status)) }
+        return status.st_gid
     }
 
     // MARK: - TCP
@@ -123,13 +135,6 @@ public enum Socket {
 
     /// Connections that may wait for ``accept(from:)``; the kernel takes the lower of this and net.core.somaxconn.
     public static let backlog: Int32 = 4096
-
-    /// Has the kernel keep a new connection to itself until its first bytes are there, so that what is accepted can be
-    /// read at once. A client that sends nothing is handed over after about one second, the shortest time that tcp(7)
-    /// (`TCP_DEFER_ACCEPT`) offers.
-    public static func deferAccept(on listener: FileDescriptor) throws(SystemCallError) {
-        try set(Int32(IPPROTO_TCP), TCP_DEFER_ACCEPT, to: 1, of: listener)
-    }
 
     /// Starts to connect to `endpoint`. The connection is there, or has failed, when the descriptor is writable:
     /// ``pendingError(of:)`` tells which.
@@ -181,6 +186,21 @@ public enum Socket {
         }
         guard let count else { return .nothingYet }
         return count == 0 ? .end : .bytes(count)
+    }
+
+    /// Receives what is there into `buffer`, which must not be empty, without waiting.
+    public static func receive(
+        from descriptor: FileDescriptor,
+        into buffer: inout [UInt8]
+    ) throws(SystemCallError) -> Received {
+        var span = buffer.mutableSpan
+        var bytes = unsafe span.mutableBytes
+        return try receive(from: descriptor, into: &bytes)
+    }
+
+    /// Sends the bytes, or the first part of them, as ``send(_:to:)-(RawSpan,_)`` does.
+    public static func send(_ bytes: [UInt8], to descriptor: FileDescriptor) throws(SystemCallError) -> Int? {
+        try send(unsafe bytes.span.bytes, to: descriptor)
     }
 
     /// Sends the bytes, or the first part of them, without waiting, and without SIGPIPE.

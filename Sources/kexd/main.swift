@@ -1,46 +1,26 @@
 internal import CommandLineOptions
-internal import Glibc
 internal import KexConfiguration
-internal import Logging
-internal import SystemCalls
-internal import Systemd
+internal import NetworkAddresses
+internal import ServiceProgram
 
-/// Source: EX_CONFIG of `sysexits.h`.
-let configurationFailure: Int32 = 78
+let program = ServiceProgram(
+    "kexd",
+    summary: "Takes key exchanges from routers over TCP and has kex-handler carry them out.",
+    options: [
+        CommandLineOptions.Option(
+            "listen",
+            "ADDRESS:PORT",
+            isRepeatable: true,
+            help: "listen here, in place of what the configuration says; may be repeated"
+        ),
+        CommandLineOptions.Option("handler", "PATH", help: "socket of kex-handler, in place of the configured one"),
+    ]
+)
 
-let logger = Logger(label: "kexd") { _ in ServiceLog(program: "kexd") }
-
-func fail(_ message: String, _ status: Int32) -> Never {
-    for line in message.split(separator: "\n") { logger.error("\(line)") }
-    exit(status)
-}
-
-let options: Options
-do throws(UsageError) {
-    options = try Options(CommandLine.arguments.dropFirst())
-} catch {
-    fail("\(error); see kexd --help", UsageError.exitStatus)
-}
-
-switch options.action {
-case .help:
-    print(Options.help, terminator: "")
-case .version:
-    print("kexd \(packageVersion)")
-case .checkConfiguration, .serve:
-    let configuration: Configuration
-    do throws(ConfigurationError) {
-        configuration = try Configuration(path: options.configuration)
-    } catch {
-        fail("\(error)", configurationFailure)
-    }
-    if case .checkConfiguration = options.action {
-        print(configuration)
-    } else {
-        do throws(SystemCallError) {
-            try serve(configuration, options)
-        } catch {
-            fail("\(error)", EXIT_FAILURE)
-        }
-    }
+program.run { (configuration: Configuration) throws(ConfigurationError) in
+} serve: { configuration, _, options, log in
+    var configuration = configuration
+    let listen = try options.values("listen", expected: "ADDRESS:PORT, IPv6 in brackets") { Endpoint($0) }
+    if let path = options.value("handler") { configuration.handlerSocket = path }
+    try serve(configuration, listen: listen, log)
 }

@@ -1,0 +1,45 @@
+internal import CMNL
+internal import Netlink
+public import NetworkAddresses
+
+/// A network interface as the kernel describes it.
+public struct Link: Hashable, Sendable {
+    public let index: InterfaceIndex
+    public let name: InterfaceName
+    /// The kind that it was created as, such as `wireguard`, `vxlan` or `tun`; `nil` for hardware and loopback.
+    public let kind: String?
+    /// Whether it has been set up (IFF_UP). It may still lack a carrier.
+    public let isUp: Bool
+    /// Largest packet in bytes.
+    public let mtu: UInt32
+    /// `nil` for an interface without link-layer addresses, such as WireGuard's.
+    public let mac: MACAddress?
+
+    /// Reads an RTM_NEWLINK message.
+    init(_ reply: NetlinkReply) throws(MalformedReply) {
+        let (header, all) = try reply.parse(ifinfomsg.self)
+        var attributes = all
+        var (name, kind, mtu, mac): (String, String?, UInt32, MACAddress?) = ("", nil, 0, nil)
+        while let attribute = try attributes.next() {
+            switch attribute.type {
+            case Int(IFLA_IFNAME): name = attribute.text
+            case Int(IFLA_MTU): mtu = try attribute.number()
+            case Int(IFLA_ADDRESS): mac = MACAddress(bytes: attribute.payload)
+            case Int(IFLA_LINKINFO):
+                var information = attribute.nested
+                while let attribute = try information.next() {
+                    if attribute.type == Int(IFLA_INFO_KIND) { kind = attribute.text }
+                }
+            default: break
+            }
+        }
+        guard let index = InterfaceIndex(UInt32(bitPattern: header.ifi_index)), let name = InterfaceName(name)
+        else { throw MalformedReply("interface \(header.ifi_index) with the name \(name.debugDescription)") }
+        self.index = index
+        self.name = name
+        self.kind = kind
+        isUp = header.ifi_flags & UInt32(IFF_UP) != 0
+        self.mtu = mtu
+        self.mac = mac
+    }
+}
