@@ -155,6 +155,17 @@ let package = Package(
             ["EUI64", "KexConfiguration", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]
         ),
         tests("KexGatewayTests", ["EUI64", "KexGateway", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
+        tests("CommandLineOptionsTests", ["CommandLineOptions"]),
+        tests("EventLoopTests", ["EventLoop", "SystemCalls", system]),
+        tests("HandlerChannelTests", ["HandlerChannel", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
+        tests("KexProtocolTests", ["KexProtocol", "WireGuardTypes"]),
+        tests(
+            "KexServerTests",
+            [
+                "HandlerChannel", "KexProtocol", "KexServer", "NetworkAddresses", "SystemCalls", "WireGuardTypes",
+                "kexd", logging, system,
+            ]
+        ),
 
         // The programs themselves, in network namespaces
         .testTarget(
