@@ -108,7 +108,7 @@ enum UserspaceTunnel {
         let path = unsafe getenv("PATH").map { unsafe String(cString: $0) } ?? "/usr/sbin:/usr/bin:/sbin:/bin"
         var words = unsafe ([program] + arguments).map { unsafe strdup($0) } + [nil]
         var environment = unsafe [strdup("PATH=\(path)"), nil]
-        defer { for unsafetext in unsafe words + environment { unsafe free(text) } }
+        defer { unsafe (words + environment).forEach { unsafe free($0) } }
         return unsafe posix_spawnp(&process, program, &actions, nil, &words, &environment)
     }
 }
