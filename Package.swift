@@ -121,8 +121,8 @@ let package = Package(
         program(
             "kex-client",
             [
-                "CLinux", "EUI64", "KexConfiguration", "KexProtocol", "LinkControl", "NetworkAddresses", "SystemCalls",
-                "VXLANFdb", "WireGuardControl", "WireGuardTypes", argumentParser, system,
+                "CLinux", "EUI64", "KexConfiguration", "KexProtocol", "LinkControl", "Netlink", "NetworkAddresses",
+                "SystemCalls", "VXLANFdb", "WireGuardControl", "WireGuardTypes", argumentParser, system,
             ]
         ),
 
@@ -153,6 +153,13 @@ let package = Package(
         tests(
             "KexConfigurationTests",
             ["EUI64", "KexConfiguration", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]
+        ),
+        tests(
+            "KexClientTests",
+            [
+                "CLinux", "kex-client", "EUI64", "KexConfiguration", "KexProtocol", "NetworkAddresses", "SystemCalls",
+                "WireGuardTypes", system,
+            ]
         ),
         tests("KexGatewayTests", ["EUI64", "KexGateway", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
         tests("CommandLineOptionsTests", ["CommandLineOptions"]),

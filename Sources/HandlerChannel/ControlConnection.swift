@@ -59,7 +59,7 @@ public struct ControlConnection: ~Copyable {
 
     private func receive() throws(Failure) -> [UInt8] {
         let isReadable = try named { () throws(SystemCallError) in
-            try Readiness.readable.wait(on: descriptor.raw, until: .now + Self.patience)
+            try Socket.wait(for: .readable, of: descriptor.raw, until: .now + Self.patience)
         }
         guard isReadable else { throw .silent(path: path) }
         var buffer = [UInt8](repeating: 0, count: ChannelLimit.frameSize)
