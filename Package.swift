@@ -61,6 +61,7 @@ let package = Package(
         library("SystemCalls", ["CLinux", "NetworkAddresses", system]),
 
         // 2  ways out
+        library("CommandLineOptions"),
         library("EventLoop", ["CLinux", "SystemCalls", system]),
         library("Netlink", ["CMNL", system]),
         library("HandlerChannel", ["KexProtocol", "NetworkAddresses", "SystemCalls", "WireGuardTypes", system]),
@@ -86,26 +87,28 @@ let package = Package(
             "KexServer",
             [
                 "EventLoop", "HandlerChannel", "KexProtocol", "NetworkAddresses", "SystemCalls", "WireGuardTypes",
-                logging,
-                system,
+                logging, system,
             ]
         ),
+
+        library("ServiceProgram", ["CommandLineOptions", "KexConfiguration", "Systemd", logging]),
 
         // 6  programs
         program(
             "kexd",
             [
-                "EventLoop", "KexConfiguration", "KexProtocol", "KexServer", "NetworkAddresses", "SystemCalls",
-                "Systemd",
-                logging, system,
+                "CommandLineOptions", "EventLoop", "KexConfiguration", "KexServer", "NetworkAddresses",
+                "ServiceProgram",
+                "SystemCalls", "Systemd", logging, system,
             ]
         ),
         program(
             "kex-handler",
             [
                 "EUI64", "EventLoop", "HandlerChannel", "KexConfiguration", "KexGateway", "KexProtocol", "LinkControl",
-                "NetworkAddresses", "SystemCalls", "Systemd", "VXLANFdb", "WireGuardControl", "WireGuardTypes", logging,
-                system,
+                "Netlink", "NetworkAddresses", "ServiceProgram", "SystemCalls", "Systemd", "VXLANFdb",
+                "WireGuardControl",
+                "WireGuardTypes", logging, system,
             ]
         ),
         program(
@@ -118,8 +121,8 @@ let package = Package(
         program(
             "kex-client",
             [
-                "CLinux", "EUI64", "KexConfiguration", "KexProtocol", "LinkControl", "NetworkAddresses", "SystemCalls",
-                "VXLANFdb", "WireGuardControl", "WireGuardTypes", argumentParser, system,
+                "CLinux", "EUI64", "KexConfiguration", "KexProtocol", "LinkControl", "Netlink", "NetworkAddresses",
+                "SystemCalls", "VXLANFdb", "WireGuardControl", "WireGuardTypes", argumentParser, system,
             ]
         ),
 
@@ -151,6 +154,34 @@ let package = Package(
             "KexConfigurationTests",
             ["EUI64", "KexConfiguration", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]
         ),
+        tests(
+            "KexClientTests",
+            [
+                "CLinux", "kex-client", "EUI64", "KexConfiguration", "KexProtocol", "NetworkAddresses", "SystemCalls",
+                "WireGuardTypes", system,
+            ]
+        ),
         tests("KexGatewayTests", ["EUI64", "KexGateway", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
+        tests("CommandLineOptionsTests", ["CommandLineOptions"]),
+        tests("EventLoopTests", ["EventLoop", "SystemCalls", system]),
+        tests("HandlerChannelTests", ["HandlerChannel", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
+        tests("KexProtocolTests", ["KexProtocol", "WireGuardTypes"]),
+        tests(
+            "KexServerTests",
+            [
+                "HandlerChannel", "KexProtocol", "KexServer", "NetworkAddresses", "SystemCalls", "WireGuardTypes",
+                "kexd", logging, system,
+            ]
+        ),
+
+        // The programs themselves, in network namespaces
+        .testTarget(
+            name: "NetnsTests",
+            dependencies: [
+                "EUI64", "NetworkAddresses", "WireGuardTypes", "kexd", "kex-handler", "kex-cleanup", "kex-client",
+            ],
+            path: "Tests/Netns",
+            swiftSettings: settings
+        ),
     ]
 )

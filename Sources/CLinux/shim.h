@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
+#include <spawn.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -19,8 +20,10 @@
 #include <time.h>
 #include <unistd.h>
 
-// Both need _GNU_SOURCE, which cannot be set for a module: declared here as in the headers.
+// All need _GNU_SOURCE, which cannot be set for a module: declared here as in the headers.
 int accept4(int fd, struct sockaddr *restrict address, socklen_t *restrict length, int flags);
+
+int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from);
 
 struct kex_ucred {
     pid_t pid;

@@ -9,6 +9,9 @@ public struct PeerCredentials: Hashable, Sendable {
     /// The primary group and the supplementary ones.
     public let groups: Set<UInt32>
 
+    /// The user whose rights this process has.
+    public static var ownUser: UInt32 { geteuid() }
+
     /// Most groups that a process can be in. Source: NGROUPS_MAX of `linux/limits.h`.
     private static let maximumGroups = 65536
 

@@ -1,4 +1,5 @@
 internal import CLinux
+internal import Glibc
 public import NetworkAddresses
 public import SystemPackage
 
@@ -93,13 +94,25 @@ public enum Socket {
     /// Takes away what a killed process left behind: a socket's file on which nobody listens. bind(2) would refuse it.
     private static func removeAbandonedSocket(at path: String, kind: UnixKind) throws(SystemCallError) {
         var status = stat()
-        guard unsafe lstat(path, &status) == 0, status.st_mode & mode_t(S_IFMT) == mode_t(S_IFSOCK) else { return }
+        guard unsafe lstat(path, &status) == 0, status.st_mode & mode_t(CLinux.S_IFMT) == mode_t(CLinux.S_IFSOCK) else {
+            return
+        }
         do throws(SystemCallError) {
             _ = try connect(toPath: path, kind: kind)
         } catch {
             // Any other error means that somebody is there, or that it is not ours to judge: bind will say so.
             if error.errno == .connectionRefused { unsafe unlink(path) }
         }
+    }
+
+    /// Takes a socket's file away, if it is there.
+    public static func removeFile(at path: String) { unsafe unlink(path) }
+
+    /// The group that the file at `path` belongs to.
+    public static func group(ofFileAt path: String) throws(SystemCallError) -> UInt32 {
+        var status = stat()
+        _ = try check("look at", path) { unsafe Int(stat(path, &status)) }
+        return status.st_gid
     }
 
     // MARK: - TCP
@@ -147,14 +160,14 @@ public enum Socket {
         while true {
             var address = SocketAddress()
             do throws(SystemCallError) {
-                let number = try check("accept a connection on", "descriptor \(listener.rawValue)") {
+                let number = try checkWithoutWaiting("accept a connection on", "descriptor \(listener.rawValue)") {
                     unsafe address.withMutablePointer { unsafe Int(accept4(listener.rawValue, $0, $1, flags)) }
                 }
+                guard let number else { return nil }
                 return Accepted(descriptor: OwnedDescriptor(adopting: Int32(number)), address: address)
-            } catch  where error.errno == .resourceTemporarilyUnavailable || error.errno == .wouldBlock {
-                return nil
-            } catch  where error.errno == .connectionAbort {
-                continue  // the client was gone before we came: not an error of the listener
+            } catch {
+                // The client was gone before we came: not an error of the listener.
+                guard error.errno == .connectionAbort else { throw error }
             }
         }
     }
@@ -166,35 +179,43 @@ public enum Socket {
         from descriptor: FileDescriptor,
         into buffer: inout MutableRawSpan
     ) throws(SystemCallError) -> Received {
-        do throws(SystemCallError) {
-            let count = try check("receive from", "descriptor \(descriptor.rawValue)") {
-                unsafe buffer.withUnsafeMutableBytes {
-                    unsafe recv(descriptor.rawValue, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT))
-                }
+        let count = try checkWithoutWaiting("receive from", "descriptor \(descriptor.rawValue)") {
+            unsafe buffer.withUnsafeMutableBytes {
+                unsafe recv(descriptor.rawValue, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT))
             }
-            return count == 0 ? .end : .bytes(count)
-        } catch  where error.errno == .resourceTemporarilyUnavailable || error.errno == .wouldBlock {
-            return .nothingYet
         }
+        guard let count else { return .nothingYet }
+        return count == 0 ? .end : .bytes(count)
+    }
+
+    /// Receives what is there into `buffer`, which must not be empty, without waiting.
+    public static func receive(
+        from descriptor: FileDescriptor,
+        into buffer: inout [UInt8]
+    ) throws(SystemCallError) -> Received {
+        var span = buffer.mutableSpan
+        var bytes = unsafe span.mutableBytes
+        return try receive(from: descriptor, into: &bytes)
+    }
+
+    /// Sends the bytes, or the first part of them, as ``send(_:to:)-(RawSpan,_)`` does.
+    public static func send(_ bytes: [UInt8], to descriptor: FileDescriptor) throws(SystemCallError) -> Int? {
+        try send(unsafe bytes.span.bytes, to: descriptor)
     }
 
     /// Sends the bytes, or the first part of them, without waiting, and without SIGPIPE.
     ///
     /// - Returns: how many were taken; `nil` if the socket takes none now. A packet is taken whole or not at all.
     public static func send(_ bytes: RawSpan, to descriptor: FileDescriptor) throws(SystemCallError) -> Int? {
-        do throws(SystemCallError) {
-            return try check("send to", "descriptor \(descriptor.rawValue)") {
-                unsafe bytes.withUnsafeBytes {
-                    unsafe CLinux.send(
-                        descriptor.rawValue,
-                        $0.baseAddress,
-                        $0.count,
-                        Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL)
-                    )
-                }
+        try checkWithoutWaiting("send to", "descriptor \(descriptor.rawValue)") {
+            unsafe bytes.withUnsafeBytes {
+                unsafe CLinux.send(
+                    descriptor.rawValue,
+                    $0.baseAddress,
+                    $0.count,
+                    Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL)
+                )
             }
-        } catch  where error.errno == .resourceTemporarilyUnavailable || error.errno == .wouldBlock {
-            return nil
         }
     }
 

@@ -42,6 +42,14 @@ public struct SocketAddress {
         fill(with: unix)
     }
 
+    /// A copy of what a call returned, or `nil` if there is nothing or too much.
+    init?(copying address: UnsafePointer<sockaddr>?, length: socklen_t) {
+        guard let address = unsafe address, Int(length) <= MemoryLayout<sockaddr_storage>.size else { return nil }
+        let bytes = unsafe UnsafeRawBufferPointer(start: address, count: Int(length))
+        unsafe withUnsafeMutableBytes(of: &storage) { unsafe $0.copyMemory(from: bytes) }
+        self.length = length
+    }
+
     /// `Address` is one of the C structs above, which are plain bytes.
     private mutating func fill<Address>(with address: Address) {
         unsafe withUnsafeBytes(of: address) { address in

@@ -24,7 +24,7 @@ extension SystemCallError: CustomStringConvertible {
 /// Runs `call` until it is not interrupted by a signal, and throws if it returns -1.
 ///
 /// The name of the object is evaluated only on failure.
-func check(
+package func check(
     _ operation: String,
     _ object: @autoclosure () -> String,
     _ call: () -> Int
@@ -34,5 +34,23 @@ func check(
         if result != -1 { return result }
         let errno = Errno(rawValue: Glibc.errno)
         if errno != .interrupted { throw SystemCallError(operation, object(), errno: errno) }
+    }
+}
+
+/// Runs `call` as ``check(_:_:_:)`` does, and returns `nil` if it would have to wait (EAGAIN). That is an everyday answer
+/// of a non-blocking descriptor, so no error with its texts is made for it.
+func checkWithoutWaiting(
+    _ operation: String,
+    _ object: @autoclosure () -> String,
+    _ call: () -> Int
+) throws(SystemCallError) -> Int? {
+    while true {
+        let result = call()
+        if result != -1 { return result }
+        switch Errno(rawValue: Glibc.errno) {
+        case .interrupted: continue
+        case .resourceTemporarilyUnavailable, .wouldBlock: return nil
+        case let errno: throw SystemCallError(operation, object(), errno: errno)
+        }
     }
 }

@@ -1,1 +1,26 @@
-print("not built yet")
+internal import CommandLineOptions
+internal import KexConfiguration
+internal import NetworkAddresses
+internal import ServiceProgram
+
+let program = ServiceProgram(
+    "kexd",
+    summary: "Takes key exchanges from routers over TCP and has kex-handler carry them out.",
+    options: [
+        CommandLineOptions.Option(
+            "listen",
+            "ADDRESS:PORT",
+            isRepeatable: true,
+            help: "listen here, in place of what the configuration says; may be repeated"
+        ),
+        CommandLineOptions.Option("handler", "PATH", help: "socket of kex-handler, in place of the configured one"),
+    ]
+)
+
+program.run { (configuration: Configuration) throws(ConfigurationError) in
+} serve: { configuration, _, options, log in
+    var configuration = configuration
+    let listen = try options.values("listen", expected: "ADDRESS:PORT, IPv6 in brackets") { Endpoint($0) }
+    if let path = options.value("handler") { configuration.handlerSocket = path }
+    try serve(configuration, listen: listen, log)
+}

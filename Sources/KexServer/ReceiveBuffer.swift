@@ -1,0 +1,29 @@
+internal import HandlerChannel
+internal import KexProtocol
+internal import SystemCalls
+internal import SystemPackage
+
+/// Room for what one receive brings, used again for the next.
+struct ReceiveBuffer {
+    private var bytes: [UInt8]
+
+    /// - Parameter size: in bytes.
+    init(size: Int) { bytes = [UInt8](repeating: 0, count: size) }
+
+    /// Receives what is there, without waiting.
+    mutating func receive(from descriptor: FileDescriptor) throws(SystemCallError) -> Socket.Received {
+        var span = bytes.mutableSpan
+        var raw = unsafe span.mutableBytes
+        return try Socket.receive(from: descriptor, into: &raw)
+    }
+
+    /// Gives the first `count` bytes to `parser`.
+    func feed(_ count: Int, to parser: inout ExchangeParser, domains: KnownDomains) -> ExchangeParser.Progress {
+        parser.receive(bytes.span.extracting(0..<count), domains: domains)
+    }
+
+    /// Reads the first `count` bytes as a packet of the handler.
+    func answers(_ count: Int) throws(MalformedFrame) -> [RegistrationAnswer] {
+        try RegistrationFrame.answers(in: bytes.span.extracting(0..<count))
+    }
+}

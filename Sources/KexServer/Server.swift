@@ -1,0 +1,389 @@
+internal import EventLoop
+internal import HandlerChannel
+internal import KexProtocol
+public import Logging
+internal import NetworkAddresses
+public import SystemCalls
+public import SystemPackage
+
+/// The two-line front door: takes exchanges from TCP, asks the handler, and closes without a byte for success or with
+/// one line for a refusal.
+///
+/// Silence means success in this protocol. So whatever goes wrong here is answered with `ERR: UNAVAILABLE`, and no
+/// connection is closed before the client can have read its answer.
+public struct Server: ~Copyable {
+    private let limits: ServerLimits
+    private let domains: KnownDomains
+    private let logger: Logger
+    /// Asked for every exchange, so it is not looked up each time.
+    private let isDebugging: Bool
+    /// The reply for each refusal, at the index of its number.
+    private let replies: [[UInt8]]
+
+    private var loop: EventLoop
+    private var listeners = ListenerSet()
+    private var connections = ConnectionTable()
+    private var handler: HandlerLink
+    private var buffer = ReceiveBuffer(size: 4096)
+    /// The time of the events that are being handled.
+    private var now = MonotonicTime.now
+
+    // Which queue a slot is in follows from its phase: reading, asking, draining.
+    private var lineDeadlines: DeadlineQueue
+    private var answerDeadlines: DeadlineQueue
+    private var drainDeadlines: DeadlineQueue
+
+    /// When accepting may be tried again after the system was exhausted.
+    private var nextAccept: MonotonicTime?
+    /// When the server ends, done or not; `nil` as long as nobody wants it to.
+    private var stopDeadline: MonotonicTime?
+
+    private var isHandlerLost = false
+    private var handlerNotice: NoticeLimiter
+    private var limitNotice: NoticeLimiter
+    private var exhaustionNotice: NoticeLimiter
+
+    public init(_ settings: ServerSettings, logger: Logger) throws(SystemCallError) {
+        // No property is read in here: if a condition's closure captures the unfinished value, Swift 6.3.1 destroys
+        // properties that were never set (measured: it closed descriptor 0).
+        let limits = settings.limits
+        precondition((1...ConnectionID.slots).contains(limits.connections), "connections are 1 to 4096")
+        self.limits = limits
+        domains = KnownDomains(settings.domains)
+        self.logger = logger
+        isDebugging = logger.logLevel <= .debug
+        replies = (0...Refusal.allCases.map { Int($0.rawValue) }.max()!).map { number in
+            Refusal(rawValue: UInt8(number)).map { Array($0.reply.utf8) } ?? []
+        }
+        loop = try EventLoop()
+        handler = HandlerLink(path: settings.handlerPath, pause: limits.handlerPause)
+        lineDeadlines = DeadlineQueue(after: limits.lineTime)
+        answerDeadlines = DeadlineQueue(after: limits.answerTime)
+        drainDeadlines = DeadlineQueue(after: limits.drainTime)
+        handlerNotice = NoticeLimiter(interval: limits.noticeTime)
+        limitNotice = NoticeLimiter(interval: limits.noticeTime)
+        exhaustionNotice = NoticeLimiter(interval: limits.noticeTime)
+    }
+
+    /// Takes clients from one more listening TCP socket, which must be non-blocking.
+    public mutating func add(listener: consuming OwnedDescriptor) throws(SystemCallError) {
+        try listeners.add(listener, loop)
+    }
+
+    /// Serves until `stop` is readable. Then nothing is accepted any more, clients whose lines are not complete are told
+    /// to come again, and what the handler has been asked is finished, for ``ServerLimits/stopTime`` at most.
+    ///
+    /// - Throws: only if the event loop itself fails. Nothing that a client or the handler does can end a server.
+    public mutating func run(untilReadable stop: FileDescriptor) throws(SystemCallError) {
+        try loop.watch(stop, for: .readable, token: Token.stop.rawValue)
+        while true {
+            let count = try loop.wait(until: nextDeadline)
+            now = .now
+            for index in 0..<count { try handle(loop[index], stop) }
+            expire()
+            askHandler()
+            if let stopDeadline {
+                if stopDeadline <= now { abandonQuestions() }
+                if connections.count == 0 || stopDeadline <= now { return }
+            } else {
+                try resumeAccepting()
+            }
+        }
+    }
+
+    private var nextDeadline: MonotonicTime? {
+        var next: MonotonicTime?
+        func consider(_ time: MonotonicTime?) {
+            if let time, next.map({ time < $0 }) ?? true { next = time }
+        }
+        consider(lineDeadlines.earliest)
+        consider(answerDeadlines.earliest)
+        consider(drainDeadlines.earliest)
+        consider(nextAccept)
+        consider(stopDeadline)
+        return next
+    }
+
+    private mutating func handle(_ event: EventLoop.Event, _ stop: FileDescriptor) throws(SystemCallError) {
+        switch Token(rawValue: event.token) {
+        case .connection(let id):
+            // Closed, and perhaps used again, by an event before this one of the same round: not for this client.
+            guard let slot = connections.slot(of: id) else { return }
+            switch connections[slot].phase {
+            case .reading: read(slot)
+            case .draining: drain(slot)
+            case .asking, .vacant: preconditionFailure("connection in phase \(connections[slot].phase) is watched")
+            }
+        case .listener(let index):
+            if stopDeadline == nil { try accept(index) }
+        case .handler:
+            if event.readiness.contains(.readable) { receiveAnswers() }
+            if event.readiness.contains(.writable) { resumeAsking() }
+        case .stop:
+            try loop.stopWatching(stop)
+            beginStopping()
+        }
+    }
+
+    private mutating func expire() {
+        while let slot = lineDeadlines.removeExpired(now: now) {
+            proceed(slot, connections[slot].parser.deadline(domains: domains))
+        }
+        if let earliest = answerDeadlines.earliest, earliest <= now {
+            noteLoss(.silent(limits.answerTime))
+            while let slot = answerDeadlines.removeExpired(now: now) { refuse(slot, .unavailable) }
+            handler.keepWaiting { connections.slot(of: ConnectionID(rawValue: $0.id)) != nil }
+        }
+        while let slot = drainDeadlines.removeExpired(now: now) { connections.close(slot) }
+    }
+
+    private mutating func beginStopping() {
+        stopDeadline = now + limits.stopTime
+        listeners.close()
+        nextAccept = nil
+        while let slot = lineDeadlines.removeFirst() { refuse(slot, .unavailable) }
+    }
+
+    /// Waits for the handler no longer.
+    private mutating func abandonQuestions() {
+        while let slot = answerDeadlines.removeFirst() { refuse(slot, .unavailable) }
+    }
+}
+
+// MARK: - Accepting
+
+extension Server {
+    private mutating func accept(_ index: Int) throws(SystemCallError) {
+        for _ in 0..<limits.acceptsPerRound {
+            guard connections.count < limits.connections else {
+                try listeners.pause(loop)
+                if limitNotice.permits(now: now) {
+                    logger.warning("\(limits.connections) connections are open: no more until one closes")
+                }
+                return
+            }
+            do throws(SystemCallError) {
+                guard let accepted = try Socket.accept(from: listeners[index]) else { return }
+                let source = accepted.address.endpoint?.mappedAddress ?? IPv6Address(high: 0, low: 0)
+                // Its first bytes are here in most cases: reading at once saves a round of the event loop.
+                read(connections.open(accepted.takeDescriptor(), from: source))
+            } catch {
+                // No descriptor or no memory: the connection stays in the kernel's queue and its listener readable, so
+                // without a pause this would be tried again and again.
+                try listeners.pause(loop)
+                nextAccept = now + limits.acceptPause
+                if exhaustionNotice.permits(now: now) {
+                    logger.error("\(error): trying again every \(limits.acceptPause)")
+                }
+                return
+            }
+        }
+    }
+
+    private mutating func resumeAccepting() throws(SystemCallError) {
+        if let nextAccept {
+            guard nextAccept <= now else { return }
+            self.nextAccept = nil
+        }
+        guard listeners.isPaused, connections.count < limits.connections else { return }
+        try listeners.resume(loop)
+    }
+}
+
+// MARK: - One exchange
+
+extension Server {
+    private mutating func read(_ slot: Int) {
+        let line = connections[slot].parser.line
+        let progress: ExchangeParser.Progress
+        do throws(SystemCallError) {
+            switch try buffer.receive(from: connections[slot].descriptor) {
+            case .bytes(let count):
+                progress = buffer.feed(count, to: &connections[slot].parser, domains: domains)
+            case .end: progress = connections[slot].parser.end(domains: domains)
+            case .nothingYet: progress = .waiting
+            }
+        } catch {
+            return drop(slot)  // nobody is there to be answered
+        }
+        // Each line has its own time, and the last one is over with the exchange.
+        if lineDeadlines.contains(slot) {
+            if case .waiting = progress, line == connections[slot].parser.line { return }
+            lineDeadlines.remove(slot)
+        }
+        proceed(slot, progress)
+    }
+
+    /// Goes on from what the parser says of a connection that has no deadline now.
+    private mutating func proceed(_ slot: Int, _ progress: ExchangeParser.Progress) {
+        switch progress {
+        case .waiting:
+            lineDeadlines.insert(slot, now: now)
+            watch(slot)
+        case .complete(let registration): ask(slot, registration)
+        case .refused(let refusal): refuse(slot, refusal)
+        }
+    }
+
+    private mutating func ask(_ slot: Int, _ registration: Registration) {
+        // What the client does meanwhile changes nothing, and a hang-up would be reported again and again.
+        unwatch(slot)
+        connections[slot].phase = .asking
+        answerDeadlines.insert(slot, now: now)
+        let id = connections.id(of: slot).rawValue
+        handler.enqueue(RegistrationRequest(id: id, source: connections[slot].source, registration: registration))
+    }
+
+    /// Answers a connection that has no deadline now.
+    private mutating func refuse(_ slot: Int, _ refusal: Refusal) {
+        debug(slot, refusal)
+        let descriptor = connections[slot].descriptor
+        do throws(SystemCallError) {
+            // The socket's buffer is empty, so it takes a line whole.
+            let reply = replies[Int(refusal.rawValue)]
+            _ = try Socket.send(unsafe reply.span.bytes, to: descriptor)
+        } catch {
+            return connections.close(slot)  // the client is gone
+        }
+        beginDraining(slot)
+    }
+
+    /// Answers a connection that has no deadline now.
+    private mutating func succeed(_ slot: Int) {
+        debug(slot, nil)
+        // Closing over unread bytes would send a reset, and a client may take that for a failure.
+        if case .some(.bytes) = try? buffer.receive(from: connections[slot].descriptor) {
+            beginDraining(slot)
+        } else {
+            connections.close(slot)
+        }
+    }
+
+    /// Tells the client that this was all, and waits for it to finish: a connection that is closed while the client is
+    /// still sending is reset, and a reset overtakes the answer.
+    private mutating func beginDraining(_ slot: Int) {
+        Socket.finishSending(to: connections[slot].descriptor)
+        connections[slot].phase = .draining
+        drainDeadlines.insert(slot, now: now)
+        drain(slot)
+    }
+
+    private mutating func drain(_ slot: Int) {
+        while connections[slot].drained < limits.drainBytes,
+            let received = try? buffer.receive(from: connections[slot].descriptor)
+        {
+            switch received {
+            case .bytes(let count): connections[slot].drained += count
+            case .nothingYet: return watch(slot)
+            case .end: return drop(slot)
+            }
+        }
+        drop(slot)
+    }
+
+    /// Closes a connection in any phase.
+    private mutating func drop(_ slot: Int) {
+        if lineDeadlines.contains(slot) { lineDeadlines.remove(slot) }
+        if drainDeadlines.contains(slot) { drainDeadlines.remove(slot) }
+        connections.close(slot)
+    }
+
+    private mutating func watch(_ slot: Int) {
+        guard !connections[slot].isWatched else { return }
+        let token = Token.connection(connections.id(of: slot)).rawValue
+        do throws(SystemCallError) {
+            try loop.watch(connections[slot].descriptor, for: .readable, token: token)
+            connections[slot].isWatched = true
+        } catch {
+            // Its deadline answers it all the same.
+            if exhaustionNotice.permits(now: now) { logger.error("\(error)") }
+        }
+    }
+
+    private mutating func unwatch(_ slot: Int) {
+        guard connections[slot].isWatched else { return }
+        do throws(SystemCallError) {
+            try loop.stopWatching(connections[slot].descriptor)
+        } catch {
+            preconditionFailure("a watched descriptor can be left alone: \(error)")
+        }
+        connections[slot].isWatched = false
+    }
+
+    private func debug(_ slot: Int, _ refusal: Refusal?) {
+        guard isDebugging else { return }
+        let source = connections[slot].source
+        logger.debug(
+            "exchange from \(source.mappedIPv4.map { "\($0)" } ?? "\(source)"): \(refusal?.code ?? "accepted")"
+        )
+    }
+}
+
+// MARK: - The handler
+
+extension Server {
+    /// Sends what this round has brought, together.
+    private mutating func askHandler() {
+        do throws(HandlerTrouble) {
+            try handler.flush(loop, now: now)
+        } catch {
+            loseHandler(error)
+        }
+    }
+
+    private mutating func resumeAsking() {
+        do throws(HandlerTrouble) {
+            try handler.becameWritable(loop)
+        } catch {
+            loseHandler(error)
+        }
+    }
+
+    private mutating func receiveAnswers() {
+        do throws(HandlerTrouble) {
+            for answer in try handler.receive() {
+                noteAnswer()
+                // Nobody waits for it any more if its time was over, or if the handler made it up.
+                guard let slot = connections.slot(of: ConnectionID(rawValue: answer.id)),
+                    answerDeadlines.contains(slot)
+                else { continue }
+                answerDeadlines.remove(slot)
+                if let refusal = answer.refusal { refuse(slot, refusal) } else { succeed(slot) }
+            }
+        } catch {
+            loseHandler(error)
+        }
+    }
+
+    /// Answers everybody who waits for the handler. It may have done what it was asked before it was lost; saying so
+    /// costs the client one more try, which changes nothing then, while silence would cost it its network.
+    private mutating func loseHandler(_ trouble: HandlerTrouble) {
+        // A handler that was idle when it ended, or that was told off a moment ago, is nothing to talk about.
+        if !answerDeadlines.isEmpty { noteLoss(trouble) }
+        abandonQuestions()
+    }
+
+    private mutating func noteLoss(_ trouble: HandlerTrouble) {
+        guard !isHandlerLost else { return }
+        isHandlerLost = true
+        if handlerNotice.permits(now: now) {
+            logger.error("the handler cannot be asked: \(trouble); answering \(Refusal.unavailable.code)")
+        }
+    }
+
+    private mutating func noteAnswer() {
+        guard isHandlerLost else { return }
+        isHandlerLost = false
+        if handlerNotice.permits(now: now) { logger.notice("the handler answers again") }
+    }
+}
+
+extension Endpoint {
+    /// The address alone, IPv4 as a mapped one.
+    fileprivate var mappedAddress: IPv6Address {
+        switch self {
+        case .v4(let address, _): IPv6Address(mapping: address)
+        case .v6(let address, _, _): address
+        }
+    }
+}

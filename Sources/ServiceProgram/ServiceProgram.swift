@@ -1,0 +1,84 @@
+public import CommandLineOptions
+internal import Glibc
+public import KexConfiguration
+public import Logging
+internal import Systemd
+
+/// What `kexd` and `kex-handler` have in common from the first argument to the first work: the options that every
+/// service has, the configuration, the log, and the exit statuses.
+public struct ServiceProgram {
+    /// Also the name in the log.
+    public let name: String
+    private let summary: String
+    private let known: [CommandLineOptions.Option]
+
+    /// - Parameters:
+    ///   - summary: what the program does, one line.
+    ///   - options: beside those that every service has.
+    public init(_ name: String, summary: String, options: [CommandLineOptions.Option] = []) {
+        self.name = name
+        self.summary = summary
+        known =
+            options + [
+                CommandLineOptions.Option("config", "FILE", help: "configuration file (\(Configuration.defaultPath))"),
+                CommandLineOptions.Option("check-config", help: "print the configuration as understood, and exit"),
+                CommandLineOptions.Option("debug", help: "log more"),
+                CommandLineOptions.Option("help", help: "print this text, and exit"),
+                CommandLineOptions.Option("version", help: "print the version, and exit"),
+            ]
+    }
+
+    /// Does what the arguments of this process ask for.
+    ///
+    /// - Parameters:
+    ///   - check: looks at files that the configuration names, so that `--check-config` finds what is wrong with them.
+    ///   - serve: does the service's work until it is told to end.
+    /// - Returns: never; the process ends with 0, 64 for wrong usage, 78 for a configuration that cannot be used
+    ///   (EX_USAGE and EX_CONFIG of `sysexits.h`), or 1 if `serve` fails.
+    public func run<Checked>(
+        check: (Configuration) throws(ConfigurationError) -> Checked,
+        serve: (Configuration, Checked, CommandLineOptions, Logger) throws -> Void
+    ) -> Never {
+        openStandardDescriptors()
+        var log = Logger(label: name) { [name] _ in ServiceLog(program: name) }
+        do {
+            let options = try CommandLineOptions(CommandLine.arguments.dropFirst(), known: known)
+            if options.contains("help") {
+                print(CommandLineOptions.help(program: name, summary: summary, known: known), terminator: "")
+                exit(EXIT_SUCCESS)
+            }
+            if options.contains("version") {
+                print("\(name) \(packageVersion)")
+                exit(EXIT_SUCCESS)
+            }
+            if options.contains("debug") { log.logLevel = .debug }
+            let configuration = try Configuration(path: options.value("config") ?? Configuration.defaultPath)
+            let checked = try check(configuration)
+            if options.contains("check-config") {
+                print(configuration)
+                exit(EXIT_SUCCESS)
+            }
+            try serve(configuration, checked, options, log)
+            exit(EXIT_SUCCESS)
+        } catch let error as UsageError {
+            log.error("\(error); see \(name) --help")
+            exit(UsageError.exitStatus)
+        } catch let error as ConfigurationError {
+            for mistake in error.mistakes { log.error("\(mistake)") }
+            exit(78)
+        } catch {
+            log.critical("\(error)")
+            exit(EXIT_FAILURE)
+        }
+    }
+}
+
+/// Opens whatever is closed of standard input, output and error. Otherwise the next socket would get its number, and a
+/// stranger might read the log.
+private func openStandardDescriptors() {
+    for number in STDIN_FILENO...STDERR_FILENO where fcntl(number, F_GETFD) == -1 {
+        // The lowest free number is this one, since those below are open.
+        let opened = unsafe open("/dev/null", O_RDWR)
+        precondition(opened == number, "/dev/null cannot be opened")
+    }
+}

@@ -1,0 +1,79 @@
+internal import CLinux
+internal import Dispatch
+internal import Glibc
+public import NetworkAddresses
+internal import Synchronization
+
+/// Why a host name has no addresses for us.
+public enum HostLookupError: Error, Hashable, Sendable {
+    /// The resolver said no; `reason` is its own wording.
+    case failed(host: String, reason: String)
+    /// The resolver did not answer in time.
+    case timedOut(host: String)
+}
+
+extension HostLookupError: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .failed(let host, let reason): "cannot look up \(host): \(reason)"
+        case .timedOut(let host): "cannot look up \(host): no answer in time"
+        }
+    }
+}
+
+/// Looks up the addresses of host names.
+public enum HostLookup {
+    /// All addresses of `host`, in the order in which RFC 6724 wants them tried.
+    ///
+    /// - Parameters:
+    ///   - host: a name, or an address of either family; `fe80::1%eth0` has an interface as its scope.
+    ///   - deadline: when to give up. getaddrinfo(3) cannot be stopped, so a look-up that takes longer goes on in a
+    ///     thread of its own that nobody waits for: for programs that end soon.
+    public static func endpoints(
+        ofHost host: String,
+        port: UInt16,
+        until deadline: MonotonicTime
+    ) throws(HostLookupError) -> [Endpoint] {
+        let lookup = Lookup()
+        DispatchQueue.global().async {
+            let result = Result<[Endpoint], HostLookupError> { () throws(HostLookupError) in
+                try ask(host: host, port: port)
+            }
+            lookup.result.withLock { $0 = result }
+            lookup.done.signal()
+        }
+        let left = max(.zero, deadline - .now) / .milliseconds(1)
+        guard lookup.done.wait(timeout: .now() + .milliseconds(Int(min(left, 1_000_000)))) == .success,
+            let result = lookup.result.withLock({ $0 })
+        else { throw .timedOut(host: host) }
+        return try result.get()
+    }
+
+    /// What the two threads share.
+    private final class Lookup: Sendable {
+        let result = Mutex<Result<[Endpoint], HostLookupError>?>(nil)
+        let done = DispatchSemaphore(value: 0)
+    }
+
+    private static func ask(host: String, port: UInt16) throws(HostLookupError) -> [Endpoint] {
+        var hints = unsafe addrinfo()
+        unsafe hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        var list: UnsafeMutablePointer<addrinfo>? = nil
+        let status = unsafe getaddrinfo(host, "\(port)", &hints, &list)
+        guard status == 0 else {
+            let reason =
+                status == EAI_SYSTEM
+                ? unsafe String(cString: strerror(errno)) : unsafe String(cString: gai_strerror(status))
+            throw .failed(host: host, reason: reason)
+        }
+        defer { unsafe freeaddrinfo(list) }
+        var endpoints: [Endpoint] = []
+        var next = unsafe list
+        while let entry = unsafe next {
+            let address = unsafe SocketAddress(copying: entry.pointee.ai_addr, length: entry.pointee.ai_addrlen)
+            if let endpoint = address?.endpoint { endpoints.append(endpoint) }
+            unsafe next = entry.pointee.ai_next
+        }
+        return endpoints
+    }
+}

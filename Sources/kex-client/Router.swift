@@ -1,0 +1,381 @@
+internal import EUI64
+internal import KexProtocol
+internal import LinkControl
+internal import Netlink
+internal import NetworkAddresses
+internal import SystemCalls
+internal import SystemPackage
+internal import VXLANFdb
+internal import WireGuardControl
+internal import WireGuardTypes
+
+/// A router's two interfaces, made and taken away.
+struct Router: ~Copyable {
+    private let configuration: RouterConfiguration
+    private var links: LinkControl
+    /// What this run has made, in order, so that a failure half-way can take it back.
+    private var made: [InterfaceName] = []
+
+    /// Seconds between keepalives, so that the path to the router stays open through address translation.
+    /// Source: what deployed routers use.
+    static let keepalive: UInt16 = 25
+    /// Seconds after a handshake for which the session lives. Source: REJECT_AFTER_TIME of the WireGuard paper.
+    static let sessionTime: Int64 = 180
+    /// Pause between two looks at the handshake.
+    static let handshakePause = Duration.milliseconds(100)
+    /// Time for a process that runs WireGuard to end after its interface has gone.
+    static let farewellTime = Duration.seconds(2)
+
+    init(_ configuration: RouterConfiguration) throws(Failure) {
+        self.configuration = configuration
+        links = try inWords { () throws(NetlinkError) in try LinkControl() }
+    }
+
+    // MARK: - Up
+
+    /// Makes what is missing, registers, and connects. Where everything is there already it changes nothing.
+    ///
+    /// Registering comes before the peer: a handshake that reaches a gateway which does not know the key yet is lost,
+    /// and the next one comes five seconds later.
+    ///
+    /// - Parameter handshakeTime: how long to wait for the gateway's answer; zero for not at all.
+    mutating func up(registrationTime: Duration, handshakeTime: Duration) throws(Failure) {
+        let connection: Connection
+        do throws(Failure) {
+            let tunnel = try makeInterfaces()
+            connection = try connect(tunnel, to: try register(tunnel, within: registrationTime))
+        } catch {
+            throw takeBack(after: error)
+        }
+        // From here on nothing is taken back: the handshake may come a little later.
+        try waitForHandshake(connection, within: handshakeTime)
+    }
+
+    /// The two interfaces at work.
+    private struct Tunnel {
+        let wireGuard: any WireGuardInterface
+        let wireGuardIndex: InterfaceIndex
+        let vxlanIndex: InterfaceIndex
+        let key: PublicKey
+    }
+
+    /// A peer that has been set, and what is known of it.
+    private struct Connection {
+        let wireGuard: any WireGuardInterface
+        let gateway: RouterConfiguration.Gateway
+        let endpoint: Endpoint
+    }
+
+    private mutating func makeInterfaces() throws(Failure) -> Tunnel {
+        let (privateKey, isNew) = try RouterKeyFile.load(path: configuration.privateKeyFile)
+        if isNew { tell("made private key \(configuration.privateKeyFile)") }
+        try makeWireGuard()
+        let name = configuration.wireGuard
+        let mark = configuration.firewallMark
+        let (wireGuard, state) = try inWords { () throws(WireGuardError) in
+            let wireGuard = try openWireGuardInterface(name)
+            try wireGuard.configure(privateKey: privateKey, listenPort: nil, firewallMark: mark)
+            return (wireGuard, try wireGuard.state())
+        }
+        guard let key = state.publicKey else { throw Failure(.system, "\(name) has no public key; run as root") }
+        let mac = configuration.addressProfile.mac(of: key)
+        let address = configuration.addressProfile.linkLocalAddress(of: key)
+        if let gateway = configuration.gateways.first(where: { $0.linkAddress == address || $0.publicKey == key }) {
+            throw Failure(
+                .configuration,
+                """
+                this router's own key or address is that of gateway \(gateway.exchange)
+                give the router a key of its own: remove \(configuration.privateKeyFile), or name another file
+                """
+            )
+        }
+        try setAddress(address, of: name)
+        let index = try existing(name).index
+        tell("\(name): key \(key), address \(address)")
+        let vxlanIndex = try makeVXLAN(mac: mac, local: address, above: index)
+        tell("\(configuration.vxlan): mac \(mac), network \(configuration.vxlanIdentifier) through \(name)")
+        return Tunnel(wireGuard: wireGuard, wireGuardIndex: index, vxlanIndex: vxlanIndex, key: key)
+    }
+
+    private mutating func link(named name: InterfaceName) throws(Failure) -> Link? {
+        try inWords { () throws(NetlinkError) in try links.link(named: name) }
+    }
+
+    /// An interface that was there a moment ago.
+    private mutating func existing(_ name: InterfaceName) throws(Failure) -> Link {
+        guard let link = try link(named: name) else {
+            throw Failure(.system, "interface \(name) has gone while it was being set up; try again")
+        }
+        return link
+    }
+
+    /// Makes the WireGuard interface in the kernel if it can, else with wireguard-go. Leaves one that is there.
+    private mutating func makeWireGuard() throws(Failure) {
+        let name = configuration.wireGuard
+        if let link = try link(named: name) {
+            guard Self.isWireGuard(link) else { throw Failure.stranger(name, isNot: "a WireGuard interface") }
+            return
+        }
+        let isInKernel = try inWords { () throws(NetlinkError) in
+            do throws(NetlinkError) {
+                try links.createWireGuard(name)
+                return true
+            } catch {
+                guard error.refusal == .notSupportedOnSocket else { throw error }
+                return false
+            }
+        }
+        if !isInKernel { try UserspaceTunnel.start(name) }
+        made.append(name)
+        tell("made WireGuard interface \(name)\(isInKernel ? "" : " with wireguard-go: this kernel has no WireGuard")")
+    }
+
+    /// What a userspace WireGuard makes is a tunnel interface to the kernel.
+    private static func isWireGuard(_ link: Link) -> Bool { link.kind == "wireguard" || link.kind == "tun" }
+
+    /// Gives the WireGuard interface its one address and sets it up.
+    private mutating func setAddress(_ address: IPv6Address, of name: InterfaceName) throws(Failure) {
+        guard let prefix = IPPrefix(.v6(address), length: 64) else { preconditionFailure("64 bits fit into 128") }
+        let mtu = configuration.wireGuardMTU
+        try inWords { () throws(NetlinkError) in
+            // The derived address must be the only one: the gateway drops packets that come from any other.
+            try links.turnOffAddressGeneration(of: name)
+            do throws(NetlinkError) {
+                try links.addAddress(prefix, to: name)
+            } catch {
+                guard error.refusal == .fileExists else { throw error }
+            }
+            try links.change(name, mtu: mtu, isUp: true)
+        }
+    }
+
+    /// Makes the VXLAN interface, or checks the one that is there, and sets it up.
+    private mutating func makeVXLAN(
+        mac: MACAddress,
+        local: IPv6Address,
+        above underlying: InterfaceIndex
+    ) throws(Failure) -> InterfaceIndex {
+        let name = configuration.vxlan
+        let mtu = configuration.mtu
+        if let link = try link(named: name) {
+            guard link.kind == "vxlan" else { throw Failure.stranger(name, isNot: "a VXLAN interface") }
+            guard link.mac == mac else {
+                throw Failure(
+                    .system,
+                    "interface \(name) was made for another key; take it away first: kex-client down FILE"
+                )
+            }
+        } else {
+            let settings = VXLANSettings(
+                identifier: configuration.vxlanIdentifier,
+                local: local,
+                underlying: underlying,
+                port: configuration.vxlanPort,
+                learns: true
+            )
+            try inWords { () throws(NetlinkError) in try links.createVXLAN(name, settings) }
+            made.append(name)
+            try inWords { () throws(NetlinkError) in try links.change(name, mac: mac) }
+            tell("made VXLAN interface \(name)")
+        }
+        try inWords { () throws(NetlinkError) in try links.change(name, mtu: mtu, isUp: true) }
+        return try existing(name).index
+    }
+
+    private struct Registered {
+        let gateway: RouterConfiguration.Gateway
+        let endpoint: Endpoint
+    }
+
+    /// Registers with one of the gateways: the present one if there is one, else any.
+    private func register(_ tunnel: borrowing Tunnel, within time: Duration) throws(Failure) -> Registered {
+        let wireGuard = tunnel.wireGuard
+        let present = Set(try inWords { () throws(WireGuardError) in try wireGuard.state() }.peers.map(\.publicKey))
+        // In random order, so that routers with the same file spread over its gateways; the first of all is the one
+        // that the router has already, so that it does not wander at each repair.
+        let shuffled = configuration.gateways.shuffled()
+        let gateways =
+            shuffled.filter { present.contains($0.publicKey) } + shuffled.filter { !present.contains($0.publicKey) }
+        let registrar = Registrar(
+            registration: Registration(domain: configuration.domain, key: tunnel.key),
+            deadline: .now + time,
+            maximumRounds: nil
+        )
+        let (index, endpoint) = try registrar.register(with: gateways.map(\.exchange))
+        tell("registered in \(configuration.domain) with \(gateways[index].exchange) at \(endpoint)")
+        return Registered(gateway: gateways[index], endpoint: endpoint)
+    }
+
+    /// Makes the gateway the only peer and the only destination of broadcasts.
+    private func connect(_ tunnel: Tunnel, to registered: Registered) throws(Failure) -> Connection {
+        let gateway = registered.gateway
+        let endpoint = try endpoint(of: gateway, like: registered.endpoint)
+        let wireGuard = tunnel.wireGuard
+        let others = configuration.gateways.map(\.publicKey).filter { $0 != gateway.publicKey }
+        try inWords { () throws(WireGuardError) in
+            let peers = try wireGuard.state().peers
+            var changes = peers.map(\.publicKey).filter(others.contains).map(PeerChange.remove)
+            let present = peers.first { $0.publicKey == gateway.publicKey }
+            if !(present.map(Self.hasSession) ?? false) {
+                // Made afresh, so that its first handshake goes out now and not at the next of a dead session's turns.
+                changes.append(.remove(gateway.publicKey))
+                changes.append(
+                    .add(
+                        PeerSettings(
+                            publicKey: gateway.publicKey,
+                            allowedIPs: [IPPrefix(host: gateway.linkAddress)],
+                            endpoint: endpoint,
+                            persistentKeepalive: Self.keepalive
+                        )
+                    )
+                )
+            }
+            try wireGuard.apply(changes)
+        }
+        let (vxlan, via) = (tunnel.vxlanIndex, tunnel.wireGuardIndex)
+        let strangers = configuration.gateways.map(\.linkAddress).filter { $0 != gateway.linkAddress }
+        try inWords { () throws(NetlinkError) in
+            var fdb = try VXLANFdb(device: vxlan)
+            let outcomes =
+                try fdb.append([.flood(to: gateway.linkAddress, via: via)])
+                + fdb.delete(strangers.map { .flood(to: $0, via: via) })
+            for case .failed(let error) in outcomes { throw error }
+        }
+        tell("peer \(gateway.publicKey) at \(endpoint), address \(gateway.linkAddress)")
+        return Connection(wireGuard: wireGuard, gateway: gateway, endpoint: endpoint)
+    }
+
+    /// An age below zero means that the clock was set back since: no reason to end a session.
+    private static func hasSession(_ peer: Peer) -> Bool {
+        peer.lastHandshake.map { wallClockSeconds() - $0 < sessionTime } ?? false
+    }
+
+    /// The gateway's WireGuard address: of several, one of the family over which it has just answered.
+    private func endpoint(
+        of gateway: RouterConfiguration.Gateway,
+        like answered: Endpoint
+    ) throws(Failure) -> Endpoint {
+        let endpoints: [Endpoint]
+        do throws(HostLookupError) {
+            endpoints = try HostLookup.endpoints(
+                ofHost: gateway.endpoint.host,
+                port: gateway.endpoint.port,
+                until: .now + Registrar.lookupTime
+            )
+        } catch {
+            throw Failure(.unreachable, "\(error)\ncheck Endpoint=\(gateway.endpoint) and the name server")
+        }
+        func isV4(_ endpoint: Endpoint) -> Bool { if case .v4 = endpoint { true } else { false } }
+        guard let endpoint = endpoints.first(where: { isV4($0) == isV4(answered) }) ?? endpoints.first else {
+            throw Failure(.unreachable, "\(gateway.endpoint.host) has no address; check Endpoint=\(gateway.endpoint)")
+        }
+        return endpoint
+    }
+
+    private func waitForHandshake(_ connection: Connection, within time: Duration) throws(Failure) {
+        let start = MonotonicTime.now
+        let (wireGuard, gateway) = (connection.wireGuard, connection.gateway)
+        guard time > .zero else { return tell("not waiting for the handshake") }
+        while true {
+            let peers = try inWords { () throws(WireGuardError) in try wireGuard.state() }.peers
+            if let peer = peers.first(where: { $0.publicKey == gateway.publicKey }), Self.hasSession(peer) {
+                let milliseconds = Int((MonotonicTime.now - start) / .milliseconds(1))
+                return tell("handshake with the gateway: there after \(milliseconds) ms")
+            }
+            guard MonotonicTime.now - start < time else { break }
+            (MonotonicTime.now + Self.handshakePause).sleep()
+        }
+        throw Failure(
+            .unreachable,
+            """
+            registered, but no handshake with \(connection.endpoint) in \(time.components.seconds) s
+            the interfaces stay, and WireGuard goes on trying; see: wg show \(configuration.wireGuard)
+            check that UDP to \(connection.endpoint) passes every firewall, and that PublicKey= is the gateway's
+            """
+        )
+    }
+
+    /// Deletes what this run has made, the last first, and adds to the failure what became of it.
+    private mutating func takeBack(after failure: Failure) -> Failure {
+        var notes: [String] = []
+        for name in made.reversed() {
+            do throws(Failure) {
+                try inWords { () throws(NetlinkError) in _ = try links.delete(name) }
+                notes.append("\(name) was taken back")
+            } catch {
+                notes.append("\(error.text); delete it with: ip link delete \(name)")
+            }
+        }
+        for name in [configuration.wireGuard, configuration.vxlan] where !made.contains(name) {
+            if let link = try? link(named: name), link.name == name {
+                notes.append("\(name) was there before and stays")
+            }
+        }
+        return Failure(failure.status, ([failure.text] + notes).joined(separator: "\n"))
+    }
+
+    // MARK: - Down
+
+    /// Takes away what ``up(registrationTime:handshakeTime:)`` makes, whether this program made it or not. Where there
+    /// is nothing it does nothing.
+    mutating func down() throws(Failure) {
+        let vxlan = configuration.vxlan
+        if let link = try link(named: vxlan) {
+            guard link.kind == "vxlan" else { throw Failure.stranger(vxlan, isNot: "a VXLAN interface") }
+            try inWords { () throws(NetlinkError) in _ = try links.delete(vxlan) }
+            tell("deleted \(vxlan)")
+        } else {
+            tell("there is no \(vxlan)")
+        }
+        let name = configuration.wireGuard
+        guard let link = try link(named: name) else { return tell("there is no \(name)") }
+        guard Self.isWireGuard(link) else { throw Failure.stranger(name, isNot: "a WireGuard interface") }
+        try inWords { () throws(WireGuardError) in
+            // Peers first: the kernel takes 16 ms for each that it finds when the interface goes.
+            let wireGuard = try openWireGuardInterface(name)
+            try wireGuard.apply(try wireGuard.state().peers.map { .remove($0.publicKey) })
+        }
+        try inWords { () throws(NetlinkError) in _ = try links.delete(name) }
+        tell("deleted \(name)")
+        try UserspaceTunnel.waitForEnd(of: name, within: Self.farewellTime)
+    }
+}
+
+extension Failure {
+    /// An interface that is in the way.
+    static func stranger(_ name: InterfaceName, isNot kind: String) -> Failure {
+        Failure(
+            .system,
+            "interface \(name) is there and is not \(kind); it is left alone\nname another one in the file, or delete it"
+        )
+    }
+
+    /// What to do if the kernel says that this user may not.
+    fileprivate static func advice(for errno: Errno?) -> String {
+        errno == .notPermitted || errno == .permissionDenied ? "\nrun kex-client as root" : ""
+    }
+}
+
+/// Runs `work` and puts an error of the kernel's tables into words.
+func inWords<Result: ~Copyable>(_ work: () throws(NetlinkError) -> Result) throws(Failure) -> Result {
+    do throws(NetlinkError) {
+        return try work()
+    } catch {
+        throw Failure(.system, "\(error)\(Failure.advice(for: error.refusal))")
+    }
+}
+
+/// Runs `work` and puts an error of WireGuard into words.
+func inWords<Result>(_ work: () throws(WireGuardError) -> Result) throws(Failure) -> Result {
+    do throws(WireGuardError) {
+        return try work()
+    } catch {
+        let errno: Errno? =
+            switch error {
+            case .refused(_, _, let errno, _): errno
+            case .unreachable(_, _, let cause): cause.errno
+            default: nil
+            }
+        throw Failure(.system, "\(error)\(Failure.advice(for: errno))")
+    }
+}

@@ -1,0 +1,61 @@
+internal import SystemCalls
+internal import SystemPackage
+internal import Systemd
+
+/// The socket behind a door.
+final class DoorListener {
+    let door: Door
+    /// Of the socket's file.
+    let path: String
+    private let descriptor: OwnedDescriptor
+    /// Whether the file is ours to remove: systemd keeps its own.
+    private let ownsFile: Bool
+    /// Whether the event loop looks at it: not while the door has its most connections.
+    var isWatched = false
+
+    private init(_ descriptor: consuming OwnedDescriptor, door: Door, path: String, ownsFile: Bool) {
+        self.descriptor = descriptor
+        self.door = door
+        self.path = path
+        self.ownsFile = ownsFile
+    }
+
+    deinit { if ownsFile { Socket.removeFile(at: path) } }
+
+    var raw: FileDescriptor { descriptor.raw }
+
+    /// A socket of our own, which members of its file's group may connect to.
+    convenience init(_ door: Door, path: String) throws(SystemCallError) {
+        let descriptor = try Socket.listen(
+            atPath: path,
+            kind: .sequentialPacket,
+            permissions: [.ownerReadWrite, .groupReadWrite]
+        )
+        self.init(descriptor, door: door, path: path, ownsFile: true)
+    }
+
+    /// The sockets that systemd passed, each known by its name; empty without socket activation.
+    ///
+    /// - Throws: EINVAL for a socket that has no door.
+    static func passed() throws(SystemCallError) -> [DoorListener] {
+        var listeners: [DoorListener] = []
+        try ListeningSocket.takeAll(of: .unixSequentialPacket) { socket throws(SystemCallError) in
+            let name = socket.name
+            guard let door = Door.allCases.first(where: { $0.name == name }) else {
+                throw SystemCallError("find a use for", "socket \(name) of systemd", errno: .invalidArgument)
+            }
+            let descriptor = socket.takeDescriptor()
+            let path = try Socket.localAddress(of: descriptor.raw).path ?? name
+            listeners.append(DoorListener(descriptor, door: door, path: path, ownsFile: false))
+        }
+        return listeners
+    }
+
+    /// Whether this peer may come in: root, the handler's own user, and members of the group that the socket's file
+    /// belongs to. The kernel asks the same of the file's mode; this is for the day when the mode is wrong.
+    func admits(_ peer: PeerCredentials) throws(SystemCallError) -> Bool {
+        if peer.user == 0 || peer.user == PeerCredentials.ownUser { return true }
+        let group = try Socket.group(ofFileAt: path)
+        return group != 0 && peer.groups.contains(group)
+    }
+}

@@ -1,0 +1,236 @@
+internal import EventLoop
+internal import HandlerChannel
+internal import KexConfiguration
+internal import KexProtocol
+internal import Logging
+internal import NetworkAddresses
+internal import SystemCalls
+internal import SystemPackage
+internal import Systemd
+internal import WireGuardTypes
+
+/// The whole of `kex-handler`: the only program that changes the kernel. One thread, one request at a time.
+struct HandlerService: ~Copyable {
+    private var loop: EventLoop
+    private let signals: SignalReceiver
+    private var listeners: [UInt64: DoorListener] = [:]
+    private var connections: [UInt64: Connection] = [:]
+    private var lastToken = Self.signalToken
+    /// In the order of the configuration.
+    private let domains: [MeshDomain]
+    private let log: Logger
+    private var budget = LineBudget()
+    private var packet: [UInt8] = []
+
+    private static let signalToken: UInt64 = 0
+
+    /// - Parameter listeners: the sockets to serve; one door may have several.
+    init(
+        _ configuration: Configuration,
+        prohibitedKeys: Set<PublicKey>,
+        listeners: [DoorListener],
+        log: Logger
+    ) throws {
+        // All that can fail comes before the first property, or the compiler cannot take a half-made struct apart.
+        let domains = try configuration.domains.map { settings in
+            try MeshDomain(settings, prohibitedKeys: prohibitedKeys, log: log)
+        }
+        let signals = try SignalReceiver(for: [.terminate, .interrupt])
+        let loop = try EventLoop()
+        self.loop = loop
+        self.signals = signals
+        self.domains = domains
+        self.log = log
+        for listener in listeners { self.listeners[newToken()] = listener }
+    }
+
+    /// Reads the kernel, says that the service is ready, and serves until SIGTERM or SIGINT.
+    mutating func run() throws(SystemCallError) {
+        var inService = 0
+        for domain in domains {
+            // What is wrong with one domain is in the log; the others work.
+            guard (try? domain.refresh()) != nil else { continue }
+            inService += 1
+            log.info("\(domain.settings.name): \(domain.summary)")
+        }
+        log.notice("ready: \(inService) of \(domains.count) domains in service")
+        ServiceState.ready(status: "\(domains.count) domains")
+        try loop.watch(signals.descriptor, for: .readable, token: Self.signalToken)
+        try watchListeners()
+        while true {
+            for index in 0..<(try loop.wait(until: nil)) {
+                let event = loop[index]
+                if event.token == Self.signalToken {
+                    guard let signal = try signals.next() else { continue }
+                    log.notice("ending on signal \(signal)")
+                    ServiceState.stopping()
+                    return
+                } else if let listener = listeners[event.token] {
+                    acceptConnections(from: listener)
+                } else if let connection = connections[event.token] {
+                    serve(connection, token: event.token)
+                }
+            }
+            try watchListeners()
+        }
+    }
+
+    private mutating func newToken() -> UInt64 {
+        lastToken += 1
+        return lastToken
+    }
+
+    // MARK: - Connections
+
+    /// A door with its most connections is not looked at, so that those who wait do not wake the loop.
+    private func watchListeners() throws(SystemCallError) {
+        for (token, listener) in listeners {
+            let hasRoom = count(of: listener.door) < listener.door.maximumConnections
+            guard hasRoom != listener.isWatched else { continue }
+            if hasRoom {
+                try loop.watch(listener.raw, for: .readable, token: token)
+            } else {
+                try loop.stopWatching(listener.raw)
+            }
+            listener.isWatched = hasRoom
+        }
+    }
+
+    private func count(of door: Door) -> Int { connections.values.count { $0.door == door } }
+
+    private mutating func acceptConnections(from listener: DoorListener) {
+        do throws(SystemCallError) {
+            while count(of: listener.door) < listener.door.maximumConnections {
+                guard let accepted = try Socket.accept(from: listener.raw) else { return }
+                let descriptor = accepted.takeDescriptor()
+                let peer = try PeerCredentials(of: descriptor.raw)
+                guard try listener.admits(peer) else {
+                    budget.log(
+                        .warning,
+                        "process \(peer.process) of user \(peer.user) may not use \(listener.path)",
+                        to: log
+                    )
+                    continue
+                }
+                let connection = Connection(descriptor, door: listener.door, peer: peer)
+                let token = newToken()
+                try loop.watch(connection.raw, for: .readable, token: token)
+                connections[token] = connection
+            }
+        } catch {
+            budget.log(.error, "\(error)", to: log)
+        }
+    }
+
+    private mutating func serve(_ connection: Connection, token: UInt64) {
+        do throws(Disconnect) {
+            if connection.isWaitingToSend {
+                try io { () throws(SystemCallError) in try connection.flush() }
+                guard !connection.isWaitingToSend else { return }
+                try watch(connection, token, for: .readable)
+            }
+            var received: ArraySlice<UInt8>?
+            try io { () throws(SystemCallError) in received = try connection.receive() }
+            guard let request = received else { throw Disconnect(reason: nil) }
+            if request.isEmpty { return }
+            do throws(MalformedFrame) {
+                switch connection.door {
+                case .front: try answerRegistrations(request, connection)
+                case .control: try answerSweep(request, connection)
+                }
+            } catch {
+                // Both sides are ours. One that sends nonsense is broken, or somebody else's by now.
+                throw Disconnect(reason: "malformed \(error)")
+            }
+            try io { () throws(SystemCallError) in try connection.flush() }
+            if connection.isWaitingToSend { try watch(connection, token, for: .writable) }
+        } catch {
+            connections[token] = nil
+            guard let reason = error.reason else { return }
+            budget.log(.warning, "disconnected process \(connection.peer.process): \(reason)", to: log)
+        }
+    }
+
+    /// Why a connection ends; no reason if the other side ended it.
+    private struct Disconnect: Error {
+        let reason: String?
+    }
+
+    private func io(_ call: () throws(SystemCallError) -> Void) throws(Disconnect) {
+        do throws(SystemCallError) {
+            try call()
+        } catch {
+            let isGone = error.errno == .brokenPipe || error.errno == .connectionReset
+            throw Disconnect(reason: isGone ? nil : "\(error)")
+        }
+    }
+
+    private func watch(_ connection: Connection, _ token: UInt64, for readiness: EventLoop.Readiness) throws(Disconnect)
+    {
+        try io { () throws(SystemCallError) in try loop.change(connection.raw, to: readiness, token: token) }
+    }
+
+    // MARK: - Requests
+
+    /// One batch for each domain, however the requests are mixed; the answers come in the order of the domains.
+    private mutating func answerRegistrations(
+        _ bytes: ArraySlice<UInt8>,
+        _ connection: Connection
+    ) throws(MalformedFrame) {
+        let requests = try RegistrationFrame.requests(in: bytes.span)
+        var answers: [RegistrationAnswer] = []
+        let byDomain = Dictionary(grouping: requests, by: \.registration.domain)
+        for (name, requests) in byDomain {
+            guard let domain = domain(named: name) else {
+                answers += requests.map { RegistrationAnswer(id: $0.id, refusal: .invalidDomain) }
+                continue
+            }
+            // Several routers behind one key, or one that asks twice: one question, the same answer for all.
+            let byKey = Dictionary(grouping: requests, by: \.registration.key)
+            let keys = byKey.map { (key: $0.key, source: $0.value[0].source) }
+            let refusals = domain.register(keys) { level, line in budget.log(level, "\(name): \(line)", to: log) }
+            for ((key, _), refusal) in zip(keys, refusals) {
+                answers += byKey[key, default: []].map { RegistrationAnswer(id: $0.id, refusal: refusal) }
+            }
+        }
+        RegistrationFrame.encode(answers, into: &packet)
+        connection.enqueue(packet)
+    }
+
+    private mutating func answerSweep(_ bytes: ArraySlice<UInt8>, _ connection: Connection) throws(MalformedFrame) {
+        let requests = try ControlFrame.requests(in: bytes.span)
+        for request in requests {
+            guard let name = request.domain else {
+                for domain in domains { sweep(domain, isDryRun: request.isDryRun, connection) }
+                continue
+            }
+            if let domain = domain(named: name) {
+                sweep(domain, isDryRun: request.isDryRun, connection)
+            } else {
+                send(SweepEnd(domain: name, peers: 0, trouble: "the handler has no such domain"), connection)
+            }
+        }
+        send(SweepEnd(domain: nil, peers: 0, trouble: nil), connection)
+    }
+
+    private mutating func sweep(_ domain: MeshDomain, isDryRun: Bool, _ connection: Connection) {
+        let name = domain.settings.name
+        do throws(MeshDomain.Trouble) {
+            let (events, peers) = try domain.sweep(isDryRun: isDryRun)
+            for start in stride(from: 0, to: events.count, by: ChannelLimit.records) {
+                ControlFrame.encode(events[start...].prefix(ChannelLimit.records), into: &packet)
+                connection.enqueue(packet)
+            }
+            send(SweepEnd(domain: name, peers: UInt32(peers), trouble: nil), connection)
+        } catch {
+            send(SweepEnd(domain: name, peers: 0, trouble: "\(error)"), connection)
+        }
+    }
+
+    private mutating func send(_ end: SweepEnd, _ connection: Connection) {
+        ControlFrame.encode(end, into: &packet)
+        connection.enqueue(packet)
+    }
+
+    private func domain(named name: DomainName) -> MeshDomain? { domains.first { $0.settings.name == name } }
+}

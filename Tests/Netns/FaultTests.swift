@@ -1,0 +1,184 @@
+import Foundation
+import Synchronization
+import Testing
+
+@Suite("Faults", .serialized) struct FaultTests {
+    /// Answers of many routers at once, by key.
+    private func register(
+        _ keys: [String],
+        port: UInt16,
+        parallel: Int,
+        onAnswer: @escaping @Sendable (Int) -> Void
+    ) async throws -> [String: String] {
+        let answers = Answers()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for worker in 0..<parallel {
+                group.addTask {
+                    try await onThread {
+                        for index in stride(from: worker, to: keys.count, by: parallel) {
+                            let client = try TCPClient(port: port)
+                            try client.send("ffww01\n\(keys[index])\n")
+                            let reply = try client.reply()
+                            onAnswer(answers.note(keys[index], reply))
+                        }
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+        return answers.all
+    }
+
+    /// Replies by key, from many threads.
+    private final class Answers: Sendable {
+        private let replies = Mutex<[String: String]>([:])
+
+        var all: [String: String] { replies.withLock { $0 } }
+
+        /// Returns how many there are now.
+        func note(_ key: String, _ reply: String) -> Int {
+            replies.withLock {
+                $0[key] = reply
+                return $0.count
+            }
+        }
+    }
+
+    @Test("The handler is killed amid 1,000 registrations: success means it is in the kernel, all others get an error")
+    func killedHandler() async throws {
+        let gateway = try GatewayFixture.running(settings: "MaximumPeers=2000")
+        let keys = (0..<1000).map { _ in
+            Data((0..<32).map { _ in UInt8.random(in: 0...255) }).base64EncodedString()
+        }
+        let handler = try #require(gateway.handler).processIdentifier
+        let answers = try await register(keys, port: gateway.port, parallel: 16) { count in
+            if count == 400 { kill(handler, SIGKILL) }
+        }
+        #expect(answers.count == 1000)
+        let successes = answers.filter { $0.value.isEmpty }.keys
+        #expect(Set(answers.values) == ["", "ERR: UNAVAILABLE\n"])
+        #expect(successes.count >= 380 && successes.count < 1000)
+        let peers = try gateway.peers()
+        #expect(successes.allSatisfy { peers[$0] != nil })
+        #expect(gateway.listener?.isRunning == true)
+
+        // The same listener goes on with the next handler, and nothing is lost on the way.
+        try gateway.startHandler()
+        let again = try await register(keys, port: gateway.port, parallel: 16) { _ in }
+        #expect(Set(again.values) == [""])
+        #expect(Set(try gateway.peers().keys) == Set(keys))
+        #expect(try gateway.fdb().count == 2000)
+        #expect(gateway.listener?.isRunning == true)
+    }
+
+    @Test("A handler that is stopped is an error within six seconds, not silence")
+    func stoppedHandler() throws {
+        let gateway = try GatewayFixture.running()
+        let handler = try #require(gateway.handler).processIdentifier
+        kill(handler, SIGSTOP)
+        defer { kill(handler, SIGCONT) }
+        let start = Date()
+        #expect(try gateway.register(ExchangeTests.key) == "ERR: UNAVAILABLE\n")
+        #expect(-start.timeIntervalSinceNow < 6)
+    }
+
+    @Test("Both end on SIGTERM with status 0, and the handler takes its sockets away")
+    func end() throws {
+        let gateway = try GatewayFixture.running()
+        let (listener, handler) = (try #require(gateway.listener), try #require(gateway.handler))
+        listener.end(with: SIGTERM)
+        handler.end(with: SIGTERM)
+        #expect(listener.status == 0)
+        #expect(handler.status == 0)
+        #expect(!FileManager.default.fileExists(atPath: "\(gateway.folder)/handler.sock"))
+        #expect(!FileManager.default.fileExists(atPath: "\(gateway.folder)/control.sock"))
+    }
+
+    @Test("Nonsense on the handler's socket ends that connection, not the handler")
+    func nonsense() throws {
+        let gateway = try GatewayFixture.running()
+        let client = try Command.run(
+            "python3",
+            [
+                "-c",
+                """
+                import socket, sys
+                for packet in (b'x', b'\\x01\\x01\\x00\\x00', b'\\x01\\x03\\x00\\x01' + bytes(44), bytes(4000)):
+                    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                    s.connect(sys.argv[1])
+                    s.send(packet)
+                    assert s.recv(100) == b''
+                """,
+                "\(gateway.folder)/handler.sock",
+            ]
+        )
+        #expect(client.status == 0, "\(client.errors)")
+        #expect(try gateway.register(ExchangeTests.key) == "")
+    }
+
+    @Test("A user who is neither root nor of the socket's group is not served, whatever the file's mode says")
+    func wrongUser() throws {
+        let gateway = try GatewayFixture.running()
+        chmod("\(gateway.folder)/control.sock", 0o666)
+        let result = try Command.run(
+            "setpriv",
+            [
+                "--reuid=65534", "--regid=65534", "--clear-groups", Command.path(of: "kex-cleanup"),
+                "--config", "\(gateway.folder)/kex.conf",
+            ]
+        )
+        #expect(result.status == 69)
+        #expect(result.errors.contains("closed"))
+        #expect(gateway.handler?.output.contains("of user 65534 may not use \(gateway.folder)/control.sock") == true)
+    }
+
+    @Test("A configuration that cannot be used stops each program at the start, with file, line and reason")
+    func configuration() throws {
+        let gateway = try GatewayFixture(domains: ["ffww01"])
+        let path = "\(gateway.folder)/wrong.conf"
+        try "[Domain ffww01]\nWireGuard=wg0\nVXLAN=vx0\nColour=blue\n".write(
+            toFile: path,
+            atomically: true,
+            encoding: .utf8
+        )
+        for program in ["kexd", "kex-handler", "kex-cleanup"] {
+            for option in [["--check-config"], []] {
+                let result = try Command.run(Command.path(of: program), ["--config", path] + option)
+                #expect(result.status == 78, "\(program)")
+                #expect(result.errors.contains("\(path):4: unknown key Colour"), "\(program): \(result.errors)")
+            }
+        }
+        try "[Gateway]\nProhibitedKeys=/nonexistent\n[Domain a]\nWireGuard=wg0\nVXLAN=vx0\n"
+            .write(toFile: path, atomically: true, encoding: .utf8)
+        let missing = try Command.run(Command.path(of: "kex-handler"), ["--config", path])
+        #expect(missing.status == 78)
+        #expect(missing.errors.contains("/nonexistent: cannot read: No such file or directory"))
+    }
+}
+
+@Suite("Rights") struct RightsTests {
+    @Test("The listener holds no capability, and no socket but its own and the handler's")
+    func listener() throws {
+        let gateway = try GatewayFixture.running()
+        #expect(try gateway.register(ExchangeTests.key) == "")
+        let process = try #require(gateway.listener).processIdentifier
+        let status = try String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)
+        for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+            #expect(status.contains("\(set):\t0000000000000000"), "\(status)")
+        }
+        let all = try Command.check("ss --all --processes --numeric --no-header").split(separator: "\n")
+        let own = all.filter { $0.contains("pid=\(process),") }
+        #expect(own.count == 2, "\(own)")
+        #expect(own.filter { $0.hasPrefix("tcp") && $0.contains("LISTEN") }.count == 1)
+        #expect(own.filter { $0.hasPrefix("u_seq") && $0.contains("ESTAB") }.count == 1)
+    }
+
+    @Test("Neither daemon links Foundation", arguments: ["kexd", "kex-handler"])
+    func foundation(program: String) throws {
+        let libraries = try Command.check("ldd \(Command.path(of: program))")
+        #expect(libraries.contains("libswiftCore"), "a static binary would prove nothing here")
+        #expect(!libraries.contains("Foundation"))
+        // The same question to a program that does, so that the answer means something.
+        #expect(try Command.check("ldd \(Command.path(of: "kex-client"))").contains("Foundation"))
+    }
+}

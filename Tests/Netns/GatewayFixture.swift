@@ -1,0 +1,186 @@
+import Foundation
+import Glibc
+import Synchronization
+import Testing
+
+/// A gateway as an operator would run it, in a network namespace of its own:
+///
+/// ```
+///   test ──TCP 127.0.0.1──▶ kexd (nobody) ──Unix socket──▶ kex-handler ─┬─ UAPI ────▶ wireguard-go  wgN
+///                                                       (in namespace)  └─ netlink ─▶ VXLAN         vxN
+/// ```
+///
+/// The listener needs no network of the gateway, so it stays outside, as it does under systemd.
+final class GatewayFixture {
+    let namespace: String
+    let folder: String
+    let domains: [Domain]
+    private(set) var handler: Daemon?
+    private(set) var listener: Daemon?
+    private(set) var port: UInt16 = 0
+    private var devices: [Daemon] = []
+    private let handlerRuns = Atomic<Int>(0)
+
+    struct Domain {
+        let name: String
+        let wireGuard: String
+        let vxlan: String
+        var settings = ""
+    }
+
+    static let gatewayAddress = "fe80::5757:bb:1"
+    private static let count = Atomic<Int>(0)
+
+    /// - Parameters:
+    ///   - settings: lines for each domain's section.
+    ///   - prohibited: content of the file of prohibited keys.
+    init(domains names: [String] = ["ffww01"], settings: String = "", prohibited: String = "") throws {
+        guard getuid() == 0 else { throw Failure("this test makes network namespaces and needs root") }
+        let number = Self.count.add(1, ordering: .relaxed).newValue
+        let unique = "\(getpid() % 100_000)x\(number)"
+        namespace = "kex\(unique)"
+        folder = "/run/kex-test-\(unique)"
+        domains = names.enumerated().map { index, name in
+            Domain(name: name, wireGuard: "wg\(unique)\(index)", vxlan: "vx\(unique)\(index)", settings: settings)
+        }
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        try prohibited.write(toFile: "\(folder)/prohibited", atomically: true, encoding: .utf8)
+        try configuration.write(toFile: "\(folder)/kex.conf", atomically: true, encoding: .utf8)
+        try Command.check("ip netns add \(namespace)")
+        try Command.check("ip -n \(namespace) link set lo up")
+        for domain in domains { try makeDevices(of: domain) }
+    }
+
+    deinit {
+        listener?.end(with: SIGKILL)
+        handler?.end(with: SIGKILL)
+        for device in devices { device.end(with: SIGTERM) }
+        _ = try? Command.run("ip", ["netns", "delete", namespace])
+        for domain in domains { unlink("/var/run/wireguard/\(domain.wireGuard).sock") }
+        try? FileManager.default.removeItem(atPath: folder)
+    }
+
+    private var configuration: String {
+        """
+        [Gateway]
+        HandlerSocket=\(folder)/handler.sock
+        ControlSocket=\(folder)/control.sock
+        ProhibitedKeys=\(folder)/prohibited
+
+        """
+            + domains.map { domain in
+                "[Domain \(domain.name)]\nWireGuard=\(domain.wireGuard)\nVXLAN=\(domain.vxlan)\n\(domain.settings)\n"
+            }.joined()
+    }
+
+    // MARK: - Interfaces
+
+    func makeDevices(of domain: Domain) throws {
+        try makeWireGuard(domain)
+        try makeVXLAN(domain)
+    }
+
+    func makeWireGuard(_ domain: Domain) throws {
+        let device = try Daemon(
+            ["ip", "netns", "exec", namespace, "env", "LOG_LEVEL=error", "wireguard-go", "-f", domain.wireGuard],
+            log: "\(folder)/\(domain.wireGuard).log"
+        )
+        devices.append(device)
+        try wait(for: "the socket of \(domain.wireGuard)") {
+            (try? Command.check("wg show \(domain.wireGuard)")) != nil
+        }
+        let key = "\(folder)/\(domain.wireGuard).key"
+        try Command.check("wg genkey").write(toFile: key, atomically: true, encoding: .utf8)
+        chmod(key, 0o600)
+        try Command.check("wg set \(domain.wireGuard) listen-port 0 private-key \(key)")
+        try Command.check("ip -n \(namespace) link set \(domain.wireGuard) addrgenmode none up")
+        try Command.check("ip -n \(namespace) address add \(Self.gatewayAddress)/64 dev \(domain.wireGuard) nodad")
+    }
+
+    func makeVXLAN(_ domain: Domain, options: String = "") throws {
+        let index = domains.firstIndex { $0.name == domain.name } ?? 0
+        try Command.check(
+            "ip -n \(namespace) link add \(domain.vxlan) type vxlan id \(index + 1) dstport \(8472 + index) "
+                + "local \(Self.gatewayAddress) dev \(domain.wireGuard) \(options)"
+        )
+        try Command.check("ip -n \(namespace) link set \(domain.vxlan) mtu 1280 up")
+    }
+
+    // MARK: - Programs
+
+    /// Starts the handler and waits until it is ready. The listener's user may connect.
+    func startHandler() throws {
+        let run = handlerRuns.add(1, ordering: .relaxed).newValue
+        let handler = try Daemon(
+            ["ip", "netns", "exec", namespace, Command.path(of: "kex-handler"), "--config", "\(folder)/kex.conf"],
+            log: "\(folder)/handler\(run).log"
+        )
+        self.handler = handler
+        try handler.waitFor(#/ready: /#)
+        chown("\(folder)/handler.sock", 0, Self.nobody)
+    }
+
+    /// Group and user `nobody` and `nogroup` of Debian.
+    private static let nobody: UInt32 = 65534
+
+    /// Starts the listener without any right, as systemd would.
+    func startListener() throws {
+        let listener = try Daemon(
+            [
+                "setpriv", "--reuid=\(Self.nobody)", "--regid=\(Self.nobody)", "--clear-groups", "--inh-caps=-all",
+                "--bounding-set=-all", "--no-new-privs", Command.path(of: "kexd"), "--config", "\(folder)/kex.conf",
+                "--listen", "127.0.0.1:0",
+            ],
+            log: "\(folder)/kexd.log"
+        )
+        self.listener = listener
+        port = UInt16(try listener.waitFor(#/listening on 127\.0\.0\.1:(\d+)/#).1) ?? 0
+    }
+
+    /// Both, for tests that need no more.
+    static func running(
+        domains: [String] = ["ffww01"],
+        settings: String = "",
+        prohibited: String = ""
+    ) throws -> GatewayFixture {
+        let gateway = try GatewayFixture(domains: domains, settings: settings, prohibited: prohibited)
+        try gateway.startHandler()
+        try gateway.startListener()
+        return gateway
+    }
+
+    /// One exchange as a router makes it; returns the reply.
+    func register(_ key: String, domain: String = "ffww01") throws -> String {
+        let client = try TCPClient(port: port)
+        try client.send("\(domain)\n\(key)\n")
+        return try client.reply()
+    }
+
+    func cleanup(_ arguments: String...) throws -> Command.Result {
+        try Command.run(Command.path(of: "kex-cleanup"), ["--config", "\(folder)/kex.conf"] + arguments)
+    }
+
+    // MARK: - What the kernel says
+
+    /// Public keys and allowed IPs, as `wg show` lists them.
+    func peers(of domain: Int = 0) throws -> [String: String] {
+        let lines = try Command.check("wg show \(domains[domain].wireGuard) allowed-ips").split(separator: "\n")
+        return Dictionary(
+            uniqueKeysWithValues: lines.map { line in
+                let parts = line.split(separator: "\t")
+                return (String(parts[0]), String(parts[1]))
+            }
+        )
+    }
+
+    /// The permanent entries, as `bridge fdb show` lists them.
+    func fdb(of domain: Int = 0) throws -> Set<String> {
+        let vxlan = domains[domain].vxlan
+        let lines = try Command.check("bridge -n \(namespace) fdb show dev \(vxlan)").split(separator: "\n")
+        return Set(lines.filter { $0.contains("permanent") }.map { $0.trimmingCharacters(in: .whitespaces) })
+    }
+
+    func ownKey(of domain: Int = 0) throws -> String {
+        try Command.check("wg show \(domains[domain].wireGuard) public-key").trimmingCharacters(in: .newlines)
+    }
+}
