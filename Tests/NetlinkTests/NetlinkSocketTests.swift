@@ -349,5 +349,6 @@ private func malformed(_ detail: String) -> NetlinkError {
         for (number, error) in results.enumerated() {
             #expect(error?.refusal == (number == 150 ? .noSuchDevice : nil), "number \(number)")
         }
+        #expect(results[150]?.description.hasPrefix("cannot look up number 150: ") == true)
     }
 }

@@ -289,12 +289,36 @@ private let addFirst = PeerChange.add(PeerSettings(publicKey: firstKey, allowedI
 
     @Test("that does not take a long request is given up in time")
     func notReading() throws {
-        let server = try FakeUserspace([{ _ in usleep(600_000) }])
+        let server = try FakeUserspace([{ _ in sleep(4) }])
         let interface = try open(server, timeout: .milliseconds(200))
         let addresses = (0..<20_000).map { IPPrefix(host: IPv6Address(high: 0xfe80 << 48, low: $0)) }
+        let start = ContinuousClock.now
         #expect(throws: WireGuardError.noAnswer(.applyChanges, name)) {
             try interface.apply([.add(PeerSettings(publicKey: firstKey, allowedIPs: addresses))])
         }
+        #expect(ContinuousClock.now - start < .seconds(3))
+    }
+
+    @Test("that closes in the middle of a reply is not asked again, lest a peer be listed twice")
+    func halfReply() throws {
+        let server = try FakeUserspace([
+            { connection in
+                connection.answer()
+                var byte: UInt8 = 0
+                // The rest of the request stays unread, so that closing resets the connection.
+                guard read(connection.descriptor, &byte, 1) == 1 else { return }
+                connection.reply("public_key=\(firstKeyHex)\n")
+            },
+            {
+                $0.request(); $0.reply("public_key=\(firstKeyHex)\nerrno=0\n\n")
+            },
+        ])
+        let interface = try open(server)
+        try interface.apply([addFirst])
+        #expect(throws: WireGuardError.malformedReply(.readState, name, detail: "it ends in the middle")) {
+            try interface.state()
+        }
+        #expect(try interface.state().peers == [Peer(publicKey: firstKey)])
     }
 
     @Test(
