@@ -127,6 +127,28 @@ let package = Package(
         ),
 
         // Tests, a folder for each module
+        .target(
+            name: "KernelTestSupport",
+            dependencies: ["LinkControl", "Netlink", "NetworkAddresses", system],
+            path: "Tests/KernelTestSupport",
+            swiftSettings: settings
+        ),
+        tests("EUI64Tests", ["EUI64", "NetworkAddresses", "WireGuardTypes"]),
+        tests("LinkControlTests", ["KernelTestSupport", "LinkControl", "Netlink", "NetworkAddresses", system]),
+        tests("NetlinkTests", ["CMNL", "KernelTestSupport", "Netlink", system]),
+        tests("NetworkAddressesTests", ["NetworkAddresses"]),
+        tests(
+            "VXLANFdbTests",
+            ["KernelTestSupport", "LinkControl", "Netlink", "NetworkAddresses", "VXLANFdb", system]
+        ),
+        tests(
+            "WireGuardControlTests",
+            [
+                "KernelTestSupport", "Netlink", "NetworkAddresses", "SystemCalls", "WireGuardControl", "WireGuardTypes",
+                system,
+            ]
+        ),
+        tests("WireGuardTypesTests", ["NetworkAddresses", "WireGuardTypes"]),
         tests("SystemCallsTests", ["NetworkAddresses", "SystemCalls", system]),
         tests(
             "KexConfigurationTests",
@@ -140,6 +162,17 @@ let package = Package(
             ]
         ),
         tests("KexGatewayTests", ["EUI64", "KexGateway", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
+        tests("CommandLineOptionsTests", ["CommandLineOptions"]),
+        tests("EventLoopTests", ["EventLoop", "SystemCalls", system]),
+        tests("HandlerChannelTests", ["HandlerChannel", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
+        tests("KexProtocolTests", ["KexProtocol", "WireGuardTypes"]),
+        tests(
+            "KexServerTests",
+            [
+                "HandlerChannel", "KexProtocol", "KexServer", "NetworkAddresses", "SystemCalls", "WireGuardTypes",
+                "kexd", logging, system,
+            ]
+        ),
 
         // The programs themselves, in network namespaces
         .testTarget(

@@ -84,7 +84,7 @@ struct ConnectionTable: ~Copyable {
     mutating func close(_ slot: Int) {
         precondition(connections[slot].phase != .vacant, "slot \(slot) is vacant")
         _ = OwnedDescriptor(adopting: connections[slot].descriptor)
-        connections[slot].use += 1
+        connections[slot].use &+= 1  // a busy slot gets through 2^32 uses in weeks
         connections[slot].phase = .vacant
         connections[slot].isWatched = false
         connections[slot].drained = 0

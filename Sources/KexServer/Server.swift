@@ -44,16 +44,18 @@ public struct Server: ~Copyable {
     private var exhaustionNotice: NoticeLimiter
 
     public init(_ settings: ServerSettings, logger: Logger) throws(SystemCallError) {
-        // Before everything else: further down, Swift 6.3.1 destroys an event loop here that was never there (measured).
-        loop = try EventLoop()
-        limits = settings.limits
+        // No property is read in here: if a condition's closure captures the unfinished value, Swift 6.3.1 destroys
+        // properties that were never set (measured: it closed descriptor 0).
+        let limits = settings.limits
         precondition((1...ConnectionID.slots).contains(limits.connections), "connections are 1 to 4096")
+        self.limits = limits
         domains = KnownDomains(settings.domains)
         self.logger = logger
         isDebugging = logger.logLevel <= .debug
         replies = (0...Refusal.allCases.map { Int($0.rawValue) }.max()!).map { number in
             Refusal(rawValue: UInt8(number)).map { Array($0.reply.utf8) } ?? []
         }
+        loop = try EventLoop()
         handler = HandlerLink(path: settings.handlerPath, pause: limits.handlerPause)
         lineDeadlines = DeadlineQueue(after: limits.lineTime)
         answerDeadlines = DeadlineQueue(after: limits.answerTime)
@@ -81,6 +83,7 @@ public struct Server: ~Copyable {
             expire()
             askHandler()
             if let stopDeadline {
+                if stopDeadline <= now { abandonQuestions() }
                 if connections.count == 0 || stopDeadline <= now { return }
             } else {
                 try resumeAccepting()
@@ -139,6 +142,11 @@ public struct Server: ~Copyable {
         listeners.close()
         nextAccept = nil
         while let slot = lineDeadlines.removeFirst() { refuse(slot, .unavailable) }
+    }
+
+    /// Waits for the handler no longer.
+    private mutating func abandonQuestions() {
+        while let slot = answerDeadlines.removeFirst() { refuse(slot, .unavailable) }
     }
 }
 
@@ -352,7 +360,7 @@ extension Server {
     private mutating func loseHandler(_ trouble: HandlerTrouble) {
         // A handler that was idle when it ended, or that was told off a moment ago, is nothing to talk about.
         if !answerDeadlines.isEmpty { noteLoss(trouble) }
-        while let slot = answerDeadlines.removeFirst() { refuse(slot, .unavailable) }
+        abandonQuestions()
     }
 
     private mutating func noteLoss(_ trouble: HandlerTrouble) {

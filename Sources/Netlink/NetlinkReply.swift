@@ -65,10 +65,19 @@ public struct Attribute {
     public let type: Int
     public let payload: ArraySlice<UInt8>
 
-    /// The number, or the C struct of numbers, in the byte order of this machine.
+    /// The number, in the byte order of this machine.
     ///
     /// - Throws: if the attribute has another size than `Value`.
-    public func number<Value: BitwiseCopyable>(_ value: Value.Type = Value.self) throws(MalformedReply) -> Value {
+    public func number<Value: FixedWidthInteger & BitwiseCopyable>(
+        _ type: Value.Type = Value.self
+    ) throws(MalformedReply) -> Value {
+        try structure(Value.self)
+    }
+
+    /// The C struct of numbers, in the byte order of this machine.
+    ///
+    /// - Throws: if the attribute has another size than `Value`.
+    public func structure<Value: BitwiseCopyable>(_ type: Value.Type) throws(MalformedReply) -> Value {
         let bytes = try bytes(MemoryLayout<Value>.size)
         return unsafe bytes.withUnsafeBytes { unsafe $0.loadUnaligned(as: Value.self) }
     }

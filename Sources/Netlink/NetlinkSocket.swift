@@ -37,7 +37,7 @@ public struct NetlinkSocket: ~Copyable {
     static let dumpPause: Duration = .milliseconds(2)
 
     private let transport: any NetlinkTransport
-    private var buffer = [UInt8](repeating: 0, count: bufferSize)
+    private(set) var buffer = [UInt8](repeating: 0, count: bufferSize)
     private var nextSequence: UInt32 = 1
     var families: [String: UInt16] = [:]
 

@@ -1,4 +1,5 @@
 internal import CLinux
+internal import Glibc
 public import NetworkAddresses
 public import SystemPackage
 
@@ -93,7 +94,9 @@ public enum Socket {
     /// Takes away what a killed process left behind: a socket's file on which nobody listens. bind(2) would refuse it.
     private static func removeAbandonedSocket(at path: String, kind: UnixKind) throws(SystemCallError) {
         var status = stat()
-        guard unsafe lstat(path, &status) == 0, status.st_mode & mode_t(S_IFMT) == mode_t(S_IFSOCK) else { return }
+        guard unsafe lstat(path, &status) == 0, status.st_mode & mode_t(CLinux.S_IFMT) == mode_t(CLinux.S_IFSOCK) else {
+            return
+        }
         do throws(SystemCallError) {
             _ = try connect(toPath: path, kind: kind)
         } catch {

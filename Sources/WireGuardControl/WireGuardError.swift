@@ -30,7 +30,7 @@ public enum WireGuardError: Error, Hashable, Sendable {
     case interrupted(WireGuardOperation, InterfaceName)
     /// The answer breaks the protocol.
     case malformedReply(WireGuardOperation, InterfaceName, detail: String)
-    /// One change alone is longer than a message may be: it has some 180 allowed IPs.
+    /// One change alone is longer than a message may be: it has more than some 200 allowed IPs.
     case changeTooLong(InterfaceName)
 }
 

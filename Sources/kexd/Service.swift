@@ -11,6 +11,10 @@ internal import Systemd
 ///
 /// - Parameter listen: what the command line says, in place of the configuration.
 func serve(_ configuration: Configuration, listen: [Endpoint], _ log: Logger) throws(SystemCallError) {
+    // Before anything else has a descriptor: whether the numbers of systemd are right shows only then.
+    var passed: [FileDescriptor] = []
+    try ListeningSocket.takeAll(of: .tcp) { socket in passed.append(socket.takeDescriptor().release()) }
+
     let signals = try SignalReceiver(for: [.terminate, .interrupt])
     try raiseDescriptorLimit()
     let settings = ServerSettings(
@@ -19,13 +23,13 @@ func serve(_ configuration: Configuration, listen: [Endpoint], _ log: Logger) th
     )
     var server = try Server(settings, logger: log)
     var addresses: [String] = []
-    try ListeningSocket.takeAll(of: .tcp) { socket throws(SystemCallError) in
-        let listener = socket.takeDescriptor()
+    for descriptor in passed {
+        let listener = OwnedDescriptor(adopting: descriptor)
         addresses.append(try address(of: listener))
         try server.add(listener: listener)
     }
     // What systemd hands over is what its units say; the configuration is for running without it.
-    let own = listen.isEmpty && addresses.isEmpty ? configuration.listen : listen
+    let own = listen.isEmpty && passed.isEmpty ? configuration.listen : listen
     for endpoint in own {
         let listener = try Socket.listen(on: endpoint)
         addresses.append(try address(of: listener))

@@ -50,7 +50,7 @@ extension Peer {
             case PeerAttribute.publicKey: key = try attribute.publicKey()
             case PeerAttribute.presharedKey: hasPresharedKey = attribute.payload.contains { $0 != 0 }
             case PeerAttribute.endpoint: endpoint = try Endpoint(kernelBytes: attribute.payload)
-            case PeerAttribute.lastHandshake: lastHandshake = try attribute.number(KernelTime.self).seconds
+            case PeerAttribute.lastHandshake: lastHandshake = try attribute.structure(KernelTime.self).seconds
             case PeerAttribute.receivedBytes: receivedBytes = try attribute.number()
             case PeerAttribute.sentBytes: sentBytes = try attribute.number()
             case PeerAttribute.allowedIPs:

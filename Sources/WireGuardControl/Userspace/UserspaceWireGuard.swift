@@ -20,8 +20,10 @@ func isSocket(_ path: String) -> Bool {
 final class UserspaceWireGuard: WireGuardInterface {
     /// Longest wait for the reply to a change. One of 64 peers takes 3 ms (measured with wireguard-go).
     static let changeTimeout: Duration = .seconds(2)
-    /// Longest wait for the whole state. That of 10,000 peers takes 0.1 s and 3.2 MB (measured with wireguard-go).
-    static let stateTimeout: Duration = .seconds(10)
+    /// Longest wait for the whole state. That of 10,000 peers takes 0.1 s and 3.2 MB (measured with wireguard-go). Shorter
+    /// than the five seconds that a router's exchange may wait, so that one interface that does not answer does not fail
+    /// the exchanges of others behind it.
+    static let stateTimeout: Duration = .seconds(4)
     /// Size in bytes of the receive buffer, and so the longest line of a reply.
     static let bufferSize = 65536
 
@@ -31,7 +33,7 @@ final class UserspaceWireGuard: WireGuardInterface {
     private let stateTimeout: Duration
     /// `nil` after every failure: the rest of that conversation means nothing.
     private var connection: UAPIConnection?
-    private var buffer = [UInt8](repeating: 0, count: bufferSize)
+    private(set) var buffer = [UInt8](repeating: 0, count: bufferSize)
 
     /// Connects.
     init(

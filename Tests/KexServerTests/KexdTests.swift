@@ -1,0 +1,215 @@
+import Foundation
+import HandlerChannel
+import KexProtocol
+import NetworkAddresses
+import SystemCalls
+import SystemPackage
+import Testing
+
+private let key = "I/Q7jOWvH9RGOBqF1tBPRXCbNLD0jEEUeSfHqbtd9wo="
+private let exchange = "ffww01\n\(key)\n"
+
+@Suite("kexd") struct KexdTests {
+    @Test("serves at the port that it names, and ends with status 0 when it is told to", arguments: [SIGTERM, SIGINT])
+    func serve(signal: Int32) throws {
+        let handler = try TestHandler()
+        let (kexd, port) = try KexdProcess.listening(handler: handler.path)
+        let success = try TestClient(port: port)
+        try success.send(exchange)
+        try handler.accept()
+        try handler.answer(try handler.request(), nil)
+        #expect(try success.outcome() == .success)
+
+        let refused = try TestClient(port: port)
+        try refused.send("ffww03\n")
+        #expect(try refused.outcome() == .closed("ERR: INVALID_DOMAIN\n"))
+
+        kexd.signal(signal)
+        let result = try kexd.result()
+        #expect(result.status == 0)
+        #expect(result.output == "kexd: listening on 127.0.0.1:\(port)\nkexd: ended\n")
+    }
+
+    @Test("finishes what the handler has been asked before it ends")
+    func finish() throws {
+        let handler = try TestHandler()
+        let (kexd, port) = try KexdProcess.listening(handler: handler.path)
+        let client = try TestClient(port: port)
+        try client.send(exchange)
+        try handler.accept()
+        let request = try handler.request()
+        kexd.signal(SIGTERM)
+        usleep(50_000)
+        #expect(!client.hasAnswer)
+        try handler.answer(request, .domainFull)
+        #expect(try client.outcome() == .closed("ERR: DOMAIN_FULL\n"))
+        #expect(try kexd.result().status == 0)
+    }
+
+    @Test("sends two exchanges that wait together in one packet")
+    func batch() throws {
+        let handler = try TestHandler()
+        let (kexd, port) = try KexdProcess.listening(handler: handler.path)
+        kexd.signal(SIGSTOP)
+        let clients = try (0..<2).map { _ in try TestClient(port: port) }
+        for client in clients { try client.send(exchange) }
+        kexd.signal(SIGCONT)
+        try handler.accept()
+        let requests = try handler.requests()
+        #expect(requests.count == 2)
+        try handler.answer(requests.map { RegistrationAnswer(id: $0.id, refusal: nil) })
+        for client in clients { #expect(try client.outcome() == .success) }
+    }
+
+    @Test("says once that the handler cannot be asked, and once that it answers again")
+    func notices() throws {
+        let path = TestHandler.newPath()
+        let (kexd, port) = try KexdProcess.listening(handler: path, ["--listen", "127.0.0.1:0", "--debug"])
+        for _ in 0..<3 {
+            let client = try TestClient(port: port)
+            try client.send(exchange)
+            #expect(try client.outcome() == .closed("ERR: UNAVAILABLE\n"))
+        }
+        let handler = try TestHandler(path: path)
+        usleep(110_000)
+        let client = try TestClient(port: port)
+        try client.send(exchange)
+        try handler.accept()
+        try handler.answer(try handler.request(), nil)
+        #expect(try client.outcome() == .success)
+        kexd.signal(SIGTERM)
+        let lines = try kexd.result().output.split(separator: "\n")
+        let errno = "No such file or directory (errno 2)"
+        #expect(
+            lines.filter { $0.contains("the handler cannot be asked: cannot connect to \(path): \(errno)") }.count == 1
+        )
+        #expect(lines.filter { $0.contains("exchange from 127.0.0.1: UNAVAILABLE") }.count == 3)
+        #expect(lines.filter { $0.contains("exchange from 127.0.0.1: accepted") }.count == 1)
+    }
+
+    @Test("waits without spinning when it has no descriptor left, and goes on when it has one")
+    func exhausted() throws {
+        let path = TestHandler.newPath()
+        let (kexd, port) = try KexdProcess.listening(handler: path, shell: "ulimit -n 20;")
+        var idle = try (0..<30).map { _ in try TestClient(port: port) }
+        for client in idle { try client.send("f") }
+        _ = try kexd.waitForLine(containing: "Too many open files")
+        let before = try kexd.processorTime()
+        usleep(1_000_000)
+        let used = try kexd.processorTime() - before
+        #expect(used < 0.1, "\(used) s")
+        idle.removeAll()
+        let client = try TestClient(port: port)
+        try client.send("ffww03\n")
+        #expect(try client.outcome() == .closed("ERR: INVALID_DOMAIN\n"))
+    }
+
+    @Test("takes as many descriptors as it may")
+    func descriptors() throws {
+        let path = TestHandler.newPath()
+        let (kexd, _) = try KexdProcess.listening(handler: path, shell: "ulimit -Sn 30; ulimit -Hn 3000;")
+        let limits = try String(contentsOfFile: "/proc/\(kexd.number)/limits", encoding: .utf8)
+        let line = try #require(limits.split(separator: "\n").first { $0.hasPrefix("Max open files") })
+        #expect(line.split(separator: " ").filter { $0 == "3000" }.count == 2, "\(line)")
+    }
+
+    @Test("gives a client the five seconds of the protocol")
+    func lineTime() throws {
+        let (kexd, port) = try KexdProcess.listening(handler: TestHandler.newPath())
+        let start = MonotonicTime.now
+        let silent = try TestClient(port: port)
+        let talking = try TestClient(port: port)
+        try talking.send("ffww01")
+        usleep(4_500_000)
+        #expect(try silent.outcome() == .closed("ERR: NO_DOMAIN\n"))
+        #expect((.milliseconds(4990)..<(.milliseconds(5900))).contains(MonotonicTime.now - start))
+        // Five for what it took for a line, five for the next.
+        usleep(4_500_000)
+        #expect(try talking.outcome() == .closed("ERR: NO_WGKEY\n"))
+        #expect((.milliseconds(9990)..<(.milliseconds(10_900))).contains(MonotonicTime.now - start))
+        kexd.signal(SIGTERM)
+        #expect(try kexd.result().status == 0)
+    }
+
+    @Test("listens where the configuration says, for IPv4 and IPv6, several times")
+    func listen() throws {
+        let configuration = try ConfigurationFile(
+            """
+            [Gateway]
+            Listen=[::1]:0
+            Listen=127.0.0.1:0
+            [Domain ffww01]
+            WireGuard=wgww01
+            VXLAN=vxww01
+            """
+        )
+        let kexd = try KexdProcess(["--config", configuration.path])
+        let line = try kexd.waitForLine(containing: "listening on ")
+        #expect(line.contains(try Regex(#"listening on \[::1\]:[1-9][0-9]*, 127\.0\.0\.1:[1-9][0-9]*$"#)))
+    }
+
+    @Test("takes the sockets of systemd, and then does not listen where the configuration says")
+    func activation() throws {
+        let configuration = try ConfigurationFile()
+        let listener = try Socket.listen(on: try #require(Endpoint("[::]:0")))
+        let port = try #require(try Socket.localAddress(of: listener.raw).endpoint).port
+        let kexd = try KexdProcess(
+            ["--config", configuration.path],
+            shell: "exec 3<&0 </dev/null; export LISTEN_FDS=1 LISTEN_PID=$$;",
+            standardInput: FileHandle(fileDescriptor: listener.raw.rawValue)
+        )
+        #expect(try kexd.waitForLine(containing: "listening on ") == "kexd: listening on [::]:\(port)")
+        let client = try TestClient(port: port)
+        try client.send("ffww03\n")
+        #expect(try client.outcome() == .closed("ERR: INVALID_DOMAIN\n"))
+    }
+
+    @Test("prints its configuration and ends, if asked")
+    func checkConfiguration() throws {
+        let configuration = try ConfigurationFile()
+        let result = try KexdProcess(["--check-config", "--config", configuration.path]).result()
+        #expect(result.status == 0)
+        #expect(result.output.contains("\n[Domain ffww01]\nWireGuard=wgww01\nVXLAN=vxww01\n"))
+    }
+
+    @Test("prints help and version, and ends") func information() throws {
+        let help = try KexdProcess(["--help"]).result()
+        #expect(help.status == 0)
+        #expect(help.output.hasPrefix("Usage: kexd [OPTION]...\n"))
+        #expect(try KexdProcess(["--version"]).result() == KexdProcess.Result(output: "kexd 0.1.0\n", status: 0))
+    }
+
+    @Test(
+        "says what is wrong with its options, and ends with status 64",
+        arguments: [
+            (["--bogus"], "unknown option --bogus"),
+            (["--listen", "localhost"], "option --listen localhost: expected ADDRESS:PORT, IPv6 in brackets"),
+            (["--listen", "::1:10012"], "option --listen ::1:10012: expected ADDRESS:PORT, IPv6 in brackets"),
+            (["--handler"], "option --handler needs a value: --handler PATH"),
+        ]
+    )
+    func usage(arguments: [String], message: String) throws {
+        let configuration = try ConfigurationFile()
+        let result = try KexdProcess(["--config", configuration.path] + arguments).result()
+        #expect(result == KexdProcess.Result(output: "kexd: \(message); see kexd --help\n", status: 64))
+    }
+
+    @Test("says what is wrong with its configuration, and ends with status 78")
+    func badConfiguration() throws {
+        let configuration = try ConfigurationFile("[Domain ffww01]\nWireGuard=wgww01\nVXLAN=vxww01\nColour=red\n")
+        let result = try KexdProcess(["--config", configuration.path]).result()
+        #expect(result.status == 78)
+        #expect(result.output.hasPrefix("kexd: \(configuration.path):4: "))
+    }
+
+    @Test("says where it cannot listen, and ends with status 1")
+    func cannotListen() throws {
+        let (other, port) = try KexdProcess.listening(handler: TestHandler.newPath())
+        let configuration = try ConfigurationFile()
+        let result = try KexdProcess(["--config", configuration.path, "--listen", "127.0.0.1:\(port)"]).result()
+        let message = "kexd: cannot bind 127.0.0.1:\(port): Address already in use (errno 98)\n"
+        #expect(result == KexdProcess.Result(output: message, status: 1))
+        other.signal(SIGTERM)
+        #expect(try other.result().status == 0)
+    }
+}

@@ -1,0 +1,151 @@
+import Foundation
+import KernelTestSupport
+import NetworkAddresses
+import SystemPackage
+import Testing
+import WireGuardControl
+import WireGuardTypes
+
+/// Runs wireguard-go with an interface of its own for the length of `body`.
+private func withWireGuardGo(_ body: (InterfaceName) throws -> Void) throws {
+    try requirePrivateNamespace()
+    let name = uniqueInterfaceName()
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/wireguard-go")
+    process.arguments = ["-f", name.text]
+    process.environment = ["LOG_LEVEL": "silent", "WG_PROCESS_FOREGROUND": "1"]
+    process.standardOutput = FileHandle.nullDevice
+    process.standardError = FileHandle.nullDevice
+    try process.run()
+    defer {
+        process.terminate()
+        process.waitUntilExit()
+    }
+    let socket = "/run/wireguard/\(name).sock"
+    let deadline = ContinuousClock.now + .seconds(5)
+    while !FileManager.default.fileExists(atPath: socket) {
+        guard ContinuousClock.now < deadline else {
+            throw WrongSurroundings(description: "wireguard-go did not make \(socket) in 5 s")
+        }
+        usleep(5000)
+    }
+    try body(name)
+}
+
+/// What wg(8) says, which speaks to the same socket.
+private func wg(_ arguments: String...) throws -> String {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/wg")
+    process.arguments = arguments
+    let output = Pipe()
+    process.standardOutput = output
+    try process.run()
+    let data = try output.fileHandleForReading.readToEnd() ?? Data()
+    process.waitUntilExit()
+    return String(decoding: data, as: UTF8.self)
+}
+
+@Suite("A real wireguard-go") struct WireGuardGoTests {
+    @Test("is found by its socket, configured, given peers and relieved of them")
+    func all() throws {
+        try withWireGuardGo { name throws in
+            let interface = try openWireGuardInterface(name)
+            #expect(interface.name == name)
+            #expect(try interface.state().publicKey == nil)
+            #expect(try interface.state().peers == [])
+
+            let key = PrivateKey(
+                bytes: hex(
+                    "5d ab 08 7e 62 4a 8a 4b 79 e1 7f 8b 83 80 0e e6 6f 3b b1 29 26 18 b6 fd 1c 2f 8b 27 ff 88 e0 eb"
+                )
+            )!
+            try interface.configure(privateKey: key, listenPort: 0, firewallMark: 3)
+            #expect(try interface.state().publicKey == bobPublic)
+            #expect(try wg("show", name.text, "fwmark") == "0x3\n")
+
+            let endpoint = Endpoint("127.0.0.1:51820")!
+            try interface.apply([
+                .add(PeerSettings(publicKey: firstKey, allowedIPs: [firstAddress])),
+                .add(PeerSettings(publicKey: secondKey, allowedIPs: [], endpoint: endpoint, persistentKeepalive: 25)),
+            ])
+            var peers = try interface.state().peers
+            // The peer with an endpoint is called at once.
+            for index in peers.indices { peers[index].sentBytes = 0 }
+            #expect(
+                Set(peers) == [
+                    Peer(publicKey: firstKey, allowedIPs: [firstAddress]),
+                    Peer(publicKey: secondKey, endpoint: endpoint),
+                ]
+            )
+            #expect(try wg("show", name.text, "persistent-keepalive").contains("\(secondKey)\t25\n"))
+            #expect(try wg("show", name.text, "allowed-ips").contains("\(firstKey)\t\(firstAddress)\n"))
+
+            try interface.apply([.remove(firstKey), .remove(firstKey)])
+            #expect(try interface.state().peers.map(\.publicKey) == [secondKey])
+        }
+    }
+
+    @Test("keeps what a peer has when it is added again, and forgets it after a removal")
+    func addIsNoReplacement() throws {
+        try withWireGuardGo { name throws in
+            let interface = try openWireGuardInterface(name)
+            let other = IPPrefix("192.0.2.1/32")!
+            try interface.apply([.add(PeerSettings(publicKey: firstKey, allowedIPs: [other]))])
+            try interface.apply([.add(PeerSettings(publicKey: firstKey, allowedIPs: [firstAddress]))])
+            #expect(try Set(interface.state().peers.flatMap(\.allowedIPs)) == [other, firstAddress])
+            try interface.apply([
+                .remove(firstKey), .add(PeerSettings(publicKey: firstKey, allowedIPs: [firstAddress])),
+            ])
+            #expect(try interface.state().peers.flatMap(\.allowedIPs) == [firstAddress])
+        }
+    }
+
+    @Test("takes 1,000 peers and tells of each")
+    func many() throws {
+        try withWireGuardGo { name throws in
+            let interface = try openWireGuardInterface(name)
+            let keys = (0..<1000).map { number in
+                PublicKey(bytes: ([UInt8](repeating: 9, count: 30) + [UInt8(number >> 8), UInt8(number & 0xff)]).span)!
+            }
+            try interface.apply(
+                keys.enumerated().map { number, key in
+                    let address = IPv6Address(high: 0xfe80 << 48, low: UInt64(number + 1))
+                    return .add(PeerSettings(publicKey: key, allowedIPs: [IPPrefix(host: address)]))
+                }
+            )
+            #expect(Set(try interface.state().peers.map(\.publicKey)) == Set(keys))
+            try interface.apply(keys.map(PeerChange.remove))
+            #expect(try interface.state().peers == [])
+        }
+    }
+
+    @Test("that has ended in order is a missing interface")
+    func ended() throws {
+        var interface: (any WireGuardInterface)?
+        try withWireGuardGo { name throws in interface = try openWireGuardInterface(name) }
+        let gone = try #require(interface)
+        #expect(throws: WireGuardError.noSuchInterface(gone.name)) { try gone.apply([.remove(firstKey)]) }
+    }
+
+    @Test("that does not exist leaves only the kernel, and this one has no WireGuard")
+    func none() throws {
+        let name = uniqueInterfaceName()
+        let error = #expect(throws: WireGuardError.self) { try openWireGuardInterface(name) }
+        #expect(error == .noKernelSupport(name))
+        #expect(
+            error?.description == "the kernel has no WireGuard, and no userspace WireGuard serves an interface \(name)"
+        )
+    }
+
+    @Test("is not taken for one where a plain file has the socket's name")
+    func plainFile() throws {
+        let directory = NSTemporaryDirectory() + UUID().uuidString
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let name = uniqueInterfaceName()
+        #expect(FileManager.default.createFile(atPath: "\(directory)/\(name).sock", contents: nil))
+        #expect(throws: WireGuardError.noKernelSupport(name)) {
+            try openWireGuardInterface(name, socketDirectory: directory)
+        }
+    }
+}
