@@ -29,8 +29,8 @@ struct UpCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Time for the handshake after that, 0 to 3600; 0 does not wait.", valueName: "seconds"))
     var wait = Self.defaultWait
 
-    /// A gateway that has seen a later clock of this router lets it in again after 35 s (measured).
-    static let defaultWait = 45
+    /// Time for four attempts: WireGuard makes one every 5 s until it is answered.
+    static let defaultWait = 20
     static let waits = 0...3600
 
     func validate() throws {
