@@ -34,6 +34,7 @@ public enum HostLookup {
         port: UInt16,
         until deadline: MonotonicTime
     ) throws(HostLookupError) -> [Endpoint] {
+        guard MonotonicTime.now < deadline else { throw .timedOut(host: host) }
         let lookup = Lookup()
         DispatchQueue.global().async {
             let result = Result<[Endpoint], HostLookupError> { () throws(HostLookupError) in

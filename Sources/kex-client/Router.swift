@@ -291,6 +291,7 @@ struct Router: ~Copyable {
             registered, but no handshake with \(connection.endpoint) in \(time.components.seconds) s
             the interfaces stay, and WireGuard goes on trying; see: wg show \(configuration.wireGuard)
             check that UDP to \(connection.endpoint) passes every firewall, and that PublicKey= is the gateway's
+            check the clock: a gateway is silent to a router whose time is before that of its last handshake
             """
         )
     }
