@@ -70,6 +70,8 @@ public struct Server: ~Copyable {
 
     /// Takes clients from one more listening TCP socket, which must be non-blocking.
     public mutating func add(listener: consuming OwnedDescriptor) throws(SystemCallError) {
+        // If this process is killed, the kernel closes its connections, and an end in order would mean success.
+        try Socket.setReset(true, atCloseOf: listener.raw)
         try listeners.add(listener, loop)
     }
 
@@ -244,7 +246,8 @@ extension Server {
         do throws(SystemCallError) {
             // The socket's buffer is empty, so it takes a line whole.
             let reply = replies[Int(refusal.rawValue)]
-            _ = try Socket.send(unsafe reply.span.bytes, to: descriptor)
+            _ = try Socket.send(reply, to: descriptor)
+            try Socket.setReset(false, atCloseOf: descriptor)
         } catch {
             return connections.close(slot)  // the client is gone
         }
@@ -254,6 +257,11 @@ extension Server {
     /// Answers a connection that has no deadline now.
     private mutating func succeed(_ slot: Int) {
         debug(slot, nil)
+        do throws(SystemCallError) {
+            try Socket.setReset(false, atCloseOf: connections[slot].descriptor)
+        } catch {
+            return connections.close(slot)  // the client is gone
+        }
         // Closing over unread bytes would send a reset, and a client may take that for a failure.
         if case .some(.bytes) = try? buffer.receive(from: connections[slot].descriptor) {
             beginDraining(slot)

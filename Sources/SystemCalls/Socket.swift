@@ -124,8 +124,8 @@ public enum Socket {
         let address = SocketAddress(endpoint)
         let descriptor = try make(address.family, UnixKind.stream.number, for: "\(endpoint)")
         // A restart must not wait for the old connections' TIME_WAIT: the closing side is this one.
-        try set(SOL_SOCKET, SO_REUSEADDR, to: 1, of: descriptor.raw)
-        if address.family == AF_INET6 { try set(Int32(IPPROTO_IPV6), IPV6_V6ONLY, to: 0, of: descriptor.raw) }
+        try set(SOL_SOCKET, SO_REUSEADDR, to: Int32(1), of: descriptor.raw)
+        if address.family == AF_INET6 { try set(Int32(IPPROTO_IPV6), IPV6_V6ONLY, to: Int32(0), of: descriptor.raw) }
         _ = try check("bind", "\(endpoint)") {
             unsafe address.withPointer { unsafe Int(bind(descriptor.raw.rawValue, $0, $1)) }
         }
@@ -219,6 +219,14 @@ public enum Socket {
         }
     }
 
+    /// Chooses how a TCP connection ends when it is closed, or when its process dies: with a reset, or in order. A
+    /// connection inherits the choice from the listener that it is accepted from.
+    ///
+    /// Source: SO_LINGER of socket(7) with a time of zero; the inheritance is measured.
+    public static func setReset(_ resets: Bool, atCloseOf descriptor: FileDescriptor) throws(SystemCallError) {
+        try set(SOL_SOCKET, SO_LINGER, to: linger(l_onoff: resets ? 1 : 0, l_linger: 0), of: descriptor)
+    }
+
     /// Tells the other side that nothing more will be sent. Receiving goes on. A connection that is gone is no error.
     public static func finishSending(to descriptor: FileDescriptor) {
         _ = shutdown(descriptor.rawValue, Int32(SHUT_WR))
@@ -241,9 +249,12 @@ public enum Socket {
 
     // MARK: - Options
 
-    static func set(_ level: Int32, _ option: Int32, to value: Int32, of descriptor: FileDescriptor)
-        throws(SystemCallError)
-    {
+    static func set<Value: BitwiseCopyable>(
+        _ level: Int32,
+        _ option: Int32,
+        to value: Value,
+        of descriptor: FileDescriptor
+    ) throws(SystemCallError) {
         _ = try check("set option \(option) of", "descriptor \(descriptor.rawValue)") {
             unsafe withUnsafeBytes(of: value) {
                 unsafe Int(setsockopt(descriptor.rawValue, level, option, $0.baseAddress, socklen_t($0.count)))

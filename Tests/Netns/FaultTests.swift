@@ -82,6 +82,21 @@ import Testing
         #expect(-start.timeIntervalSinceNow < 6)
     }
 
+    @Test("A listener that is killed resets its exchanges: an end in order would mean success")
+    func killedListener() throws {
+        let gateway = try GatewayFixture.running()
+        let handler = try #require(gateway.handler).processIdentifier
+        kill(handler, SIGSTOP)
+        defer { kill(handler, SIGCONT) }
+        let (asking, reading) = (try TCPClient(port: gateway.port), try TCPClient(port: gateway.port))
+        try asking.send("ffww01\n\(ExchangeTests.key)\n")
+        try reading.send("ffww01\n")
+        usleep(100_000)
+        gateway.listener?.end(with: SIGKILL)
+        #expect(try asking.ending() == .reset(""))
+        #expect(try reading.ending() == .reset(""))
+    }
+
     @Test("Both end on SIGTERM with status 0, and the handler takes its sockets away")
     func end() throws {
         let gateway = try GatewayFixture.running()
