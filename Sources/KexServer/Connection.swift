@@ -102,6 +102,12 @@ struct ConnectionTable: ~Copyable {
         return slot
     }
 
+    /// The slot of the connection that waits for the answer to a request, `nil` if nobody does.
+    func slot(ofRequest id: UInt32) -> Int? {
+        guard let slot = slot(of: ConnectionID(rawValue: id)), connections[slot].phase == .asking else { return nil }
+        return slot
+    }
+
     subscript(slot: Int) -> Connection {
         _read { yield connections[slot] }
         _modify { yield &connections[slot] }

@@ -38,8 +38,10 @@ public struct Server: ~Copyable {
     /// When the server ends, done or not; `nil` as long as nobody wants it to.
     private var stopDeadline: MonotonicTime?
 
-    private var isHandlerLost = false
-    private var handlerNotice: NoticeLimiter
+    /// Whether the log's last word on the handler is that it cannot be asked.
+    private var isLossLogged = false
+    private var lossNotice: NoticeLimiter
+    private var returnNotice: NoticeLimiter
     private var limitNotice: NoticeLimiter
     private var exhaustionNotice: NoticeLimiter
 
@@ -60,7 +62,8 @@ public struct Server: ~Copyable {
         lineDeadlines = DeadlineQueue(after: limits.lineTime)
         answerDeadlines = DeadlineQueue(after: limits.answerTime)
         drainDeadlines = DeadlineQueue(after: limits.drainTime)
-        handlerNotice = NoticeLimiter(interval: limits.noticeTime)
+        lossNotice = NoticeLimiter(interval: limits.noticeTime)
+        returnNotice = NoticeLimiter(interval: limits.noticeTime)
         limitNotice = NoticeLimiter(interval: limits.noticeTime)
         exhaustionNotice = NoticeLimiter(interval: limits.noticeTime)
     }
@@ -132,7 +135,7 @@ public struct Server: ~Copyable {
         if let earliest = answerDeadlines.earliest, earliest <= now {
             noteLoss(.silent(limits.answerTime))
             while let slot = answerDeadlines.removeExpired(now: now) { refuse(slot, .unavailable) }
-            handler.keepWaiting { connections.slot(of: ConnectionID(rawValue: $0.id)) != nil }
+            handler.keepWaiting { connections.slot(ofRequest: $0.id) != nil }
         }
         while let slot = drainDeadlines.removeExpired(now: now) { connections.close(slot) }
     }
@@ -344,9 +347,7 @@ extension Server {
             for answer in try handler.receive() {
                 noteAnswer()
                 // Nobody waits for it any more if its time was over, or if the handler made it up.
-                guard let slot = connections.slot(of: ConnectionID(rawValue: answer.id)),
-                    answerDeadlines.contains(slot)
-                else { continue }
+                guard let slot = connections.slot(ofRequest: answer.id) else { continue }
                 answerDeadlines.remove(slot)
                 if let refusal = answer.refusal { refuse(slot, refusal) } else { succeed(slot) }
             }
@@ -364,17 +365,15 @@ extension Server {
     }
 
     private mutating func noteLoss(_ trouble: HandlerTrouble) {
-        guard !isHandlerLost else { return }
-        isHandlerLost = true
-        if handlerNotice.permits(now: now) {
-            logger.error("the handler cannot be asked: \(trouble); answering \(Refusal.unavailable.code)")
-        }
+        guard !isLossLogged, lossNotice.permits(now: now) else { return }
+        isLossLogged = true
+        logger.error("the handler cannot be asked: \(trouble); answering \(Refusal.unavailable.code)")
     }
 
     private mutating func noteAnswer() {
-        guard isHandlerLost else { return }
-        isHandlerLost = false
-        if handlerNotice.permits(now: now) { logger.notice("the handler answers again") }
+        guard isLossLogged, returnNotice.permits(now: now) else { return }
+        isLossLogged = false
+        logger.notice("the handler answers again")
     }
 }
 

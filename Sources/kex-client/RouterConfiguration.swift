@@ -46,3 +46,33 @@ struct RouterConfiguration: Hashable, Sendable {
         static let firewallMark: ClosedRange<UInt32> = 1...UInt32.max
     }
 }
+
+extension RouterConfiguration: CustomStringConvertible {
+    /// The configuration as a file that would be read to the same.
+    var description: String {
+        var lines = [
+            "[Router]",
+            "Domain=\(domain)",
+            "PrivateKeyFile=\(privateKeyFile)",
+            "WireGuard=\(wireGuard)",
+            "VXLAN=\(vxlan)",
+            "VXLANId=\(vxlanIdentifier)",
+            "VXLANPort=\(vxlanPort)",
+            "AddressProfile=\(addressProfile.rawValue)",
+            "MTU=\(mtu)",
+            "WireGuardMTU=\(wireGuardMTU)",
+        ]
+        if let firewallMark { lines.append("FirewallMark=\(firewallMark)") }
+        for gateway in gateways {
+            lines += [
+                "",
+                "[Gateway]",
+                "Exchange=\(gateway.exchange)",
+                "Endpoint=\(gateway.endpoint)",
+                "PublicKey=\(gateway.publicKey)",
+                "LinkAddress=\(gateway.linkAddress)",
+            ]
+        }
+        return lines.joined(separator: "\n")
+    }
+}

@@ -29,6 +29,9 @@ struct UpCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Time for the handshake after that, 0 to 3600; 0 does not wait.", valueName: "seconds"))
     var wait = Self.defaultWait
 
+    @Flag(help: "Print the file as understood, and end.")
+    var checkConfig = false
+
     /// Time for four attempts: WireGuard makes one every 5 s until it is answered.
     static let defaultWait = 20
     static let waits = 0...3600
@@ -42,7 +45,9 @@ struct UpCommand: ParsableCommand {
 
     func run() throws {
         try endWithStatus { () throws(Failure) in
-            var router = try Router(try RouterConfiguration.read(file))
+            let configuration = try RouterConfiguration.read(file)
+            if checkConfig { return print(configuration) }
+            var router = try Router(configuration)
             try router.up(registrationTime: .seconds(timeout), handshakeTime: .seconds(wait))
         }
     }

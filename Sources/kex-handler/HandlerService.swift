@@ -53,8 +53,9 @@ struct HandlerService: ~Copyable {
             inService += 1
             log.info("\(domain.settings.name): \(domain.summary)")
         }
-        log.notice("ready: \(inService) of \(domains.count) domains in service")
-        ServiceState.ready(status: "\(domains.count) domains")
+        let status = "\(inService) of \(domains.count) domains in service"
+        log.notice("ready: \(status)")
+        ServiceState.ready(status: status)
         try loop.watch(signals.descriptor, for: .readable, token: Self.signalToken)
         try watchListeners()
         while true {

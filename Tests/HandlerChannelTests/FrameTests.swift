@@ -180,6 +180,17 @@ private func frame(of answers: [RegistrationAnswer]) -> [UInt8] {
         }
     }
 
+    @Test("are refused for a text longer than its field")
+    func longText() throws {
+        let end = SweepEnd(domain: nil, peers: 0, trouble: String(repeating: "t", count: 180))
+        var frame = bytes { ControlFrame.encode(end, into: &$0) }
+        // Behind the header, the peers and the domain with its length.
+        let length = 4 + 4 + 1 + DomainName.maximumLength
+        #expect(frame[length] == 180)
+        frame[length] = 181
+        #expect(throws: MalformedFrame.record("a text of length 181")) { try ControlFrame.report(in: frame.span) }
+    }
+
     @Test("keep 180 bytes of a trouble", arguments: [179, 180, 181])
     func trouble(count: Int) throws {
         let end = SweepEnd(domain: nil, peers: 0, trouble: String(repeating: "t", count: count))

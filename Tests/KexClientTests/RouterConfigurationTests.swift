@@ -43,6 +43,17 @@ import Testing
         #expect(router.gateways[0].exchange.port == 10012)
     }
 
+    @Test(
+        "is printed by --check-config as a file that is read to the same",
+        arguments: [
+            router + gateway, router + "FirewallMark=7\nMTU=1350\n" + gateway.replacing("=gw", with: "=[fe80::1]"),
+        ]
+    )
+    func printout(text: String) throws {
+        let router = try read(text)
+        #expect(try read(router.description) == router)
+    }
+
     @Test("is understood word for word")
     func values() throws {
         let router = try read(

@@ -65,6 +65,13 @@ final class KexdProcess {
         }
     }
 
+    /// What it has written so far. Does not wait.
+    func linesSoFar() throws -> [Substring] {
+        var entry = pollfd(fd: pipe.fileHandleForReading.fileDescriptor, events: Int16(POLLIN), revents: 0)
+        while poll(&entry, 1, 0) == 1, try readMore() {}
+        return output.split(separator: "\n")
+    }
+
     /// Waits for the end of the process.
     func result() throws -> Result {
         while try readMore() {}

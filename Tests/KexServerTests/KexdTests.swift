@@ -79,10 +79,9 @@ private let exchange = "ffww01\n\(key)\n"
         #expect(try client.outcome() == .success)
         kexd.signal(SIGTERM)
         let lines = try kexd.result().output.split(separator: "\n")
-        let errno = "No such file or directory (errno 2)"
-        #expect(
-            lines.filter { $0.contains("the handler cannot be asked: cannot connect to \(path): \(errno)") }.count == 1
-        )
+        let failure = "cannot connect to \(path): No such file or directory (errno 2); answering UNAVAILABLE"
+        #expect(lines.filter { $0 == "kexd: the handler cannot be asked: \(failure)" }.count == 1)
+        #expect(lines.filter { $0 == "kexd: the handler answers again" }.count == 1)
         #expect(lines.filter { $0.contains("exchange from 127.0.0.1: UNAVAILABLE") }.count == 3)
         #expect(lines.filter { $0.contains("exchange from 127.0.0.1: accepted") }.count == 1)
     }
@@ -98,6 +97,8 @@ private let exchange = "ffww01\n\(key)\n"
         usleep(1_000_000)
         let used = try kexd.processorTime() - before
         #expect(used < 0.1, "\(used) s")
+        // Ten tries, one line.
+        #expect(try kexd.linesSoFar().filter { $0.contains("Too many open files") }.count == 1)
         idle.removeAll()
         let client = try TestClient(port: port)
         try client.send("ffww03\n")

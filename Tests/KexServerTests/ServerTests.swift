@@ -8,6 +8,7 @@ import Testing
 import WireGuardTypes
 
 private let key = "I/Q7jOWvH9RGOBqF1tBPRXCbNLD0jEEUeSfHqbtd9wo="
+private let otherKey = "nL6X8BBlmHGqHHWGwCqFRTLWpOXVf9SLtNPGnSp7BQs="
 private let exchange = "ffww01\n\(key)\n"
 private let unavailable = TestClient.Outcome.closed("ERR: UNAVAILABLE\n")
 
@@ -219,30 +220,80 @@ private func limits(_ change: (inout ServerLimits) -> Void) -> ServerLimits {
         for client in clients { #expect(try client.outcome() == .success) }
     }
 
+    /// Clients whose exchanges come one a packet, and more of them than the handler's socket takes. The handler has
+    /// accepted the connection and read nothing yet.
+    private func congest(_ server: TestServer, _ handler: TestHandler) throws -> [TestClient] {
+        let clients = try (0..<1000).map { _ in
+            let client = try TestClient(port: server.port)
+            try client.send(exchange)
+            return client
+        }
+        try handler.accept()
+        // Long enough for the server to have asked for all of them, had there been room.
+        usleep(300_000)
+        return clients
+    }
+
     @Test("wait when the socket takes no more, and none is lost")
     func congestion() throws {
         let handler = try TestHandler()
         let server = try TestServer.running(handler: handler.path, limits: limits { $0.acceptsPerRound = 1 })
-        let count = 1000
-        var clients: [TestClient] = []
-        for _ in 0..<count {
-            clients.append(try TestClient(port: server.port))
-            try clients[clients.count - 1].send(exchange)
-        }
-        try handler.accept()
-        // Long enough for the server to have asked for all of them, one a packet, had there been room.
-        usleep(300_000)
+        let clients = try congest(server, handler)
         var ids: Set<UInt32> = []
         var packets = 0
-        while ids.count < count {
+        while ids.count < clients.count {
             let requests = try handler.requests()
             packets += 1
             ids.formUnion(requests.map(\.id))
             try handler.answer(requests.map { RegistrationAnswer(id: $0.id, refusal: .domainFull) })
         }
         // Those that waited came together.
-        #expect(packets < count)
+        #expect(packets < clients.count)
         for client in clients { #expect(try client.outcome() == .closed("ERR: DOMAIN_FULL\n")) }
+    }
+
+    @Test("leave out what is not waited for any more")
+    func expired() throws {
+        let handler = try TestHandler()
+        let server = try TestServer.running(
+            handler: handler.path,
+            limits: limits {
+                $0.acceptsPerRound = 1
+                $0.answerTime = .seconds(1)
+            }
+        )
+        let clients = try congest(server, handler)
+        for client in clients { #expect(try client.outcome() == unavailable) }
+        // The packets that the socket took are still there, and behind them comes the next exchange.
+        let next = try TestClient(port: server.port)
+        try next.send("ffww01\n\(otherKey)\n")
+        var old = 0
+        while true {
+            let requests = try handler.requests()
+            guard let new = requests.first(where: { $0.registration.key.description == otherKey }) else {
+                old += requests.count
+                continue
+            }
+            #expect(requests.count == 1)
+            try handler.answer(new, nil)
+            break
+        }
+        #expect(old < clients.count)
+        #expect(try next.outcome() == .success)
+    }
+
+    @Test("that the handler hung up on are over, and the next one has its own requests only")
+    func hangUp() throws {
+        let handler = try TestHandler()
+        let server = try TestServer.running(handler: handler.path, limits: limits { $0.acceptsPerRound = 1 })
+        let clients = try congest(server, handler)
+        handler.hangUp()
+        for client in clients { #expect(try client.outcome() == unavailable) }
+        let next = try TestClient(port: server.port)
+        try next.send(exchange)
+        try handler.accept()
+        try handler.answer(try handler.request(), nil)
+        #expect(try next.outcome() == .success)
     }
 }
 
@@ -399,14 +450,15 @@ private func limits(_ change: (inout ServerLimits) -> Void) -> ServerLimits {
         #expect((.milliseconds(349)..<(.milliseconds(540))).contains(noKey.1), "\(noKey.1)")
 
         let trickle = try time {
-            for letter in "ffww0" {
+            for letter in "trickling" {
                 try $0.send("\(letter)")
-                usleep(30_000)
+                usleep(40_000)
             }
             return try $0.outcome()
         }
         #expect(trickle.0 == .closed("ERR: INVALID_DOMAIN\n"))
-        #expect((.milliseconds(199)..<(.milliseconds(390))).contains(trickle.1), "\(trickle.1)")
+        // The answer is there when the last letter is sent, at 360 ms; counted from that letter it came at 520 ms.
+        #expect((.milliseconds(359)..<(.milliseconds(510))).contains(trickle.1), "\(trickle.1)")
 
         // The domain counts as far as it came, and the key has a time of its own.
         let partial = try time {
@@ -488,5 +540,81 @@ private func limits(_ change: (inout ServerLimits) -> Void) -> ServerLimits {
         #expect(try next.outcome() == .closed("ERR: INVALID_DOMAIN\n"))
         let time = MonotonicTime.now - start
         #expect((.milliseconds(80)..<(.milliseconds(400))).contains(time), "\(time)")
+    }
+}
+
+@Suite("The log of a server") struct ServerLogTests {
+    /// One exchange with the handler gone, or there.
+    private func exchange(_ server: TestServer, _ handler: TestHandler?) throws {
+        let client = try TestClient(port: server.port)
+        try client.send("ffww01\n\(key)\n")
+        guard let handler else {
+            #expect(try client.outcome() == unavailable)
+            return
+        }
+        try handler.accept()
+        try handler.answer(try handler.request(), nil)
+        #expect(try client.outcome() == .success)
+    }
+
+    @Test("says each time that the handler is lost and that it is back, or once in a while", arguments: [true, false])
+    func handler(isPatient: Bool) throws {
+        let log = RecordingLog()
+        let path = TestHandler.newPath()
+        let server = try TestServer.running(
+            handler: path,
+            limits: limits {
+                $0.noticeTime = isPatient ? .seconds(60) : .zero
+                $0.handlerPause = .zero
+            },
+            log: log
+        )
+        for _ in 0..<2 {
+            for _ in 0..<3 { try exchange(server, nil) }
+            let handler = try TestHandler(path: path)
+            try exchange(server, handler)
+        }
+        // The first line on each is written at once.
+        #expect(log.count(of: "the handler cannot be asked") == (isPatient ? 1 : 2))
+        #expect(log.count(of: "the handler answers again") == (isPatient ? 1 : 2))
+    }
+
+    @Test("says nothing when the handler ends with nothing to do")
+    func idle() throws {
+        let log = RecordingLog()
+        let handler = try TestHandler()
+        let server = try TestServer.running(handler: handler.path, log: log)
+        for _ in 0..<2 {
+            try exchange(server, handler)
+            handler.hangUp()
+            usleep(10_000)
+        }
+        #expect(log.isEmpty)
+    }
+
+    @Test("says once in a while that no more connections fit")
+    func connections() throws {
+        let log = RecordingLog()
+        let server = try TestServer.running(
+            handler: TestHandler.newPath(),
+            limits: limits { $0.connections = 1 },
+            log: log
+        )
+        for _ in 0..<5 {
+            let first = try TestClient(port: server.port)
+            let second = try TestClient(port: server.port)
+            for client in [first, second] {
+                try client.send("ffww02\n")
+                client.finishSending()
+                #expect(try client.outcome() == .closed("ERR: INVALID_DOMAIN\n"))
+            }
+            usleep(5000)
+        }
+        let idle = try TestClient(port: server.port)
+        usleep(10_000)
+        let waiting = try TestClient(port: server.port)
+        usleep(10_000)
+        #expect(!idle.hasAnswer && !waiting.hasAnswer)
+        #expect(log.count(of: "1 connections are open: no more until one closes") == 1)
     }
 }

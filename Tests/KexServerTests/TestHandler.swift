@@ -76,7 +76,9 @@ final class TestHandler {
     /// Sends a packet of any bytes.
     func send(_ packet: [UInt8]) throws {
         guard let raw = connection?.raw else { throw TimedOut(what: "no connection") }
-        guard try Socket.send(packet.span.bytes, to: raw) == packet.count else { throw TimedOut(what: "room") }
+        repeat {
+            try wait(for: raw, toBe: POLLOUT, "room for an answer")
+        } while try Socket.send(packet.span.bytes, to: raw) == nil
     }
 
     func hangUp() { connection = nil }

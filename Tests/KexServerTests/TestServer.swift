@@ -13,11 +13,13 @@ final class TestServer {
     private let stopRead: FileDescriptor
     private let stopWrite: FileDescriptor
     private let settings: ServerSettings
+    private let log: RecordingLog
     private let ended = DispatchSemaphore(value: 0)
     private var isRunning = false
 
     /// Listens. Connections wait until ``start()``.
-    init(handler: String, limits: ServerLimits = ServerLimits()) throws {
+    init(handler: String, limits: ServerLimits = ServerLimits(), log: RecordingLog = RecordingLog()) throws {
+        self.log = log
         let owned = try Socket.listen(on: .v4(IPv4Address(value: 0x7f00_0001), port: 0))
         guard let endpoint = try Socket.localAddress(of: owned.raw).endpoint else { throw TimedOut(what: "a port") }
         port = endpoint.port
@@ -27,18 +29,22 @@ final class TestServer {
     }
 
     /// A server that is already running.
-    static func running(handler: String, limits: ServerLimits = ServerLimits()) throws -> TestServer {
-        let server = try TestServer(handler: handler, limits: limits)
+    static func running(
+        handler: String,
+        limits: ServerLimits = ServerLimits(),
+        log: RecordingLog = RecordingLog()
+    ) throws -> TestServer {
+        let server = try TestServer(handler: handler, limits: limits, log: log)
         server.start()
         return server
     }
 
     func start() {
         isRunning = true
-        let (listener, stop, settings, ended) = (listener, stopRead, settings, ended)
+        let (listener, stop, settings, ended, log) = (listener, stopRead, settings, ended, log)
         Thread.detachNewThread {
             do throws(SystemCallError) {
-                var server = try Server(settings, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+                var server = try Server(settings, logger: Logger(label: "test") { _ in log })
                 try server.add(listener: OwnedDescriptor(adopting: listener))
                 try server.run(untilReadable: stop)
             } catch {

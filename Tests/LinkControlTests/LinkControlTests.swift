@@ -42,7 +42,7 @@ private func ip(_ arguments: String...) throws -> String {
             #expect(!link.isUp)
             #expect(link.mac != nil)
             let shown = try ip("-d", "link", "show", "dev", link.name.text)
-            for word in ["local fe80::1 ", "dev lo ", "dstport 8472 ", "udp6zerocsumtx ", "udp6zerocsumrx "] {
+            for word in [" local fe80::1 ", " dev lo ", " dstport 8472 ", " udp6zerocsumtx ", " udp6zerocsumrx "] {
                 #expect(shown.contains(word), "\(word)in \(shown)")
             }
             #expect(!shown.contains("nolearning"))

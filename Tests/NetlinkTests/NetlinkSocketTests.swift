@@ -65,7 +65,9 @@ private func malformed(_ detail: String) -> NetlinkError {
         #expect(throws: NetlinkError.noAnswer(operation: "try", object: "it")) {
             try socket.perform(try request(), "try", on: "it")
         }
-        try socket.perform(try request(), "try", on: "it")
+        var others = 0
+        try socket.perform(try request(), "try", on: "it") { _ in others += 1 }
+        #expect(others == 0)
         #expect(kernel.isFinished)
     }
 
@@ -347,5 +349,6 @@ private func malformed(_ detail: String) -> NetlinkError {
         for (number, error) in results.enumerated() {
             #expect(error?.refusal == (number == 150 ? .noSuchDevice : nil), "number \(number)")
         }
+        #expect(results[150]?.description.hasPrefix("cannot look up number 150: ") == true)
     }
 }

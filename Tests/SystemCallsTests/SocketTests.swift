@@ -44,6 +44,17 @@ import Testing
         #expect(try String(contentsOfFile: path, encoding: .utf8) == "precious")
     }
 
+    @Test("A living socket of another kind is left alone as well")
+    func otherKind() throws {
+        defer { unlink(path) }
+        let stream = try Socket.listen(atPath: path, kind: .stream, permissions: .ownerReadWrite)
+        #expect(throws: SystemCallError.self) {
+            _ = try Socket.listen(atPath: path, kind: .sequentialPacket, permissions: .ownerReadWrite)
+        }
+        _ = try Socket.connect(toPath: path, kind: .stream)
+        _ = consume stream
+    }
+
     @Test("The kernel tells who has connected")
     func credentials() throws {
         defer { unlink(path) }

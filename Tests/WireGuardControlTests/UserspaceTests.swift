@@ -74,14 +74,14 @@ private let addFirst = PeerChange.add(PeerSettings(publicKey: firstKey, allowedI
 
     @Test("hears at most 64 changes at once", arguments: [(64, [64]), (65, [64, 1]), (130, [64, 64, 2])])
     func batches(count: Int, sizes: [Int]) throws {
-        let server = try FakeUserspace([{ while $0.request() != nil { $0.reply("errno=0\n\n") } }])
+        let server = try FakeUserspace([FakeUserspace.Connection.answerAll])
         try open(server).apply((0..<count).map { _ in .remove(firstKey) })
         #expect(server.requests.map { $0.components(separatedBy: "remove=true").count - 1 } == sizes)
     }
 
     @Test("is configured with what is given and nothing else")
     func configuration() throws {
-        let server = try FakeUserspace([{ while $0.request() != nil { $0.reply("errno=0\n\n") } }])
+        let server = try FakeUserspace([FakeUserspace.Connection.answerAll])
         let interface = try open(server)
         let key = PrivateKey(bytes: firstKey.bytes)!
         try interface.configure(privateKey: key, listenPort: nil, firewallMark: nil)
@@ -225,18 +225,38 @@ private let addFirst = PeerChange.add(PeerSettings(publicKey: firstKey, allowedI
 
     @Test("that closes after each reply is connected to again")
     func closing() throws {
-        let server = try FakeUserspace([
-            FakeUserspace.Connection.answerOnce, FakeUserspace.Connection.answerOnce,
-            FakeUserspace.Connection.answerOnce,
-        ])
+        let once = FakeUserspace.Connection.answerOnce
+        let server = try FakeUserspace([once, once, once])
         let interface = try open(server)
         for _ in 0..<3 { try interface.apply([addFirst]) }
         #expect(server.requests.count == 3)
     }
 
+    @Test("that closed one connection may keep the next")
+    func closingOnce() throws {
+        let server = try FakeUserspace([FakeUserspace.Connection.answerOnce, FakeUserspace.Connection.answerAll])
+        let interface = try open(server)
+        for _ in 0..<3 { try interface.apply([addFirst]) }
+        #expect(server.requests.count == 3)
+    }
+
+    @Test("that reads slowly hears all of a long request")
+    func slowReader() throws {
+        let server = try FakeUserspace([
+            { connection in
+                usleep(50_000)
+                connection.answer()
+            }
+        ])
+        let addresses = (0..<20_000).map { IPPrefix(host: IPv6Address(high: 0xfe80 << 48, low: $0)) }
+        try open(server).apply([.add(PeerSettings(publicKey: firstKey, allowedIPs: addresses))])
+        let lines = addresses.map { "allowed_ip=\($0)\n" }.joined()
+        #expect(server.requests == ["set=1\npublic_key=\(firstKeyHex)\n\(lines)\n"])
+    }
+
     @Test("that keeps the connection is not connected to again")
     func keeping() throws {
-        let server = try FakeUserspace([{ while $0.request() != nil { $0.reply("errno=0\n\n") } }])
+        let server = try FakeUserspace([FakeUserspace.Connection.answerAll])
         let interface = try open(server)
         for _ in 0..<3 { try interface.apply([addFirst]) }
         #expect(server.requests.count == 3)
@@ -269,12 +289,36 @@ private let addFirst = PeerChange.add(PeerSettings(publicKey: firstKey, allowedI
 
     @Test("that does not take a long request is given up in time")
     func notReading() throws {
-        let server = try FakeUserspace([{ _ in usleep(600_000) }])
+        let server = try FakeUserspace([{ _ in sleep(4) }])
         let interface = try open(server, timeout: .milliseconds(200))
         let addresses = (0..<20_000).map { IPPrefix(host: IPv6Address(high: 0xfe80 << 48, low: $0)) }
+        let start = ContinuousClock.now
         #expect(throws: WireGuardError.noAnswer(.applyChanges, name)) {
             try interface.apply([.add(PeerSettings(publicKey: firstKey, allowedIPs: addresses))])
         }
+        #expect(ContinuousClock.now - start < .seconds(3))
+    }
+
+    @Test("that closes in the middle of a reply is not asked again, lest a peer be listed twice")
+    func halfReply() throws {
+        let server = try FakeUserspace([
+            { connection in
+                connection.answer()
+                var byte: UInt8 = 0
+                // The rest of the request stays unread, so that closing resets the connection.
+                guard read(connection.descriptor, &byte, 1) == 1 else { return }
+                connection.reply("public_key=\(firstKeyHex)\n")
+            },
+            {
+                $0.request(); $0.reply("public_key=\(firstKeyHex)\nerrno=0\n\n")
+            },
+        ])
+        let interface = try open(server)
+        try interface.apply([addFirst])
+        #expect(throws: WireGuardError.malformedReply(.readState, name, detail: "it ends in the middle")) {
+            try interface.state()
+        }
+        #expect(try interface.state().peers == [Peer(publicKey: firstKey)])
     }
 
     @Test(
@@ -311,11 +355,14 @@ private let addFirst = PeerChange.add(PeerSettings(publicKey: firstKey, allowedI
         #expect(throws: WireGuardError.malformedReply(.readState, name, detail: detail)) { try interface.state() }
     }
 
-    @Test("may send lines up to the size of the buffer")
+    @Test("may send lines up to the size of the buffer, all but the line feed first")
     func longLine() throws {
         let server = try FakeUserspace([
-            {
-                $0.request(); $0.reply("a=" + String(repeating: "x", count: 65533) + "\nerrno=0\n\n")
+            { connection in
+                connection.request()
+                connection.reply("a=" + String(repeating: "x", count: 65533))
+                usleep(50_000)
+                connection.reply("\nerrno=0\n\n")
             }
         ])
         #expect(try open(server).state() == DeviceState())
@@ -351,7 +398,14 @@ private let addFirst = PeerChange.add(PeerSettings(publicKey: firstKey, allowedI
 }
 
 extension FakeUserspace.Connection {
-    static let answerOnce: @Sendable (Self) -> Void = {
-        $0.request(); $0.reply("errno=0\n\n")
+    /// Answers one request with success.
+    @discardableResult
+    func answer() -> Bool {
+        guard request() != nil else { return false }
+        reply("errno=0\n\n")
+        return true
     }
+
+    static let answerOnce: @Sendable (Self) -> Void = { $0.answer() }
+    static let answerAll: @Sendable (Self) -> Void = { while $0.answer() {} }
 }

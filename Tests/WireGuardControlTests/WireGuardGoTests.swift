@@ -21,11 +21,11 @@ private func withWireGuardGo(_ body: (InterfaceName) throws -> Void) throws {
         process.terminate()
         process.waitUntilExit()
     }
-    let socket = "/run/wireguard/\(name).sock"
+    // Its socket is there before it can be ended in order, so wait for its first answer.
     let deadline = ContinuousClock.now + .seconds(5)
-    while !FileManager.default.fileExists(atPath: socket) {
+    while (try? openWireGuardInterface(name).state()) == nil {
         guard ContinuousClock.now < deadline else {
-            throw WrongSurroundings(description: "wireguard-go did not make \(socket) in 5 s")
+            throw WrongSurroundings(description: "wireguard-go did not answer for \(name) in 5 s")
         }
         usleep(5000)
     }

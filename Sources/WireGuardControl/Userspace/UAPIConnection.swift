@@ -85,7 +85,7 @@ struct UAPIConnection: ~Copyable {
             do throws(SystemCallError) {
                 count = try unsafe Socket.send(request.span.bytes.extracting(droppingFirst: sent), to: descriptor.raw)
             } catch {
-                throw UAPIFailure(ofConnection: error)
+                throw Self.isEnd(error) ? .closed : .system(error)
             }
             if let count { sent += count } else { try wait(for: .writable, until: deadline) }
         }
@@ -105,7 +105,8 @@ struct UAPIConnection: ~Copyable {
                 var rest = room._mutatingExtracting(droppingFirst: filled)
                 received = try Socket.receive(from: descriptor.raw, into: &rest)
             } catch {
-                throw UAPIFailure(ofConnection: error)
+                guard Self.isEnd(error) else { throw .system(error) }
+                return nil
             }
             switch received {
             case .bytes(let count): return count
@@ -123,10 +124,9 @@ struct UAPIConnection: ~Copyable {
         }
         throw .noAnswer
     }
-}
 
-extension UAPIFailure {
-    fileprivate init(ofConnection error: SystemCallError) {
-        self = [.brokenPipe, .connectionReset].contains(error.errno) ? .closed : .system(error)
+    /// Whether the error only says that the other side has closed the connection, perhaps with our request unread.
+    private static func isEnd(_ error: SystemCallError) -> Bool {
+        [.brokenPipe, .connectionReset].contains(error.errno)
     }
 }
