@@ -49,6 +49,15 @@ import Testing
         #expect(run.status == 65)
     }
 
+    @Test("a key may come in portions, as pipes bring them")
+    func portions() throws {
+        let parts = [Self.key.prefix(10), Self.key.dropFirst(10).prefix(10), Self.key.dropFirst(20)]
+        let script = parts.map { "printf %s '\($0)'; sleep 0.1" }.joined(separator: "; ")
+        let run = try Program.run("/bin/sh", ["-c", "{ \(script); } | \(Program.clientPath) derive -"])
+        #expect(run.output == Self.lines)
+        #expect(run.status == 0)
+    }
+
     @Test("a line longer than any buffer is a bad line")
     func longLine() throws {
         let input = "\(Self.key)\n" + String(repeating: "A", count: 200_000) + "\n\(Self.other)\n"

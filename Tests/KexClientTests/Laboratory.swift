@@ -138,6 +138,12 @@ final class Laboratory {
         }
     }
 
+    /// Bytes that came from the router's one peer, since that was made.
+    func receivedBytes() throws -> Int {
+        let text = try onRouter("wg show \(names.wireGuard) transfer | cut -f2").output
+        return try #require(Int(text.trimmingCharacters(in: .newlines)))
+    }
+
     /// The number by which the kernel knows one of the router's interfaces: another one if it was made anew.
     func index(of interface: String) throws -> Substring {
         try onRouter("ip -o link show \(interface)").output.prefix { $0 != ":" }

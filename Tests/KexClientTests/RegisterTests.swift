@@ -146,6 +146,17 @@ import Testing
         #expect(good.received.count == 8)
     }
 
+    @Test("does not ask a gateway again that has refused, while it asks the others")
+    func final() throws {
+        let refusing = try FakeGateway(.answers(Refusal.domainFull.reply))
+        let busy = try FakeGateway(.answers(Refusal.unavailable.reply))
+        let run = try register(refusing.address, busy.address, tries: 2)
+        #expect(run.status == 65)
+        #expect(run.errors.contains("DOMAIN_FULL") && run.errors.contains("UNAVAILABLE"))
+        #expect(refusing.received.count == 1)
+        #expect(busy.received.count == 2)
+    }
+
     @Test("spreads over its gateways")
     func shuffles() throws {
         let gateways = [try FakeGateway(.answers("")), try FakeGateway(.answers(""))]

@@ -55,13 +55,12 @@ import WireGuardTypes
 
         // Again: nothing is made anew, and the session goes on.
         let before = try laboratory.index(of: names.vxlan)
+        let received = try laboratory.receivedBytes()
         let again = try laboratory.client("up", file)
         #expect(again.status == 0, "\(again.errors)")
         #expect(!again.output.contains("made"))
         #expect(try laboratory.index(of: names.vxlan) == before)
-        let handshake = try laboratory.onRouter("wg show \(names.wireGuard) latest-handshakes | cut -f2").output
-        let same = try laboratory.onRouter("wg show \(names.wireGuard) latest-handshakes | cut -f2").output
-        #expect(handshake == same)
+        #expect(try laboratory.receivedBytes() >= received, "the peer was not made anew")
 
         // A lost interface comes back.
         try laboratory.onRouter("ip link del \(names.vxlan)")

@@ -44,7 +44,7 @@ import Testing
         }
     }
 
-    @Test("Sleeping ends at the time and not before, and does not begin for one that is over")
+    @Test("Sleeping ends at the time and not before, and does not begin for one that is over", .timeLimit(.minutes(1)))
     func sleep() {
         let start = MonotonicTime.now
         start.sleep()
