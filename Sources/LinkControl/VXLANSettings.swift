@@ -17,9 +17,10 @@ public struct VXLANSettings: Hashable, Sendable {
     public var port: UInt16
     /// Whether source addresses of received frames become forwarding entries.
     public var learns: Bool
-    /// Send without a UDP checksum, which is safe where the layer below authenticates. Source: RFC 6935.
+    /// Send without a UDP checksum, which is safe where the layer below authenticates (RFC 6935). The other side must
+    /// accept that: by default the kernel drops such packets, and the tunnel works in one direction only (measured).
     public var sendsZeroChecksum: Bool
-    /// Accept packets without a UDP checksum.
+    /// Accept packets without a UDP checksum as well.
     public var acceptsZeroChecksum: Bool
     /// Hop limit of the tunnel packets, 1 to 255; `nil` leaves the choice to the kernel.
     public var hopLimit: UInt8?
@@ -30,7 +31,7 @@ public struct VXLANSettings: Hashable, Sendable {
         underlying: InterfaceIndex,
         port: UInt16,
         learns: Bool,
-        sendsZeroChecksum: Bool = true,
+        sendsZeroChecksum: Bool = false,
         acceptsZeroChecksum: Bool = true,
         hopLimit: UInt8? = nil
     ) {

@@ -43,7 +43,7 @@ final class Laboratory {
             ip -n \(gateway) link set \(names.gatewayWireGuard) addrgenmode none up
             ip -n \(gateway) addr add \(Self.gatewayAddress)/64 dev \(names.gatewayWireGuard) nodad
             ip -n \(gateway) link add \(names.gatewayVXLAN) type vxlan id 99 local \(Self.gatewayAddress) \
-                dev \(names.gatewayWireGuard) dstport 8472 udp6zerocsumtx udp6zerocsumrx
+                dev \(names.gatewayWireGuard) dstport 8472
             ip -n \(gateway) link set \(names.gatewayVXLAN) mtu 1280 up
             ip -n \(gateway) addr add 10.99.0.1/24 dev \(names.gatewayVXLAN)
             """

@@ -42,7 +42,7 @@ private func ip(_ arguments: String...) throws -> String {
             #expect(!link.isUp)
             #expect(link.mac != nil)
             let shown = try ip("-d", "link", "show", "dev", link.name.text)
-            for word in [" local fe80::1 ", " dev lo ", " dstport 8472 ", " udp6zerocsumtx ", " udp6zerocsumrx "] {
+            for word in [" local fe80::1 ", " dev lo ", " dstport 8472 ", " noudp6zerocsumtx ", " udp6zerocsumrx "] {
                 #expect(shown.contains(word), "\(word)in \(shown)")
             }
             #expect(!shown.contains("nolearning"))
@@ -63,7 +63,7 @@ private func ip(_ arguments: String...) throws -> String {
                 underlying: loopback,
                 port: 4789,
                 learns: false,
-                sendsZeroChecksum: false,
+                sendsZeroChecksum: true,
                 acceptsZeroChecksum: false,
                 hopLimit: 3
             )
@@ -71,7 +71,7 @@ private func ip(_ arguments: String...) throws -> String {
         defer { _ = try? links.delete(name) }
         let shown = try ip("-d", "link", "show", "dev", name.text)
         for word in [
-            "id 16777215 ", "local 2001:db8::1 ", "dstport 4789 ", "nolearning ", "noudp6zerocsumtx ",
+            "id 16777215 ", "local 2001:db8::1 ", "dstport 4789 ", "nolearning ", " udp6zerocsumtx ",
             "noudp6zerocsumrx ", "ttl 3 ",
         ] {
             #expect(shown.contains(word), "\(word)in \(shown)")
