@@ -121,6 +121,7 @@ import Testing
                 import socket, sys
                 for packet in (b'x', b'\\x01\\x01\\x00\\x00', b'\\x01\\x03\\x00\\x01' + bytes(44), bytes(4000)):
                     s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                    s.settimeout(5)
                     s.connect(sys.argv[1])
                     s.send(packet)
                     assert s.recv(100) == b''
