@@ -91,7 +91,10 @@ let package = Package(
             ]
         ),
 
-        library("ServiceProgram", ["CommandLineOptions", "KexConfiguration", "Systemd", logging]),
+        library(
+            "ServiceProgram",
+            ["CommandLineOptions", "KexConfiguration", "SystemCalls", "Systemd", logging, system]
+        ),
 
         // 6  programs
         program(
@@ -114,13 +117,15 @@ let package = Package(
         program(
             "kex-cleanup",
             [
-                "HandlerChannel", "KexConfiguration", "KexProtocol", "SystemCalls", "WireGuardTypes", argumentParser,
-                system,
+                "CommandLineOptions", "HandlerChannel", "KexConfiguration", "KexProtocol", "SystemCalls",
+                "WireGuardTypes",
+                argumentParser, system,
             ]
         ),
         program(
             "kex-client",
             [
+                "CommandLineOptions",
                 "CLinux", "EUI64", "KexConfiguration", "KexProtocol", "LinkControl", "Netlink", "NetworkAddresses",
                 "SystemCalls", "VXLANFdb", "WireGuardControl", "WireGuardTypes", argumentParser, system,
             ]

@@ -54,7 +54,9 @@ public struct ControlConnection: ~Copyable {
     }
 
     private func send(_ packet: [UInt8]) throws(Failure) {
-        _ = try named { () throws(SystemCallError) in try Socket.send(packet, to: descriptor.raw) }
+        // A fresh connection has room for one packet.
+        let sent = try named { () throws(SystemCallError) in try Socket.send(packet, to: descriptor.raw) }
+        guard sent != nil else { throw .silent(path: path) }
     }
 
     private func receive() throws(Failure) -> [UInt8] {

@@ -8,12 +8,14 @@ enum Frame {
     /// Version, kind, count. In bytes.
     static let headerSize = 4
 
-    enum Kind: UInt8 {
+    enum Kind: UInt8, CaseIterable {
         case registrations = 1
         case answers = 2
         case sweep = 3
         case sweepEvents = 4
         case sweepEnd = 5
+
+        static let largestRecord = allCases.map(\.recordSize).max() ?? 0
 
         /// Bytes of one record.
         var recordSize: Int {
@@ -33,7 +35,7 @@ public enum ChannelLimit {
     /// Most records in one frame. More than this wait for the next one.
     public static let records = 64
     /// Size in bytes of a buffer that takes every legal frame.
-    public static let frameSize = Frame.headerSize + records * 256
+    public static let frameSize = Frame.headerSize + records * Frame.Kind.largestRecord
 }
 
 /// Why a packet is not a frame that the receiver may get.

@@ -3,7 +3,7 @@ public import WireGuardTypes
 
 /// One domain that the operator wants swept.
 public struct SweepRequest: Hashable, Sendable {
-    /// `nil` for every domain of the handler; then it must be the only record.
+    /// `nil` for every domain of the handler; then it must be the only record. No domain may be named twice.
     public var domain: DomainName?
     /// Look and tell, change nothing: neither the kernel nor the marks.
     public var isDryRun: Bool
@@ -158,7 +158,12 @@ public enum ControlFrame {
     public static func requests(in bytes: Span<UInt8>) throws(MalformedFrame) -> [SweepRequest] {
         let (kind, count) = try Frame.header(of: bytes)
         guard kind == .sweep else { throw .unexpectedKind(kind.rawValue) }
-        return try Frame.records(of: bytes, count: count)
+        let requests: [SweepRequest] = try Frame.records(of: bytes, count: count)
+        let domains = Set(requests.map(\.domain))
+        guard domains.count == requests.count, !domains.contains(nil) || requests.count == 1 else {
+            throw .record("a domain that is named twice")
+        }
+        return requests
     }
 
     /// What the handler may answer.

@@ -3,6 +3,7 @@ internal import Glibc
 internal import KexProtocol
 internal import NetworkAddresses
 internal import SystemCalls
+internal import SystemPackage
 
 extension Configuration {
     /// Where the configuration is when nobody says otherwise.
@@ -15,7 +16,13 @@ extension Configuration {
     public init(path: String) throws(ConfigurationError) {
         var sections: [INIFile.Section] = []
         var mistakes: [ConfigurationMistake] = []
-        for file in [path] + dropIns(of: path + ".d") {
+        var files = [path]
+        do throws(ConfigurationError) {
+            files += try dropIns(of: path + ".d")
+        } catch {
+            mistakes += error.mistakes
+        }
+        for file in files {
             do throws(ConfigurationError) {
                 sections += try INIFile(path: file).sections
             } catch {
@@ -29,8 +36,17 @@ extension Configuration {
 }
 
 /// The names of a folder's `*.conf` files in byte order, each with its folder; none if there is no such folder.
-private func dropIns(of folder: String) -> [String] {
-    guard let stream = unsafe opendir(folder) else { return [] }
+///
+/// - Throws: if there is one that cannot be read.
+private func dropIns(of folder: String) throws(ConfigurationError) -> [String] {
+    guard let stream = unsafe opendir(folder) else {
+        let failure = Errno(rawValue: errno)
+        if failure == .noSuchFileOrDirectory { return [] }
+        let location = ConfigurationLocation(file: folder, line: nil)
+        throw ConfigurationError([
+            ConfigurationMistake(at: location, "cannot read: \(failure) (errno \(failure.rawValue))")
+        ])
+    }
     defer { unsafe closedir(stream) }
     var names: [String] = []
     while let entry = unsafe readdir(stream) {
@@ -87,8 +103,12 @@ private struct ConfigurationReader {
         _ parse: (String) -> Value?
     ) -> Value? {
         let value = parse(entry.value)
-        if value == nil { fail(entry.location, "\(entry.key)=\(entry.value): expected \(expected)") }
+        if value == nil { mistakes.append(entry.mistake(expected: expected)) }
         return value
+    }
+
+    private static func endpoint(_ text: String) -> Endpoint? {
+        Endpoint(text, defaultPort: Configuration.defaultPort)
     }
 
     private mutating func readGateway(_ entry: INIFile.Entry, firstListen: inout Bool) {
@@ -98,7 +118,7 @@ private struct ConfigurationReader {
         }
         switch entry.key {
         case "Listen":
-            if let endpoint = value(of: entry, expected: "ADDRESS:PORT, IPv6 in brackets", { Endpoint($0) }) {
+            if let endpoint = value(of: entry, expected: "ADDRESS:PORT, IPv6 in brackets", Self.endpoint) {
                 configuration.listen = firstListen ? [endpoint] : configuration.listen + [endpoint]
                 firstListen = false
             }
@@ -133,6 +153,11 @@ private struct ConfigurationReader {
         guard let wireGuard = interfaces["WireGuard"], let vxlan = interfaces["VXLAN"] else {
             let missing = ["WireGuard", "VXLAN"].filter { key in !entries.contains { $0.key == key } }
             if !missing.isEmpty { fail(location, "[Domain \(name)] needs \(missing.joined(separator: "= and "))=") }
+            // The other mistakes of the section are told all the same.
+            if let stranger = InterfaceName("-") {
+                var scratch = Configuration.Domain(name: name, wireGuard: stranger, vxlan: stranger)
+                for entry in entries { read(entry, into: &scratch) }
+            }
             return nil
         }
         for (interface, location) in [wireGuard, vxlan] {

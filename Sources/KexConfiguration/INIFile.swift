@@ -12,6 +12,12 @@ public struct INIFile: Sendable {
         /// Without the blanks around it.
         public let value: String
         public let location: ConfigurationLocation
+
+        /// What to say of a value that is not what it should be.
+        public func mistake(expected: String) -> ConfigurationMistake {
+            let hint = value.contains(" #") ? "; a comment behind a value begins with a blank and a semicolon" : ""
+            return ConfigurationMistake(at: location, "\(key)=\(value): expected \(expected)\(hint)")
+        }
     }
 
     /// `[NAME]` and what follows until the next section.

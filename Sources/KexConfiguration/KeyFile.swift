@@ -1,7 +1,7 @@
 public import WireGuardTypes
 
-/// A file of WireGuard public keys, one a line. Blanks around a key, empty lines and lines that begin with `#` do not
-/// count. Keys are compared whole.
+/// A file of WireGuard public keys, one a line. Blanks around a key, empty lines, and everything from a `#` with a
+/// blank before it do not count. Keys are compared whole.
 public enum KeyFile {
     /// Largest file in bytes: some 23,000 keys.
     public static let maximumSize = 1 << 20
@@ -16,7 +16,7 @@ public enum KeyFile {
         for (index, line) in lines.enumerated() {
             let words = line.split { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") || $0 == UInt8(ascii: "\r") }
             guard let word = words.first, word.first != UInt8(ascii: "#") else { continue }
-            if words.count == 1, let key = PublicKey(text: Array(word).span) {
+            if words.count == 1 || words[1].first == UInt8(ascii: "#"), let key = PublicKey(text: Array(word).span) {
                 keys.insert(key)
             } else {
                 let location = ConfigurationLocation(file: path, line: index + 1)

@@ -75,6 +75,9 @@ public struct DomainTable: Sendable {
     /// Number of routers in the domain.
     public var routerCount: Int { routers.count }
 
+    /// Whether the key is a peer that was made by a registration.
+    public func isRouter(_ key: PublicKey) -> Bool { routers[key] != nil }
+
     /// Takes a new picture of the kernel. Stale marks stay with the keys that are still there.
     public mutating func reset(to picture: Picture) {
         let marks = routers.compactMapValues(\.mark)

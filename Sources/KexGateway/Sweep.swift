@@ -41,7 +41,8 @@ extension DomainTable {
     public mutating func sweep(sinceStart: Duration, wallClock: Int64, isDryRun: Bool) -> [SweepVerdict] {
         var verdicts: [SweepVerdict] = []
         for (key, router) in routers {
-            let silence = router.lastHandshake.map { wallClock - $0 }
+            // Before 1970 is as good as in 1970, and then the difference has no overflow.
+            let silence = router.lastHandshake.map { wallClock - max($0, 0) }
             let isStale = silence.map { .seconds($0) > rules.staleAfter } ?? true
             var mark: StaleMark? = nil
             let action: SweepVerdict.Action?

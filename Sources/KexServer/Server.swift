@@ -168,7 +168,14 @@ extension Server {
                 return
             }
             do throws(SystemCallError) {
-                guard let accepted = try Socket.accept(from: listeners[index]) else { return }
+                guard let accepted = try Socket.accept(from: listeners[index]) else {
+                    listeners.noteEmptyQueue(index)
+                    return
+                }
+                if listeners.mayBeOlder(index) {
+                    // It came before the listener was told to reset, and has inherited nothing.
+                    try Socket.setReset(true, atCloseOf: accepted.descriptor.raw)
+                }
                 let source = accepted.address.endpoint?.mappedAddress ?? IPv6Address(high: 0, low: 0)
                 // Its first bytes are here in most cases: reading at once saves a round of the event loop.
                 read(connections.open(accepted.takeDescriptor(), from: source))
@@ -375,7 +382,8 @@ extension Server {
     private mutating func noteLoss(_ trouble: HandlerTrouble) {
         guard !isLossLogged, lossNotice.permits(now: now) else { return }
         isLossLogged = true
-        logger.error("the handler cannot be asked: \(trouble); answering \(Refusal.unavailable.code)")
+        let advice = "is kex-handler running, with the same HandlerSocket=, and is this user in its group?"
+        logger.error("the handler cannot be asked: \(trouble); answering \(Refusal.unavailable.code); \(advice)")
     }
 
     private mutating func noteAnswer() {

@@ -15,11 +15,15 @@ public struct Link: Hashable, Sendable {
     /// `nil` for an interface without link-layer addresses, such as WireGuard's.
     public let mac: MACAddress?
 
+    /// The interface that a VXLAN interface sends through; `nil` if it has none, or is of another kind.
+    public let underlying: InterfaceIndex?
+
     /// Reads an RTM_NEWLINK message.
     init(_ reply: NetlinkReply) throws(MalformedReply) {
         let (header, all) = try reply.parse(ifinfomsg.self)
         var attributes = all
         var (name, kind, mtu, mac): (String, String?, UInt32, MACAddress?) = ("", nil, 0, nil)
+        var details: Attributes?
         while let attribute = try attributes.next() {
             switch attribute.type {
             case Int(IFLA_IFNAME): name = attribute.text
@@ -29,6 +33,7 @@ public struct Link: Hashable, Sendable {
                 var information = attribute.nested
                 while let attribute = try information.next() {
                     if attribute.type == Int(IFLA_INFO_KIND) { kind = attribute.text }
+                    if attribute.type == Int(IFLA_INFO_DATA) { details = attribute.nested }
                 }
             default: break
             }
@@ -41,5 +46,10 @@ public struct Link: Hashable, Sendable {
         isUp = header.ifi_flags & UInt32(IFF_UP) != 0
         self.mtu = mtu
         self.mac = mac
+        var underlying: InterfaceIndex?
+        while kind == "vxlan", let attribute = try details?.next() {
+            if attribute.type == Int(IFLA_VXLAN_LINK) { underlying = InterfaceIndex(try attribute.number()) }
+        }
+        self.underlying = underlying
     }
 }

@@ -10,6 +10,12 @@ public enum Endpoint: Hashable, Sendable {
         }
     }
 
+    /// Reads an endpoint, or an address alone (IPv6 in brackets), which gets `defaultPort`.
+    public init?(_ text: String, defaultPort: UInt16) {
+        guard let endpoint = Endpoint(text) ?? Endpoint("\(text):\(defaultPort)") else { return nil }
+        self = endpoint
+    }
+
     /// Reads `192.0.2.1:10012` or `[2001:db8::1]:10012`. Host names are not looked up; the port is 0 to 65535.
     public init?(_ text: String) {
         guard let colon = text.lastIndex(of: ":") else { return nil }

@@ -2,6 +2,8 @@ public import CommandLineOptions
 internal import Glibc
 public import KexConfiguration
 public import Logging
+internal import SystemCalls
+internal import SystemPackage
 internal import Systemd
 
 /// What `kexd` and `kex-handler` have in common from the first argument to the first work: the options that every
@@ -44,7 +46,8 @@ public struct ServiceProgram {
         do {
             let options = try CommandLineOptions(CommandLine.arguments.dropFirst(), known: known)
             if options.contains("help") {
-                print(CommandLineOptions.help(program: name, summary: summary, known: known), terminator: "")
+                print(CommandLineOptions.help(program: name, summary: summary, known: known))
+                print("Exit status: 0 told to end, 1 cannot serve, 64 wrong usage, 78 mistakes in the configuration.")
                 exit(EXIT_SUCCESS)
             }
             if options.contains("version") {
@@ -67,8 +70,18 @@ public struct ServiceProgram {
             for mistake in error.mistakes { log.error("\(mistake)") }
             exit(78)
         } catch {
-            log.critical("\(error)")
+            log.critical("\(error)\(Self.advice(for: error))")
             exit(EXIT_FAILURE)
+        }
+    }
+
+    /// What to do about the errors that operators meet at the start.
+    private static func advice(for error: any Error) -> String {
+        switch (error as? SystemCallError)?.errno {
+        case .addressInUse: "; another process has it: see ss -lntxp"
+        case .noSuchFileOrDirectory: "; is its folder there? systemd-tmpfiles --create kex.conf makes /run/kex"
+        case .permissionDenied: "; run it as root, or by its systemd unit"
+        default: ""
         }
     }
 }

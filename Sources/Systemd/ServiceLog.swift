@@ -28,8 +28,11 @@ public struct ServiceLog: LogHandler {
         let fields = all.sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }.joined()
         let prefix = isUnderSystemd ? "<\(priority(of: event.level))>" : "\(program): "
         let line = Array("\(prefix)\(Self.printable("\(event.message)\(fields)"))\n".utf8)
-        // One write a line, so that lines of several processes do not mix. A log that cannot be written is no reason
-        // to stop.
+        // A log that cannot be written is no reason to stop, and one that nobody reads no reason to wait: the line is
+        // dropped.
+        var poll = pollfd(fd: STDERR_FILENO, events: Int16(POLLOUT), revents: 0)
+        guard unsafe Glibc.poll(&poll, 1, 0) > 0 else { return }
+        // One write a line, so that lines of several processes do not mix.
         _ = unsafe line.withUnsafeBytes { unsafe write(STDERR_FILENO, $0.baseAddress, $0.count) }
     }
 

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import CommandLineOptions
 internal import HandlerChannel
 internal import KexConfiguration
 internal import KexProtocol
@@ -18,7 +19,7 @@ struct KexCleanup: ParsableCommand {
             Exit status: 0 the sweep was made, 64 wrong usage, 69 the handler could not be asked or a domain could \
             not be swept, 78 the configuration cannot be used.
             """,
-        version: "0.1.0"
+        version: "kex-cleanup \(packageVersion)"
     )
 
     @Option(help: ArgumentHelp("Read this configuration.", valueName: "file"))
@@ -51,6 +52,7 @@ struct KexCleanup: ParsableCommand {
             }
             return name
         }
+        guard Set(names).count == names.count else { throw ValidationError("A domain is named twice.") }
         guard names.count <= ChannelLimit.records else {
             throw ValidationError(
                 "At most \(ChannelLimit.records) domains can be named; without a name, all are swept."

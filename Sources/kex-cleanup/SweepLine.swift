@@ -22,8 +22,8 @@ struct SweepLine: CustomStringConvertible {
 
     private var why: String {
         switch event.action {
-        case .marked: "\(silence); removed if still silent in \(later) or later"
-        case .waiting: "\(silence); marked less than \(later) ago"
+        case .marked: "\(silence); a sweep \(later) from now or later removes it if it is still silent"
+        case .waiting: "\(silence); marked less than \(later) ago, so not removed yet"
         case .removed: "\(silence), in two sweeps"
         case .returned: "it was heard of again"
         case .failed: "the kernel refused, see the handler's log; the next sweep tries again"

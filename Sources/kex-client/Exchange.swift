@@ -33,7 +33,7 @@ enum Exchange {
             if let error = try Socket.pendingError(of: connection.raw) { return .unreachable("\(error)") }
             // One write, and no half-close: as the routers in the field do it. A new connection has room for it.
             let lines = Array("\(registration.domain)\n\(registration.key)\n".utf8)
-            guard try Socket.send(unsafe lines.span.bytes, to: connection.raw) == lines.count else {
+            guard try Socket.send(lines, to: connection.raw) == lines.count else {
                 return .unreachable("the connection takes no data")
             }
             return try reply(on: connection.raw, until: min(deadline, .now + replyLimit))
@@ -49,9 +49,7 @@ enum Exchange {
         var reply: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: replySize)
         while try Socket.wait(for: .readable, of: connection, until: deadline) {
-            var span = buffer.mutableSpan
-            var room = unsafe span.mutableBytes
-            switch try Socket.receive(from: connection, into: &room) {
+            switch try Socket.receive(from: connection, into: &buffer) {
             case .nothingYet: continue
             case .end: return outcome(of: reply)
             case .bytes(let count):
@@ -67,7 +65,7 @@ enum Exchange {
         let text = String(decoding: reply, as: UTF8.self)
         if reply.isEmpty { return .done }
         switch Refusal(reply: text) {
-        case .unavailable?: return .unreachable("\(Refusal.unavailable.code): the gateway cannot do it now")
+        case .unavailable?: return .unreachable("\(Refusal.unavailable.code): \(Refusal.unavailable.advice)")
         case let refusal?: return .refused(refusal)
         case nil: break
         }
@@ -93,9 +91,9 @@ extension Refusal {
         case .invalidKey:
             "the gateway does not take this for a WireGuard public key; something on the way changes the data"
         case .prohibitedKey:
-            "this key belongs to the gateway's operator, or was banned; make a new key, or ask the operator"
+            "this is a key of the gateway or of its operator, or it was banned; register your router's own key, or make a new one"
         case .unavailable:
-            "the gateway cannot do it now; try again later"
+            "the gateway answers, but cannot register anybody now; try again later, or tell its operator"
         case .addressInUse:
             "another router has the address that is derived from this key; make a new key"
         case .domainFull:

@@ -49,6 +49,11 @@ struct GatewayAddress: Hashable, Sendable {
     }
 }
 
+extension GatewayAddress {
+    /// Itself, and where it was found if that says more.
+    func place(_ endpoint: Endpoint) -> String { "\(endpoint)" == "\(self)" ? "\(self)" : "\(self) at \(endpoint)" }
+}
+
 extension GatewayAddress: CustomStringConvertible {
     /// The form with a port, that the initializer reads.
     var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }

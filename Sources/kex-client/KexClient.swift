@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import CommandLineOptions
 internal import Glibc
 
 /// The program. Its commands are in files of their own.
@@ -14,7 +15,7 @@ struct KexClient: ParsableCommand {
             Exit status: 0 done, 64 wrong usage, 65 refused or wrong input, 69 no gateway could be reached, \
             71 the system refused, 78 mistakes in FILE.
             """,
-        version: "kex-client 0.1.0",
+        version: "kex-client \(packageVersion)",
         subcommands: [DeriveCommand.self, RegisterCommand.self, UpCommand.self, DownCommand.self]
     )
 }

@@ -80,7 +80,7 @@ struct RegisterCommand: ParsableCommand {
             let registrar = Registrar(registration: registration, deadline: deadline, maximumRounds: tries)
             let gateways = gateway.shuffled()
             let (index, endpoint) = try registrar.register(with: gateways)
-            tell("registered \(registration.key) in \(domain) with \(gateways[index]) at \(endpoint)")
+            tell("registered \(registration.key) in \(domain) with \(gateways[index].place(endpoint))")
         }
     }
 

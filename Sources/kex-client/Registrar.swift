@@ -54,7 +54,8 @@ struct Registrar {
             .unreachable,
             """
             not registered: no gateway answered as it should, asked \(round == 1 ? "once" : "\(round) times")
-            check that this machine is online and that the gateway's name and port are right, then try again
+            see above for each gateway; if none could be connected to, check that this machine is online, and their \
+            names and ports
             """
         )
     }

@@ -202,7 +202,7 @@ struct Router: ~Copyable {
             maximumRounds: nil
         )
         let (index, endpoint) = try registrar.register(with: gateways.map(\.exchange))
-        tell("registered in \(configuration.domain) with \(gateways[index].exchange) at \(endpoint)")
+        tell("registered in \(configuration.domain) with \(gateways[index].exchange.place(endpoint))")
         return Registered(gateway: gateways[index], endpoint: endpoint)
     }
 
@@ -347,7 +347,7 @@ extension Failure {
     static func stranger(_ name: InterfaceName, isNot kind: String) -> Failure {
         Failure(
             .system,
-            "interface \(name) is there and is not \(kind); it is left alone\nname another one in the file, or delete it"
+            "interface \(name) is there and is not \(kind); it is left alone\nname another one in the file"
         )
     }
 

@@ -66,7 +66,7 @@ private struct RouterReader {
         }
         for second in entries.dropFirst() { fail(second.location, "a second \(key)= in one section") }
         let value = parse(entry.value)
-        if value == nil { fail(entry.location, "\(key)=\(entry.value): expected \(expected)") }
+        if value == nil { mistakes.append(entry.mistake(expected: expected)) }
         return value
     }
 

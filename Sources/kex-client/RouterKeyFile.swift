@@ -37,7 +37,7 @@ enum RouterKeyFile {
         return try file.closeAfter {
             var status = stat()
             if unsafe fstat(file.rawValue, &status) == 0 && status.st_mode & 0o077 != 0 {
-                say("\(path) can be read by others; ignoring. To mend it: chmod 600 \(path)")
+                say("\(path) can be read by others; using it all the same. To mend it: chmod 600 \(path)")
             }
             let bytes = try unsafe [UInt8](unsafeUninitializedCapacity: maximumSize + 1) { buffer, count in
                 count = try unsafe file.read(into: UnsafeMutableRawBufferPointer(buffer))

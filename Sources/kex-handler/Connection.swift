@@ -11,6 +11,8 @@ final class Connection {
     /// never more than the answer to one request.
     private var outgoing: [[UInt8]] = []
     private var sent = 0
+    /// Domains that it wants swept, and has no report of yet. While there are any, it is asked for nothing new.
+    var sweeps: ArraySlice<SweepRequest> = []
     private var buffer = [UInt8](repeating: 0, count: ChannelLimit.frameSize)
 
     init(_ descriptor: consuming OwnedDescriptor, door: Door, peer: PeerCredentials) {

@@ -20,9 +20,13 @@ struct HandlerService: ~Copyable {
     private let domains: [MeshDomain]
     private let log: Logger
     private var budget = LineBudget()
+    /// When connections are taken again after the system had no descriptor left.
+    private var nextAccept: MonotonicTime?
     private var packet: [UInt8] = []
 
     private static let signalToken: UInt64 = 0
+    /// Pause after an accept that failed, because the connection that waits would wake the loop again at once.
+    private static let acceptPause = Duration.milliseconds(100)
 
     /// - Parameter listeners: the sockets to serve; one door may have several.
     init(
@@ -59,7 +63,7 @@ struct HandlerService: ~Copyable {
         try loop.watch(signals.descriptor, for: .readable, token: Self.signalToken)
         try watchListeners()
         while true {
-            for index in 0..<(try loop.wait(until: nil)) {
+            for index in 0..<(try loop.wait(until: nextDeadline)) {
                 let event = loop[index]
                 if event.token == Self.signalToken {
                     guard let signal = try signals.next() else { continue }
@@ -72,8 +76,14 @@ struct HandlerService: ~Copyable {
                     serve(connection, token: event.token)
                 }
             }
+            sweepNext()
             try watchListeners()
         }
+    }
+
+    /// Now if there is a sweep to go on with; else the time at which connections are taken again.
+    private var nextDeadline: MonotonicTime? {
+        connections.values.contains { !$0.sweeps.isEmpty && !$0.isWaitingToSend } ? .now : nextAccept
     }
 
     private mutating func newToken() -> UInt64 {
@@ -84,9 +94,10 @@ struct HandlerService: ~Copyable {
     // MARK: - Connections
 
     /// A door with its most connections is not looked at, so that those who wait do not wake the loop.
-    private func watchListeners() throws(SystemCallError) {
+    private mutating func watchListeners() throws(SystemCallError) {
+        if let time = nextAccept, time <= .now { nextAccept = nil }
         for (token, listener) in listeners {
-            let hasRoom = count(of: listener.door) < listener.door.maximumConnections
+            let hasRoom = nextAccept == nil && count(of: listener.door) < listener.door.maximumConnections
             guard hasRoom != listener.isWatched else { continue }
             if hasRoom {
                 try loop.watch(listener.raw, for: .readable, token: token)
@@ -120,6 +131,7 @@ struct HandlerService: ~Copyable {
             }
         } catch {
             budget.log(.error, "\(error)", to: log)
+            nextAccept = .now + Self.acceptPause
         }
     }
 
@@ -130,6 +142,7 @@ struct HandlerService: ~Copyable {
                 guard !connection.isWaitingToSend else { return }
                 try watch(connection, token, for: .readable)
             }
+            guard connection.sweeps.isEmpty else { return }
             var received: ArraySlice<UInt8>?
             try io { () throws(SystemCallError) in received = try connection.receive() }
             guard let request = received else { throw Disconnect(reason: nil) }
@@ -137,19 +150,26 @@ struct HandlerService: ~Copyable {
             do throws(MalformedFrame) {
                 switch connection.door {
                 case .front: try answerRegistrations(request, connection)
-                case .control: try answerSweep(request, connection)
+                case .control: try takeSweeps(request, connection)
                 }
             } catch {
                 // Both sides are ours. One that sends nonsense is broken, or somebody else's by now.
                 throw Disconnect(reason: "malformed \(error)")
             }
-            try io { () throws(SystemCallError) in try connection.flush() }
-            if connection.isWaitingToSend { try watch(connection, token, for: .writable) }
+            try flush(connection, token)
         } catch {
-            connections[token] = nil
-            guard let reason = error.reason else { return }
-            budget.log(.warning, "disconnected process \(connection.peer.process): \(reason)", to: log)
+            disconnect(token, error)
         }
+    }
+
+    private func flush(_ connection: Connection, _ token: UInt64) throws(Disconnect) {
+        try io { () throws(SystemCallError) in try connection.flush() }
+        if connection.isWaitingToSend { try watch(connection, token, for: .writable) }
+    }
+
+    private mutating func disconnect(_ token: UInt64, _ cause: Disconnect) {
+        guard let connection = connections.removeValue(forKey: token), let reason = cause.reason else { return }
+        budget.log(.warning, "disconnected process \(connection.peer.process): \(reason)", to: log)
     }
 
     /// Why a connection ends; no reason if the other side ended it.
@@ -173,7 +193,7 @@ struct HandlerService: ~Copyable {
 
     // MARK: - Requests
 
-    /// One batch for each domain, however the requests are mixed; the answers come in the order of the domains.
+    /// One batch for each domain, however the requests are mixed. The answers come in no order.
     private mutating func answerRegistrations(
         _ bytes: ArraySlice<UInt8>,
         _ connection: Connection
@@ -198,20 +218,33 @@ struct HandlerService: ~Copyable {
         connection.enqueue(packet)
     }
 
-    private mutating func answerSweep(_ bytes: ArraySlice<UInt8>, _ connection: Connection) throws(MalformedFrame) {
+    /// Notes what is to be swept; ``sweepNext()`` does it, between other requests.
+    private func takeSweeps(_ bytes: ArraySlice<UInt8>, _ connection: Connection) throws(MalformedFrame) {
         let requests = try ControlFrame.requests(in: bytes.span)
-        for request in requests {
-            guard let name = request.domain else {
-                for domain in domains { sweep(domain, isDryRun: request.isDryRun, connection) }
-                continue
-            }
+        if let first = requests.first, first.domain == nil {
+            connection.sweeps =
+                domains.map { SweepRequest(domain: $0.settings.name, isDryRun: first.isDryRun) }[...]
+        } else {
+            connection.sweeps = requests[...]
+        }
+    }
+
+    /// Sweeps one domain for each program that waits for one and has taken the report of the one before.
+    private mutating func sweepNext() {
+        for (token, connection) in connections where !connection.isWaitingToSend {
+            guard let request = connection.sweeps.popFirst(), let name = request.domain else { continue }
             if let domain = domain(named: name) {
                 sweep(domain, isDryRun: request.isDryRun, connection)
             } else {
                 send(SweepEnd(domain: name, peers: 0, trouble: "the handler has no such domain"), connection)
             }
+            if connection.sweeps.isEmpty { send(SweepEnd(domain: nil, peers: 0, trouble: nil), connection) }
+            do throws(Disconnect) {
+                try flush(connection, token)
+            } catch {
+                disconnect(token, error)
+            }
         }
-        send(SweepEnd(domain: nil, peers: 0, trouble: nil), connection)
     }
 
     private mutating func sweep(_ domain: MeshDomain, isDryRun: Bool, _ connection: Connection) {

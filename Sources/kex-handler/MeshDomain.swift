@@ -42,6 +42,9 @@ final class MeshDomain {
     /// kernel, however fast registrations come in. What somebody else changes meanwhile is seen that much later: some
     /// milliseconds with 100 peers, a second or two with 10,000.
     static let pictureUse = 20
+    /// Longest use of a picture. Taking one is slow too when this process, or WireGuard in user space, was stopped for a
+    /// while; a router whose peer was taken out meanwhile would be told that it is in until the picture expires.
+    static let longestPictureUse = Duration.seconds(2)
     /// After a failure the domain rests for this long at least, so that one that does not answer (WireGuard in user
     /// space may hang) leaves the others time.
     static let restAfterTrouble = Duration.milliseconds(100)
@@ -80,15 +83,21 @@ final class MeshDomain {
             if trouble != nil { log.notice("\(settings.name): in service again") }
             trouble = nil
             let now = MonotonicTime.now
-            pictureExpires = now + (now - start) * Self.pictureUse
+            pictureExpires = now + min(Self.longestPictureUse, (now - start) * Self.pictureUse)
         } catch {
-            if trouble != error { log.error("\(settings.name): out of service: \(error)") }
-            trouble = error
-            devices = nil
-            let now = MonotonicTime.now
-            pictureExpires = now + max(Self.restAfterTrouble, now - start)
+            leaveService(error, since: start)
             throw error
         }
+    }
+
+    /// Answers nobody for a while: as long as it took to find the trouble, so that a domain which does not answer takes
+    /// at most half of the time from the others.
+    private func leaveService(_ error: Trouble, since start: MonotonicTime) {
+        if trouble != error { log.error("\(settings.name): out of service: \(error)") }
+        trouble = error
+        devices = nil
+        let now = MonotonicTime.now
+        pictureExpires = now + max(Self.restAfterTrouble, now - start)
     }
 
     private func takePicture() throws(Trouble) {
@@ -98,11 +107,17 @@ final class MeshDomain {
             make: "ip link add \(settings.vxlan) type vxlan id ID dstport 8472 local ADDRESS dev \(settings.wireGuard)"
         )
         guard vxlanLink.kind == "vxlan" else { throw Trouble("interface \(settings.vxlan) is not a VXLAN interface") }
+        guard vxlanLink.underlying == wireGuardLink.index else {
+            throw Trouble(
+                "\(settings.vxlan) does not run over \(settings.wireGuard): make it with dev \(settings.wireGuard)"
+            )
+        }
+        for link in [wireGuardLink, vxlanLink] where !link.isUp {
+            throw Trouble("\(link.name) is down; set it up with: ip link set \(link.name) up")
+        }
         try open(wireGuard: wireGuardLink.index, vxlan: vxlanLink.index)
         do {
             try look()
-        } catch let error as NetlinkError {
-            throw Trouble("\(error)")
         } catch {
             throw Trouble("\(error)")
         }
@@ -200,16 +215,16 @@ final class MeshDomain {
         for (index, own) in zip(good, entries) {
             let failures = outcomes.prefix(own.count).compactMap(\.self)
             outcomes = outcomes.dropFirst(own.count)
-            if let failure = failures.first {
-                troubles[index] = failure
-                takeBack(admissions[index], own)
-            }
+            guard let failure = failures.first else { continue }
+            troubles[index] = failure
+            _ = delete(own)
+        }
+        if trouble == nil, troubles.contains(where: { $0 != nil }) {
+            takeBackPeers(of: admissions.indices.filter { troubles[$0] != nil }.map { admissions[$0] })
         }
         for (admission, trouble) in zip(admissions, troubles) {
             if trouble == nil { table.confirm(admission) } else { table.abandon(admission) }
         }
-        // After a failure nothing is taken for granted: the next registration looks at the kernel first.
-        if troubles.contains(where: { $0 != nil }) { pictureExpires = MonotonicTime(nanoseconds: 0) }
         return troubles
     }
 
@@ -221,11 +236,10 @@ final class MeshDomain {
         let new = admissions.indices.filter { admissions[$0].isNewPeer }
         var troubles = [Trouble?](repeating: nil, count: admissions.count)
         guard apply(new.map { change(admissions[$0]) }) != nil else { return troubles }
-        // One of them failed, and the rest may or may not be in. Adding is safe to repeat, so one by one tells which.
-        for index in new {
-            troubles[index] = apply([change(admissions[index])])
-            if troubles[index] != nil { _ = apply([.remove(admissions[index].key)]) }
-        }
+        // One of them was refused, and the rest may or may not be in. Adding is safe to repeat, so one by one tells.
+        for index in new { troubles[index] = apply([change(admissions[index])]) }
+        // Out of service: nobody is in, those whose peer was there before included.
+        if let trouble { return admissions.map { _ in trouble } }
         return troubles
     }
 
@@ -240,19 +254,30 @@ final class MeshDomain {
         return entries
     }
 
-    /// Undoes a half-done admission. If that fails as well, the next picture shows what is left.
-    private func takeBack(_ admission: DomainTable.Admission, _ entries: [FdbEntry]) {
-        _ = try? devices?.fdb.delete(entries)
-        if admission.isNewPeer { _ = apply([.remove(admission.key)]) }
+    /// Removes the peers of half-done admissions, as far as the kernel shows them as routers now: somebody may have
+    /// made one of them a peer of the operator's own meanwhile. After a failure nothing is taken for granted, so the
+    /// next registration looks at the kernel first.
+    private func takeBackPeers(of admissions: [DomainTable.Admission]) {
+        pictureExpires = MonotonicTime(nanoseconds: 0)
+        guard (try? look()) != nil else { return }
+        let routers = admissions.filter { $0.isNewPeer && table.isRouter($0.key) }
+        _ = apply(routers.map { .remove($0.key) })
     }
 
+    /// Changes peers. If WireGuard does not so much as refuse, the domain leaves service, and every further change fails
+    /// at once: one that does not answer would cost a time limit for each.
     private func apply(_ changes: [PeerChange]) -> Trouble? {
+        if let trouble { return trouble }
         guard !changes.isEmpty, let wireGuard = devices?.wireGuard else { return nil }
+        let start = MonotonicTime.now
         do throws(WireGuardError) {
             try wireGuard.apply(changes)
             return nil
         } catch {
-            return Trouble("\(error)")
+            let failure = Trouble("\(error)")
+            if case .refused = error { return failure }
+            leaveService(failure, since: start)
+            return failure
         }
     }
 
@@ -273,7 +298,8 @@ final class MeshDomain {
     ///
     /// - Returns: an event for each router that the operator should hear of, and the number of routers looked at.
     func sweep(isDryRun: Bool) throws(Trouble) -> (events: [SweepEvent], peers: Int) {
-        try refresh(evenIfFresh: true)
+        // A domain that rests is left to rest.
+        try refresh(evenIfFresh: trouble == nil)
         let peers = table.routerCount
         let sinceStart = Duration.nanoseconds(Int64(MonotonicTime.now.nanoseconds))
         let verdicts = table.sweep(sinceStart: sinceStart, wallClock: wallClockSeconds(), isDryRun: isDryRun)
@@ -299,10 +325,13 @@ final class MeshDomain {
         var failed: Set<PublicKey> = []
         for verdict in verdicts {
             let entries = fdbEntries[verdict.addresses.linkLocal] ?? []
-            if let trouble = delete(entries) ?? apply([.remove(verdict.key)]) {
+            // Out of service since one of the removals before, which is in the log: the rest would fail as well.
+            if trouble != nil {
+                failed.insert(verdict.key)
+            } else if let trouble = delete(entries) ?? apply([.remove(verdict.key)]) {
                 failed.insert(verdict.key)
                 log.error("\(settings.name): could not remove \(verdict.key): \(trouble)")
-                pictureExpires = MonotonicTime(nanoseconds: 0)
+                if self.trouble == nil { pictureExpires = MonotonicTime(nanoseconds: 0) }
             } else {
                 table.remove(verdict.key)
                 log.info("\(settings.name): removed \(verdict.key): silent in two sweeps")

@@ -11,8 +11,15 @@ let program = ServiceProgram(
 
 program.run { configuration throws(ConfigurationError) -> Set<PublicKey> in
     guard let path = configuration.prohibitedKeys else { return [] }
-    return try KeyFile.read(path: path)
+    do throws(ConfigurationError) {
+        return try KeyFile.read(path: path)
+    } catch {
+        let location = ConfigurationLocation(file: path, line: nil)
+        let advice = ConfigurationMistake(at: location, "ProhibitedKeys= names this file; an empty one will do")
+        throw ConfigurationError(error.mistakes + [advice])
+    }
 } serve: { configuration, prohibitedKeys, _, log in
+    try raiseDescriptorLimit()
     var listeners = try DoorListener.passed()
     if listeners.isEmpty {
         listeners = [

@@ -9,7 +9,7 @@ let program = ServiceProgram(
     options: [
         CommandLineOptions.Option(
             "listen",
-            "ADDRESS:PORT",
+            "ADDRESS[:PORT]",
             isRepeatable: true,
             help: "listen here, in place of what the configuration says; may be repeated"
         ),
@@ -20,7 +20,10 @@ let program = ServiceProgram(
 program.run { (configuration: Configuration) throws(ConfigurationError) in
 } serve: { configuration, _, options, log in
     var configuration = configuration
-    let listen = try options.values("listen", expected: "ADDRESS:PORT, IPv6 in brackets") { Endpoint($0) }
-    if let path = options.value("handler") { configuration.handlerSocket = path }
+    let listen = try options.values("listen", expected: "ADDRESS:PORT, IPv6 in brackets") {
+        Endpoint($0, defaultPort: Configuration.defaultPort)
+    }
+    let handler = try options.values("handler", expected: "an absolute path") { $0.hasPrefix("/") ? $0 : nil }
+    if let path = handler.first { configuration.handlerSocket = path }
     try serve(configuration, listen: listen, log)
 }

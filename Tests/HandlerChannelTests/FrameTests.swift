@@ -146,12 +146,19 @@ private func frame(of answers: [RegistrationAnswer]) -> [UInt8] {
 
     @Test("with sweeps come back as they were")
     func sweeps() throws {
-        let requests = [
-            SweepRequest(domain: nil, isDryRun: true), SweepRequest(domain: longest, isDryRun: false),
-        ]
-        let frame = bytes { ControlFrame.encode(requests, into: &$0) }
-        #expect(try ControlFrame.requests(in: frame.span) == requests)
-        var bad = frame
+        let all = [SweepRequest(domain: nil, isDryRun: true)]
+        let some = [longest, DomainName("a")!].map { SweepRequest(domain: $0, isDryRun: false) }
+        for requests in [all, some] {
+            let frame = bytes { ControlFrame.encode(requests, into: &$0) }
+            #expect(try ControlFrame.requests(in: frame.span) == requests)
+        }
+        for twice in [all + some, all + all, some + some] {
+            let frame = bytes { ControlFrame.encode(twice, into: &$0) }
+            #expect(throws: MalformedFrame.record("a domain that is named twice")) {
+                try ControlFrame.requests(in: frame.span)
+            }
+        }
+        var bad = bytes { ControlFrame.encode(all, into: &$0) }
         bad[4] = 2
         #expect(throws: MalformedFrame.record("flag 2")) { try ControlFrame.requests(in: bad.span) }
     }

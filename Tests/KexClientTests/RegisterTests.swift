@@ -23,7 +23,7 @@ import Testing
         let run = try register(gateway.address)
         #expect(run.status == 0)
         #expect(run.errors == "")
-        #expect(run.output == "registered \(Self.key) in ffww01 with \(gateway.address) at \(gateway.address)\n")
+        #expect(run.output == "registered \(Self.key) in ffww01 with \(gateway.address)\n")
         #expect(gateway.received == ["ffww01\n\(Self.key)\n"])
     }
 

@@ -62,6 +62,14 @@ import WireGuardTypes
         #expect(configuration.domains[0].fdb == .mac)
     }
 
+    @Test("A folder that is there and cannot be read is a mistake: the list of prohibited keys may be named in it")
+    func unreadableDropIns() throws {
+        let main = try folder.write("[Domain a]\nWireGuard=wga\nVXLAN=vxa\n")
+        try folder.write("no folder", to: "kex.conf.d")
+        let error = try #require(throws: ConfigurationError.self) { try Configuration(path: main) }
+        #expect(error.description == "\(main).d: cannot read: Not a directory (errno 20)")
+    }
+
     @Test(
         "Each mistake is told with file, line and reason",
         arguments: [
@@ -71,6 +79,12 @@ import WireGuardTypes
             ("[Domain ä]", 1, "a domain name has"),
             ("Listen=[::]:1", 1, "Listen stands before the first section"),
             ("[Gateway]\n\nColour=blue", 3, "unknown key Colour"),
+            ("[Domain a]\nWireguard=wga\nVXLAN=vxa\nFdb=x", 2, "unknown key Wireguard"),
+            ("[Domain a]\nWireguard=wga\nVXLAN=vxa\nFdb=x", 4, "expected mac flood"),
+            (
+                "[Domain a]\nWireGuard=wga # mine\nVXLAN=vxa", 2,
+                "a comment behind a value begins with a blank and a semicolon"
+            ),
             ("[Gateway]\nListen=10012", 2, "expected ADDRESS:PORT"),
             ("[Gateway]\nListen=[::]:65536", 2, "expected ADDRESS:PORT"),
             ("[Gateway]\nHandlerSocket=run/x", 2, "expected an absolute path"),
@@ -130,7 +144,7 @@ import WireGuardTypes
     func everyMistake() throws {
         let path = try folder.write("[Gateway]\nA=1\n[Other]\n[Domain a]\nB=2\n")
         let error = try #require(throws: ConfigurationError.self) { try Configuration(path: path) }
-        #expect(error.mistakes.map(\.location.line) == [2, 3, 4])
+        #expect(error.mistakes.map(\.location.line) == [2, 3, 4, 5])
     }
 
     @Test("A file that is missing, a folder, or empty is a mistake")
@@ -164,7 +178,7 @@ import WireGuardTypes
 
     @Test("Keys are taken with blanks around them, comments and empty lines left out")
     func keys() throws {
-        let path = try folder.write("# ours\n\n \t\(Self.key) \r\n\(Self.key)\n")
+        let path = try folder.write("# ours\n\n \t\(Self.key) \r\n\(Self.key) # gateway 1\n")
         #expect(try KeyFile.read(path: path) == [PublicKey(text: Self.key)!])
     }
 

@@ -256,6 +256,16 @@ import WireGuardTypes
         #expect(table.sweep(sinceStart: .seconds(6000), wallClock: 92_400, isDryRun: false).map(\.action) == [.mark])
         #expect(table.sweep(sinceStart: .seconds(6001), wallClock: 92_401, isDryRun: false).map(\.action) == [.wait])
     }
+
+    @Test("No time that WireGuard may claim ends the program", arguments: [Int64.min, -1, Int64.max])
+    func absurdTimes(handshake: Int64) {
+        var table = DomainTable(rules: rules())
+        var peer = router(1)
+        peer.lastHandshake = handshake
+        table.reset(to: picture([peer], entries: []))
+        let verdicts = table.sweep(sinceStart: .zero, wallClock: 1 << 31, isDryRun: false)
+        #expect(verdicts.map(\.action) == (handshake < 0 ? [.mark] : []))
+    }
 }
 
 // MARK: - What the tests share

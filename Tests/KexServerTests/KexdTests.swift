@@ -80,7 +80,10 @@ private let exchange = "ffww01\n\(key)\n"
         kexd.signal(SIGTERM)
         let lines = try kexd.result().output.split(separator: "\n")
         let failure = "cannot connect to \(path): No such file or directory (errno 2); answering UNAVAILABLE"
-        #expect(lines.filter { $0 == "kexd: the handler cannot be asked: \(failure)" }.count == 1)
+        #expect(
+            lines.filter { $0.hasPrefix("kexd: the handler cannot be asked: \(failure); is kex-handler running") }.count
+                == 1
+        )
         #expect(lines.filter { $0 == "kexd: the handler answers again" }.count == 1)
         #expect(lines.filter { $0.contains("exchange from 127.0.0.1: UNAVAILABLE") }.count == 3)
         #expect(lines.filter { $0.contains("exchange from 127.0.0.1: accepted") }.count == 1)
@@ -165,6 +168,27 @@ private let exchange = "ffww01\n\(key)\n"
         #expect(try client.outcome() == .closed("ERR: INVALID_DOMAIN\n"))
     }
 
+    @Test("resets, when it is killed, also a connection that was there before it: systemd listens first")
+    func killed() throws {
+        let configuration = try ConfigurationFile()
+        let listener = try Socket.listen(on: try #require(Endpoint("127.0.0.1:0")))
+        let port = try #require(try Socket.localAddress(of: listener.raw).endpoint).port
+        let early = try TestClient(port: port)
+        let kexd = try KexdProcess(
+            ["--config", configuration.path],
+            shell: "exec 3<&0 </dev/null; export LISTEN_FDS=1 LISTEN_PID=$$;",
+            standardInput: FileHandle(fileDescriptor: listener.raw.rawValue)
+        )
+        _ = try kexd.waitForLine(containing: "listening on ")
+        let late = try TestClient(port: port)
+        for client in [early, late] { try client.send("ffww01\n") }
+        usleep(100_000)
+        kexd.signal(SIGKILL)
+        _ = try kexd.result()
+        #expect(try early.outcome() == .reset(""))
+        #expect(try late.outcome() == .reset(""))
+    }
+
     @Test("prints its configuration and ends, if asked")
     func checkConfiguration() throws {
         let configuration = try ConfigurationFile()
@@ -203,12 +227,20 @@ private let exchange = "ffww01\n\(key)\n"
         #expect(result.output.hasPrefix("kexd: \(configuration.path):4: "))
     }
 
+    @Test("takes an address without a port: then it is 10012")
+    func defaultPort() throws {
+        let configuration = try ConfigurationFile("[Gateway]\nListen=192.0.2.1\n[Domain a]\nWireGuard=w\nVXLAN=v\n")
+        let result = try KexdProcess(["--config", configuration.path, "--check-config"]).result()
+        #expect(result.output.contains("Listen=192.0.2.1:10012\n"))
+    }
+
     @Test("says where it cannot listen, and ends with status 1")
     func cannotListen() throws {
         let (other, port) = try KexdProcess.listening(handler: TestHandler.newPath())
         let configuration = try ConfigurationFile()
         let result = try KexdProcess(["--config", configuration.path, "--listen", "127.0.0.1:\(port)"]).result()
-        let message = "kexd: cannot bind 127.0.0.1:\(port): Address already in use (errno 98)\n"
+        let message =
+            "kexd: cannot bind 127.0.0.1:\(port): Address already in use (errno 98); another process has it: see ss -lntxp\n"
         #expect(result == KexdProcess.Result(output: message, status: 1))
         other.signal(SIGTERM)
         #expect(try other.result().status == 0)

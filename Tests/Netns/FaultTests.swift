@@ -98,6 +98,77 @@ import Testing
         #expect(try reading.ending() == .reset(""))
     }
 
+    /// Has the handler look at the first domain, by a sweep, while its WireGuard is stopped for half a second.
+    private func lookSlowly(_ gateway: GatewayFixture) throws {
+        let device = gateway.devices[0].processIdentifier
+        kill(device, SIGSTOP)
+        let cleanup = try Daemon(
+            [Command.path(of: "kex-cleanup"), "--config", "\(gateway.folder)/kex.conf", "--dry-run"],
+            log: "\(gateway.folder)/cleanup.log"
+        )
+        usleep(500_000)
+        kill(device, SIGCONT)
+        try wait(for: "the end of the sweep") { !cleanup.isRunning }
+        #expect(cleanup.status == 0)
+    }
+
+    @Test("After a slow look at the kernel the handler looks again within two seconds")
+    func slowLook() throws {
+        let gateway = try GatewayFixture.running()
+        #expect(try gateway.register(ExchangeTests.key) == "")
+        try lookSlowly(gateway)
+        let start = Date()
+        try Command.check("wg set \(gateway.domains[0].wireGuard) peer \(ExchangeTests.key) remove")
+        try wait(seconds: 4, for: "the peer to be made again") {
+            #expect(try gateway.register(ExchangeTests.key) == "")
+            return try gateway.peers()[ExchangeTests.key] != nil
+        }
+        #expect(-start.timeIntervalSinceNow < 3)
+    }
+
+    @Test("WireGuard that stops between the look and the change costs the other domains one time limit, not one a key")
+    func stoppedWireGuard() throws {
+        let gateway = try GatewayFixture.running(domains: ["ffww01", "ffww02"])
+        try lookSlowly(gateway)
+        let device = gateway.devices[0].processIdentifier
+        kill(device, SIGSTOP)
+        defer { kill(device, SIGCONT) }
+        let clients = try (0..<20).map { _ in try TCPClient(port: gateway.port) }
+        for client in clients {
+            let key = Data((0..<32).map { _ in UInt8.random(in: 0...255) }).base64EncodedString()
+            try client.send("ffww01\n\(key)\n")
+        }
+        usleep(100_000)
+        let start = Date()
+        #expect(try gateway.register(ExchangeTests.key, domain: "ffww02") == "")
+        #expect(-start.timeIntervalSinceNow < 4)
+        for client in clients { #expect(try client.reply() == "ERR: UNAVAILABLE\n") }
+        #expect(gateway.handler?.output.contains("ffww01: out of service: cannot change the peers") == true)
+    }
+
+    @Test("A handler without a free descriptor waits without spinning, and goes on when it has one")
+    func exhaustedHandler() throws {
+        let gateway = try GatewayFixture.running()
+        let process = try #require(gateway.handler).processIdentifier
+        let open = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(process)/fd").count
+        try Command.check("prlimit --pid \(process) --nofile=\(open):")
+        let client = try TCPClient(port: gateway.port)
+        try client.send("ffww01\n\(ExchangeTests.key)\n")
+        try gateway.handler?.waitFor(#/Too many open files/#)
+        let before = try processorTime(of: process)
+        usleep(1_000_000)
+        #expect(try processorTime(of: process) - before < 0.2)
+        try Command.check("prlimit --pid \(process) --nofile=\(open + 8):")
+        #expect(try client.reply() == "")
+    }
+
+    /// In seconds. Source: fields 14 and 15 of proc_pid_stat(5), in ticks of USER_HZ.
+    private func processorTime(of process: Int32) throws -> Double {
+        let stat = try String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8)
+        let fields = stat[stat.index(after: try #require(stat.lastIndex(of: ")")))...].split(separator: " ")
+        return ((Double(fields[11]) ?? 0) + (Double(fields[12]) ?? 0)) / Double(sysconf(Int32(_SC_CLK_TCK)))
+    }
+
     @Test("Both end on SIGTERM with status 0, and the handler takes its sockets away")
     func end() throws {
         let gateway = try GatewayFixture.running()
@@ -140,8 +211,9 @@ import Testing
         let result = try Command.run(
             "setpriv",
             [
-                "--reuid=65534", "--regid=65534", "--clear-groups", Command.path(of: "kex-cleanup"),
-                "--config", "\(gateway.folder)/kex.conf",
+                "--reuid=65534", "--regid=65534", "--clear-groups", "env",
+                "LD_LIBRARY_PATH=\(gateway.folder)/programs", try gateway.publicCopy(of: "kex-cleanup"), "--config",
+                "\(gateway.folder)/kex.conf",
             ]
         )
         #expect(result.status == 69)

@@ -18,7 +18,8 @@ final class GatewayFixture {
     private(set) var handler: Daemon?
     private(set) var listener: Daemon?
     private(set) var port: UInt16 = 0
-    private var devices: [Daemon] = []
+    /// The processes of the WireGuard interfaces, in the order in which they were started.
+    private(set) var devices: [Daemon] = []
     private let handlerRuns = Atomic<Int>(0)
 
     struct Domain {
@@ -97,11 +98,11 @@ final class GatewayFixture {
         try Command.check("ip -n \(namespace) address add \(Self.gatewayAddress)/64 dev \(domain.wireGuard) nodad")
     }
 
-    func makeVXLAN(_ domain: Domain, options: String = "") throws {
+    func makeVXLAN(_ domain: Domain, over wireGuard: String? = nil, options: String = "") throws {
         let index = domains.firstIndex { $0.name == domain.name } ?? 0
         try Command.check(
             "ip -n \(namespace) link add \(domain.vxlan) type vxlan id \(index + 1) dstport \(8472 + index) "
-                + "local \(Self.gatewayAddress) dev \(domain.wireGuard) \(options)"
+                + "local \(Self.gatewayAddress) dev \(wireGuard ?? domain.wireGuard) \(options)"
         )
         try Command.check("ip -n \(namespace) link set \(domain.vxlan) mtu 1280 up")
     }
@@ -123,13 +124,24 @@ final class GatewayFixture {
     /// Group and user `nobody` and `nogroup` of Debian.
     private static let nobody: UInt32 = 65534
 
+    /// A copy of a program, with its own libraries, where users who may not enter root's home can run it.
+    func publicCopy(of program: String) throws -> String {
+        let original = Command.path(of: program)
+        let own = try Command.check("ldd \(original)").split(separator: "\n").compactMap { line in
+            line.split(separator: " ").first { $0.hasPrefix("/") && !$0.hasPrefix("/lib") && !$0.hasPrefix("/usr/lib") }
+        }
+        try Command.check("mkdir -p \(folder)/programs")
+        try Command.check("install -m 755 \(original) \(own.joined(separator: " ")) \(folder)/programs")
+        return "\(folder)/programs/\(program)"
+    }
+
     /// Starts the listener without any right, as systemd would.
     func startListener() throws {
         let listener = try Daemon(
             [
                 "setpriv", "--reuid=\(Self.nobody)", "--regid=\(Self.nobody)", "--clear-groups", "--inh-caps=-all",
-                "--bounding-set=-all", "--no-new-privs", Command.path(of: "kexd"), "--config", "\(folder)/kex.conf",
-                "--listen", "127.0.0.1:0",
+                "--bounding-set=-all", "--no-new-privs", "env", "LD_LIBRARY_PATH=\(folder)/programs",
+                try publicCopy(of: "kexd"), "--config", "\(folder)/kex.conf", "--listen", "127.0.0.1:0",
             ],
             log: "\(folder)/kexd.log"
         )

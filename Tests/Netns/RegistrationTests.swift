@@ -42,7 +42,7 @@ import WireGuardTypes
     @Test("Keys that must not register are refused, and change nothing")
     func prohibited() throws {
         let (prohibited, fixed, secret) = (try newKey(), try newKey(), try newKey())
-        let gateway = try GatewayFixture.running(prohibited: "\(prohibited)\n")
+        let gateway = try GatewayFixture(prohibited: "\(prohibited)\n")
         let wireGuard = gateway.domains[0].wireGuard
         try Command.check("wg set \(wireGuard) peer \(fixed) allowed-ips fe80::5757:bb:2/128")
         let own = try address(of: secret)
@@ -52,6 +52,8 @@ import WireGuardTypes
         )
         let before = try gateway.peers()
         #expect(before.count == 2)
+        try gateway.startHandler()
+        try gateway.startListener()
         for key in [prohibited, fixed, secret, try gateway.ownKey()] {
             #expect(try gateway.register(key) == "ERR: PROHIBITED_WGKEY\n")
         }
@@ -61,10 +63,12 @@ import WireGuardTypes
 
     @Test("An address that is another peer's stays there")
     func collision() throws {
-        let gateway = try GatewayFixture.running()
+        let gateway = try GatewayFixture()
         let (owner, key) = (try newKey(), try newKey())
         let (wireGuard, address) = (gateway.domains[0].wireGuard, try address(of: key))
         try Command.check("wg set \(wireGuard) peer \(owner) allowed-ips \(address)/128")
+        try gateway.startHandler()
+        try gateway.startListener()
         #expect(try gateway.register(key) == "ERR: ADDRESS_IN_USE\n")
         #expect(try gateway.peers() == [owner: "\(address)/128"])
     }
@@ -118,11 +122,11 @@ import WireGuardTypes
         ]
         for damage in damages {
             try Command.check(damage)
-            // The handler uses a picture of the kernel twenty times as long as it took to take.
-            usleep(300_000)
-            #expect(try gateway.register(key) == "")
-            #expect(try gateway.peers() == complete.0)
-            #expect(try gateway.fdb() == complete.1)
+            // The handler uses a picture of the kernel for two seconds at most.
+            try wait(for: "the repair of: \(damage)") {
+                #expect(try gateway.register(key) == "")
+                return try gateway.peers() == complete.0 && gateway.fdb() == complete.1
+            }
         }
     }
 
@@ -143,14 +147,38 @@ import WireGuardTypes
         #expect(try gateway.register(key, domain: "ffww02") == "")
         #expect(try gateway.peers().isEmpty)
         try gateway.makeVXLAN(domain)
-        usleep(300_000)
-        #expect(try gateway.register(key) == "")
+        try wait(for: "the domain to be in service") { try gateway.register(key) == "" }
         #expect(try gateway.peers().keys.contains(key))
         #expect(try gateway.fdb().count == 2)
         // And gone again, WireGuard and all: no silence, which would be success.
         try Command.check("ip -n \(gateway.namespace) link delete \(domain.wireGuard)")
-        #expect(try gateway.register(newKey()) == "ERR: UNAVAILABLE\n")
+        try wait(for: "the handler to notice") { try gateway.register(newKey()) == "ERR: UNAVAILABLE\n" }
         #expect(try gateway.register(newKey(), domain: "ffww02") == "")
+    }
+
+    @Test("Interfaces of two domains that were mixed up, or that are down, are out of service with the remedy")
+    func mixedUp() throws {
+        let gateway = try GatewayFixture(domains: ["ffww01", "ffww02"])
+        let (first, second) = (gateway.domains[0], gateway.domains[1])
+        try Command.check("ip -n \(gateway.namespace) link delete \(first.vxlan)")
+        try gateway.makeVXLAN(first, over: second.wireGuard)
+        try gateway.startHandler()
+        let output = try #require(gateway.handler?.output)
+        #expect(
+            output.contains("\(first.vxlan) does not run over \(first.wireGuard): make it with dev \(first.wireGuard)")
+        )
+        #expect(output.contains("ready: 1 of 2 domains in service"))
+        try gateway.startListener()
+        try Command.check("ip -n \(gateway.namespace) link set \(second.vxlan) down")
+        try wait(for: "the handler to notice") {
+            try gateway.register(ExchangeTests.key, domain: "ffww02") == "ERR: UNAVAILABLE\n"
+        }
+        let remedy = "\(second.vxlan) is down; set it up with: ip link set \(second.vxlan) up"
+        #expect(gateway.handler?.output.contains(remedy) == true)
+        try Command.check("ip -n \(gateway.namespace) link set \(second.vxlan) up")
+        try wait(for: "the domain to be in service") {
+            try gateway.register(ExchangeTests.key, domain: "ffww02") == ""
+        }
     }
 
     @Test("An unknown interface kind is refused by name")
@@ -183,9 +211,13 @@ import WireGuardTypes
         let dry = try gateway.cleanup("--dry-run")
         #expect(dry.output.contains("ffww01 \(silent) would be marked stale: no handshake yet"))
         let first = try gateway.cleanup("ffww01")
-        #expect(first.output.contains("ffww01 \(silent) marked stale: no handshake yet; removed if still silent in 1s"))
+        #expect(first.output.contains("ffww01 \(silent) marked stale: no handshake yet; a sweep 1s from now"))
         #expect(first.output.contains("ffww01: 1 router looked at"))
-        #expect(try gateway.cleanup().output.contains("still stale: no handshake yet; marked less than 1s ago"))
+        #expect(
+            try gateway.cleanup().output.contains(
+                "still stale: no handshake yet; marked less than 1s ago, so not removed yet"
+            )
+        )
         #expect(try gateway.peers().count == 2)
         usleep(1_100_000)
         #expect(try gateway.cleanup("--dry-run").output.contains("would be removed: no handshake yet, in two sweeps"))

@@ -65,7 +65,7 @@ extension Peer {
             allowedIPs: allowedIPs,
             endpoint: endpoint,
             hasPresharedKey: hasPresharedKey,
-            lastHandshake: lastHandshake == 0 ? nil : lastHandshake,
+            lastHandshake: lastHandshake > 0 ? lastHandshake : nil,
             receivedBytes: receivedBytes,
             sentBytes: sentBytes
         )

@@ -98,6 +98,8 @@ struct UAPIConnection: ~Copyable {
         until deadline: MonotonicTime
     ) throws(UAPIFailure) -> Int? {
         while true {
+            // One that sends and sends never lets us wait, and must end all the same.
+            guard .now < deadline else { throw .noAnswer }
             let received: Socket.Received
             do throws(SystemCallError) {
                 var bytes = buffer.mutableSpan

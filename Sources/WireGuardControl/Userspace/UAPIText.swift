@@ -40,7 +40,7 @@ extension DeviceState {
             try withLastPeer(key) { peer in peer.endpoint = endpoint }
         case "last_handshake_time_sec":
             let seconds: Int64 = try number(value, of: key)
-            try withLastPeer(key) { peer in peer.lastHandshake = seconds == 0 ? nil : seconds }
+            try withLastPeer(key) { peer in peer.lastHandshake = seconds > 0 ? seconds : nil }
         case "rx_bytes":
             let count: UInt64 = try number(value, of: key)
             try withLastPeer(key) { peer in peer.receivedBytes = count }
