@@ -94,7 +94,8 @@ final class GatewayFixture {
         try Command.check("wg genkey").write(toFile: key, atomically: true, encoding: .utf8)
         chmod(key, 0o600)
         try Command.check("wg set \(domain.wireGuard) listen-port 0 private-key \(key)")
-        try Command.check("ip -n \(namespace) link set \(domain.wireGuard) addrgenmode none up")
+        try Command.check("ip -n \(namespace) link set \(domain.wireGuard) addrgenmode none")
+        try Command.check("ip -n \(namespace) link set \(domain.wireGuard) up")
         try Command.check("ip -n \(namespace) address add \(Self.gatewayAddress)/64 dev \(domain.wireGuard) nodad")
     }
 
