@@ -100,7 +100,7 @@ let package = Package(
         program(
             "kexd",
             [
-                "CommandLineOptions", "EventLoop", "KexConfiguration", "KexServer", "NetworkAddresses",
+                "CommandLineOptions", "EventLoop", "KexConfiguration", "KexProtocol", "KexServer", "NetworkAddresses",
                 "ServiceProgram",
                 "SystemCalls", "Systemd", logging, system,
             ]
@@ -154,6 +154,7 @@ let package = Package(
             ]
         ),
         tests("WireGuardTypesTests", ["NetworkAddresses", "WireGuardTypes"]),
+        tests("SystemdTests", ["Systemd"]),
         tests("SystemCallsTests", ["NetworkAddresses", "SystemCalls", system]),
         tests(
             "KexConfigurationTests",
@@ -183,7 +184,8 @@ let package = Package(
         .testTarget(
             name: "NetnsTests",
             dependencies: [
-                "EUI64", "NetworkAddresses", "WireGuardTypes", "kexd", "kex-handler", "kex-cleanup", "kex-client",
+                "EUI64", "NetworkAddresses", "SystemCalls", "WireGuardTypes", "kexd", "kex-handler", "kex-cleanup",
+                "kex-client", logging,
             ],
             path: "Tests/Netns",
             swiftSettings: settings

@@ -19,8 +19,7 @@ public struct Configuration: Hashable, Sendable {
     public init() {}
 
     /// All addresses of both families, at the port that deployed routers call.
-    public static let defaultListen = Endpoint.v6(IPv6Address(high: 0, low: 0), port: defaultPort)
-    public static let defaultPort: UInt16 = 10012
+    public static let defaultListen = Endpoint.v6(IPv6Address(high: 0, low: 0), port: ProtocolLimit.port)
 
     /// One mesh domain: a WireGuard interface, a VXLAN interface on top of it, and the rules for its routers.
     public struct Domain: Hashable, Sendable {

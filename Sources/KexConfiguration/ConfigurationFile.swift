@@ -108,7 +108,7 @@ private struct ConfigurationReader {
     }
 
     private static func endpoint(_ text: String) -> Endpoint? {
-        Endpoint(text, defaultPort: Configuration.defaultPort)
+        Endpoint(text, defaultPort: ProtocolLimit.port)
     }
 
     private mutating func readGateway(_ entry: INIFile.Entry, firstListen: inout Bool) {

@@ -12,9 +12,7 @@ struct ReceiveBuffer {
 
     /// Receives what is there, without waiting.
     mutating func receive(from descriptor: FileDescriptor) throws(SystemCallError) -> Socket.Received {
-        var span = bytes.mutableSpan
-        var raw = unsafe span.mutableBytes
-        return try Socket.receive(from: descriptor, into: &raw)
+        try Socket.receive(from: descriptor, into: &bytes)
     }
 
     /// Gives the first `count` bytes to `parser`.

@@ -330,10 +330,8 @@ extension Server {
 
     private func debug(_ slot: Int, _ refusal: Refusal?) {
         guard isDebugging else { return }
-        let source = connections[slot].source
-        logger.debug(
-            "exchange from \(source.mappedIPv4.map { "\($0)" } ?? "\(source)"): \(refusal?.code ?? "accepted")"
-        )
+        let source = connections[slot].source.unmappedDescription
+        logger.debug("exchange from \(source): \(refusal?.code ?? "accepted")")
     }
 }
 

@@ -35,6 +35,9 @@ public struct IPv6Address: Hashable, Sendable {
         high == 0 && low >> 32 == 0xffff ? IPv4Address(value: UInt32(truncatingIfNeeded: low)) : nil
     }
 
+    /// The text form, and for an IPv4-mapped address that of the IPv4 address: as its owner would write it.
+    public var unmappedDescription: String { mappedIPv4.map { "\($0)" } ?? description }
+
     /// Whether the address is in fe80::/10, so that it means nothing without an interface.
     public var isLinkLocal: Bool { high >> 54 == 0xfe80 >> 6 }
 

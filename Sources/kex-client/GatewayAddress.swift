@@ -7,8 +7,6 @@ struct GatewayAddress: Hashable, Sendable {
     /// 1 to 65535.
     let port: UInt16
 
-    /// Where gateways take registrations when nobody says otherwise. Source: the deployed gateways.
-    static let exchangePort: UInt16 = 10012
     /// Longest host in bytes. Source: RFC 1035, section 2.3.4, less the length byte and the root.
     static let maximumHost = 253
 

@@ -25,11 +25,11 @@ struct RegisterCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "A gateway; may be given several times. The port is \(GatewayAddress.exchangePort) if left out.",
+            "A gateway; may be given several times. The port is \(ProtocolLimit.port) if left out.",
             valueName: "host[:port]"
         ),
         transform: argument("HOST, HOST:PORT or [ADDRESS]:PORT") {
-            GatewayAddress($0, defaultPort: GatewayAddress.exchangePort)
+            GatewayAddress($0, defaultPort: ProtocolLimit.port)
         }
     )
     var gateway: [GatewayAddress]

@@ -143,7 +143,7 @@ private struct RouterReader {
     mutating func gateway(_ section: INIFile.Section) -> RouterConfiguration.Gateway? {
         refuseOthers(than: ["Exchange", "Endpoint", "PublicKey", "LinkAddress"], in: section)
         let exchange = value("Exchange", of: section, expected: "HOST, HOST:PORT or [ADDRESS]:PORT") {
-            GatewayAddress($0, defaultPort: GatewayAddress.exchangePort)
+            GatewayAddress($0, defaultPort: ProtocolLimit.port)
         }
         let endpoint = value("Endpoint", of: section, expected: "HOST:PORT or [ADDRESS]:PORT") {
             GatewayAddress($0, defaultPort: nil)

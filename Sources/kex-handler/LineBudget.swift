@@ -10,8 +10,13 @@ struct LineBudget {
     private var lines = 0
 
     /// Writes `message`, or counts it.
-    mutating func log(_ level: Logger.Level, _ message: @autoclosure () -> String, to log: Logger) {
-        let now = MonotonicTime.now.nanoseconds / 1_000_000_000
+    mutating func log(
+        _ level: Logger.Level,
+        _ message: @autoclosure () -> String,
+        to log: Logger,
+        at time: MonotonicTime = .now
+    ) {
+        let now = time.nanoseconds / 1_000_000_000
         if now != second {
             if lines > Self.linesPerSecond { log.notice("\(lines - Self.linesPerSecond) more lines left out") }
             second = now

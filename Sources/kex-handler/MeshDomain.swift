@@ -185,7 +185,7 @@ final class MeshDomain {
             case .admit(let admission): admissions.append((index, admission))
             case .refuse(let refusal, let reason):
                 refusals[index] = refusal
-                log(.info, "refused \(key) from \(source.text): \(reason)")
+                log(.info, "refused \(key) from \(source.unmappedDescription): \(reason)")
             }
         }
         guard !admissions.isEmpty else { return refusals }
@@ -194,11 +194,14 @@ final class MeshDomain {
             let (key, source) = keys[index]
             if let trouble {
                 refusals[index] = .unavailable
-                log(.error, "could not register \(key) from \(source.text): \(trouble)")
+                log(.error, "could not register \(key) from \(source.unmappedDescription): \(trouble)")
             } else {
                 let addresses = admission.addresses
                 let what = admission.isNewPeer ? "registered" : "repaired the fdb entries of"
-                log(.info, "\(what) \(key) from \(source.text): \(addresses.linkLocal), \(addresses.mac)")
+                log(
+                    .info,
+                    "\(what) \(key) from \(source.unmappedDescription): \(addresses.linkLocal), \(addresses.mac)"
+                )
             }
         }
         return refusals
@@ -349,9 +352,4 @@ final class MeshDomain {
             return Trouble("\(error)")
         }
     }
-}
-
-extension IPv6Address {
-    /// As the router would write its own address: IPv4 where it is one.
-    fileprivate var text: String { mappedIPv4.map { "\($0)" } ?? "\(self)" }
 }

@@ -1,3 +1,4 @@
+internal import KexProtocol
 internal import CommandLineOptions
 internal import KexConfiguration
 internal import NetworkAddresses
@@ -21,7 +22,7 @@ program.run { (configuration: Configuration) throws(ConfigurationError) in
 } serve: { configuration, _, options, log in
     var configuration = configuration
     let listen = try options.values("listen", expected: "ADDRESS:PORT, IPv6 in brackets") {
-        Endpoint($0, defaultPort: Configuration.defaultPort)
+        Endpoint($0, defaultPort: ProtocolLimit.port)
     }
     let handler = try options.values("handler", expected: "an absolute path") { $0.hasPrefix("/") ? $0 : nil }
     if let path = handler.first { configuration.handlerSocket = path }

@@ -1,0 +1,107 @@
+import Foundation
+import Logging
+import SystemCalls
+import Synchronization
+import Testing
+
+@testable import kex_handler
+
+@Suite("The handler's limits and doors", .serialized) struct HandlerTests {
+    @Test("Fifty lines a second are written for strangers, and then how many were left out")
+    func lineBudget() {
+        let written = Lines()
+        let log = Logger(label: "test") { _ in written }
+        var budget = LineBudget()
+        let start = MonotonicTime(nanoseconds: 7_000_000_000)
+        for number in 1...53 { budget.log(.info, "\(number)", to: log, at: start) }
+        #expect(written.all == (1...50).map { "\($0)" })
+        budget.log(.info, "next", to: log, at: start + .seconds(1))
+        #expect(written.all.suffix(2) == ["3 more lines left out", "next"])
+    }
+
+    /// Keeps what is logged.
+    private final class Lines: LogHandler, Sendable {
+        private let lines = Mutex<[String]>([])
+        var all: [String] { lines.withLock { $0 } }
+        func log(event: LogEvent) { lines.withLock { $0.append("\(event.message)") } }
+        subscript(metadataKey _: String) -> Logger.Metadata.Value? {
+            get { nil }
+            set {}
+        }
+        var metadata: Logger.Metadata {
+            get { [:] }
+            set {}
+        }
+        var logLevel: Logger.Level {
+            get { .trace }
+            set {}
+        }
+    }
+
+    @Test("Sixteen connections have room at a door; one more waits until one of them ends")
+    func connections() throws {
+        let gateway = try GatewayFixture(domains: ["ffww01"])
+        try gateway.startHandler()
+        let script = """
+            import socket, struct, sys
+            def connect():
+                s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                s.settimeout(1)
+                s.connect(sys.argv[1])
+                return s
+            key = bytes(range(32))
+            request = b'\\x01\\x01\\x00\\x01' + struct.pack('>I16s32sB42s', 7, b'', key, 7, b'unknown')
+            def ask(s):
+                s.send(request)
+                return s.recv(100)
+            answer = b'\\x01\\x02\\x00\\x01' + struct.pack('>IB', 7, 2)
+            held = [connect() for _ in range(16)]
+            assert all(ask(s) == answer for s in held)
+            waiting = connect()
+            try:
+                ask(waiting)
+                sys.exit('the seventeenth was served')
+            except TimeoutError:
+                pass
+            held[0].close()
+            assert waiting.recv(100) == answer
+            """
+        let result = try Command.run("python3", ["-c", script, "\(gateway.folder)/handler.sock"])
+        #expect(result.status == 0, "\(result.errors)")
+    }
+
+    @Test("Sockets of systemd are known by their names, and their files stay when the handler ends")
+    func activation() throws {
+        let gateway = try GatewayFixture(domains: ["ffww01"])
+        let script = """
+            import os, socket, sys
+            sockets = [socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(2)]
+            for s, path in zip(sockets, ('control', 'handler')):
+                s.bind(sys.argv[1] + '/' + path + '.sock')
+                s.listen()
+            high = [os.dup2(s.fileno(), 10 + n) for n, s in enumerate(sockets)]
+            for n in range(2):
+                os.dup2(high[n], 3 + n)
+            os.environ.update(LISTEN_FDS='2', LISTEN_PID=str(os.getpid()), LISTEN_FDNAMES=sys.argv[2])
+            os.execv(sys.argv[3], [sys.argv[3], '--config', sys.argv[1] + '/kex.conf'])
+            """
+        func start(_ names: String) throws -> Daemon {
+            let program = Command.path(of: "kex-handler")
+            let words = [
+                "ip", "netns", "exec", gateway.namespace, "python3", "-c", script, gateway.folder, names, program,
+            ]
+            return try Daemon(words, log: "\(gateway.folder)/activated.log")
+        }
+        let handler = try start("control:handler")
+        try handler.waitFor(#/ready: 1 of 1/#)
+        #expect(try gateway.cleanup().output == "ffww01: 0 routers looked at\n")
+        handler.end(with: SIGTERM)
+        #expect(handler.status == 0)
+        for name in ["handler", "control"] {
+            #expect(FileManager.default.fileExists(atPath: "\(gateway.folder)/\(name).sock"))
+            unlink("\(gateway.folder)/\(name).sock")
+        }
+        let stranger = try start("control:other")
+        try stranger.waitFor(#/cannot find a use for socket other of systemd/#)
+    }
+}
