@@ -24,11 +24,13 @@ public struct DeadlineQueue: Sendable {
 
     public init(after duration: Duration) { self.duration = duration }
 
+    /// Whether no slot has a deadline.
     public var isEmpty: Bool { first == Link.none }
 
     /// The deadline that comes first, `nil` if there is none.
     public var earliest: MonotonicTime? { isEmpty ? nil : links[Int(first)].deadline }
 
+    /// Whether the slot has a deadline.
     public func contains(_ slot: Int) -> Bool { slot < links.count && links[slot].isQueued }
 
     /// Gives a slot ``duration`` from `now` on. `now` must not go back from one insertion to the next, and the slot must

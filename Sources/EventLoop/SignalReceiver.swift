@@ -7,6 +7,7 @@ public import SystemPackage
 ///
 /// To be made before the first thread starts: threads inherit what is blocked. Source: signalfd(2).
 public struct SignalReceiver: ~Copyable {
+    /// The signals that end or nudge a service, by their numbers on Linux.
     public enum Signal: Int32, CaseIterable, Sendable {
         case hangup = 1
         case interrupt = 2

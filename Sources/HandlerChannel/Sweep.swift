@@ -16,6 +16,7 @@ public struct SweepRequest: Hashable, Sendable {
 
 /// What a sweep did with one key, or would do.
 public struct SweepEvent: Hashable, Sendable {
+    /// What became of the router, or would become of it.
     public enum Action: UInt8, CaseIterable, Sendable {
         /// Silent for too long, for the first time: marked.
         case marked = 1

@@ -60,7 +60,9 @@ public struct Configuration: Hashable, Sendable {
         /// The kernel takes 2^20 peers a device, userspace WireGuard 65,536; a flood list beyond some thousand entries
         /// costs milliseconds for each broadcast (measured).
         public static let maximumPeers = 1...65536
+        /// Whole seconds; a year is for ever.
         public static let staleAfter = Duration.seconds(1)...Duration.seconds(365 * 86400)
+        /// The same.
         public static let sweepInterval = Duration.seconds(1)...Duration.seconds(365 * 86400)
     }
 }

@@ -9,6 +9,7 @@ struct StaleMark: Hashable, Sendable {
 
 /// What a sweep makes of one router.
 public struct SweepVerdict: Hashable, Sendable {
+    /// What is to be done about the router.
     public enum Action: Hashable, Sendable {
         /// Stale for the first time.
         case mark

@@ -4,6 +4,7 @@ public enum Endpoint: Hashable, Sendable {
     /// `scope` is the interface index of a link-local address, and 0 for every other.
     case v6(IPv6Address, port: UInt16, scope: UInt32 = 0)
 
+    /// 0 to 65535; 0 stands for one that the kernel chooses.
     public var port: UInt16 {
         switch self {
         case .v4(_, let port), .v6(_, let port, _): port

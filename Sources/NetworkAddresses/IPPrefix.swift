@@ -1,10 +1,12 @@
 /// An address of either family with a prefix length: what WireGuard calls an allowed IP.
 public struct IPPrefix: Hashable, Sendable {
+    /// An address of one family or the other.
     public enum Address: Hashable, Sendable {
         case v4(IPv4Address)
         case v6(IPv6Address)
     }
 
+    /// Bits behind ``length`` are kept as they were given.
     public let address: Address
     /// Number of leading bits that count: 0 to 32 or 0 to 128.
     public let length: UInt8

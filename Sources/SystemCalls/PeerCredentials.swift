@@ -4,7 +4,9 @@ public import SystemPackage
 
 /// Who is at the other end of a Unix socket, as the kernel noted it when the connection was made.
 public struct PeerCredentials: Hashable, Sendable {
+    /// Its number when it connected; another process may have it by now.
     public let process: Int32
+    /// The effective user.
     public let user: UInt32
     /// The primary group and the supplementary ones.
     public let groups: Set<UInt32>

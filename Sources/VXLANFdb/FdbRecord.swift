@@ -5,6 +5,7 @@ public import NetworkAddresses
 /// One line of what the kernel lists for a VXLAN interface, entries of others included: learned ones, and those of
 /// a bridge that the interface is a port of. So each part may be missing.
 public struct FdbRecord: Hashable, Sendable {
+    /// `nil` if the kernel gives none. Zero is the flood list.
     public let mac: MACAddress?
     /// `nil` if there is none, as in a bridge's entry, or if it is an IPv4 address.
     public let destination: IPv6Address?
