@@ -69,15 +69,7 @@ struct Router: ~Copyable {
     private mutating func makeInterfaces() throws(Failure) -> Tunnel {
         let (privateKey, isNew) = try RouterKeyFile.load(path: configuration.privateKeyFile)
         if isNew { tell("made private key \(configuration.privateKeyFile)") }
-        try makeWireGuard()
-        let name = configuration.wireGuard
-        let mark = configuration.firewallMark
-        let (wireGuard, state) = try inWords { () throws(WireGuardError) in
-            let wireGuard = try openWireGuardInterface(name)
-            try wireGuard.configure(privateKey: privateKey, listenPort: nil, firewallMark: mark)
-            return (wireGuard, try wireGuard.state())
-        }
-        guard let key = state.publicKey else { throw Failure(.system, "\(name) has no public key; run as root") }
+        let key = privateKey.publicKey
         let mac = configuration.addressProfile.mac(of: key)
         let address = configuration.addressProfile.linkLocalAddress(of: key)
         if let gateway = configuration.gateways.first(where: { $0.linkAddress == address || $0.publicKey == key }) {
@@ -88,6 +80,15 @@ struct Router: ~Copyable {
                 give the router a key of its own: remove \(configuration.privateKeyFile), or name another file
                 """
             )
+        }
+        // Before anything is changed: an interface that was made for another key cannot be turned into one for this.
+        if let link = try link(named: configuration.vxlan) { try check(link, isForMAC: mac) }
+        try makeWireGuard()
+        let (name, mark) = (configuration.wireGuard, configuration.firewallMark)
+        let wireGuard = try inWords { () throws(WireGuardError) in
+            let wireGuard = try openWireGuardInterface(name)
+            try wireGuard.configure(privateKey: privateKey, listenPort: nil, firewallMark: mark)
+            return wireGuard
         }
         try setAddress(address, of: name)
         let index = try existing(name).index
@@ -149,7 +150,7 @@ struct Router: ~Copyable {
         }
     }
 
-    /// Makes the VXLAN interface, or checks the one that is there, and sets it up.
+    /// Makes the VXLAN interface if it is not there, and sets it up.
     private mutating func makeVXLAN(
         mac: MACAddress,
         local: IPv6Address,
@@ -157,15 +158,7 @@ struct Router: ~Copyable {
     ) throws(Failure) -> InterfaceIndex {
         let name = configuration.vxlan
         let mtu = configuration.mtu
-        if let link = try link(named: name) {
-            guard link.kind == "vxlan" else { throw Failure.stranger(name, isNot: "a VXLAN interface") }
-            guard link.mac == mac else {
-                throw Failure(
-                    .system,
-                    "interface \(name) was made for another key; take it away first: kex-client down FILE"
-                )
-            }
-        } else {
+        if try link(named: name) == nil {
             let settings = VXLANSettings(
                 identifier: configuration.vxlanIdentifier,
                 local: local,
@@ -180,6 +173,16 @@ struct Router: ~Copyable {
         }
         try inWords { () throws(NetlinkError) in try links.change(name, mtu: mtu, isUp: true) }
         return try existing(name).index
+    }
+
+    private func check(_ vxlan: Link, isForMAC mac: MACAddress) throws(Failure) {
+        guard vxlan.kind == "vxlan" else { throw Failure.stranger(vxlan.name, isNot: "a VXLAN interface") }
+        guard vxlan.mac == mac else {
+            throw Failure(
+                .system,
+                "interface \(vxlan.name) was made for another key; take it away first: kex-client down FILE"
+            )
+        }
     }
 
     private struct Registered {

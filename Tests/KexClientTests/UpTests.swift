@@ -72,6 +72,16 @@ import WireGuardTypes
             "ip addr add 10.99.0.2/24 dev \(names.vxlan) && ping -q -c 2 -i 0.2 -W 2 10.99.0.1"
         )
 
+        // Another key does not fit the interfaces that are there: it is refused before anything is changed.
+        let keyFile = laboratory.folder.path + "/router.key"
+        try Laboratory.sh("cp \(keyFile) \(keyFile).kept && wg genkey > \(keyFile)")
+        let changed = try laboratory.client("up", file)
+        #expect(changed.status == 71)
+        #expect(changed.errors.contains("interface \(names.vxlan) was made for another key; take it away first"))
+        #expect(try laboratory.onRouter("wg show \(names.wireGuard) public-key").output == text)
+        #expect(try laboratory.onRouter("ip -br addr show dev \(names.wireGuard)").output == addresses)
+        try Laboratory.sh("mv \(keyFile).kept \(keyFile)")
+
         let down = try laboratory.client("down", file)
         #expect(down.status == 0, "\(down.errors)")
         #expect(try laboratory.interfaces.isEmpty)

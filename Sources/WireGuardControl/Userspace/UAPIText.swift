@@ -110,10 +110,5 @@ private func ownPublicKey(privateKey text: ArraySlice<UInt8>) throws(UAPIFailure
     guard var secret = bytes(hexadecimal: text), secret.count == PublicKey.length
     else { throw .malformed("a private key that is none") }
     defer { unsafe sodium_memzero(&secret, secret.count) }
-    guard secret.contains(where: { $0 != 0 }) else { return nil }
-    precondition(sodium_init() >= 0, "libsodium can always be started on Linux")
-    var key = [UInt8](repeating: 0, count: PublicKey.length)
-    let result = unsafe crypto_scalarmult_base(&key, secret)
-    precondition(result == 0, "multiplying the base point never fails")
-    return PublicKey(bytes: key.span)
+    return secret.contains { $0 != 0 } ? x25519PublicKey(of: secret) : nil
 }
