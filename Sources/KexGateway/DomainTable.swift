@@ -63,7 +63,7 @@ public struct DomainTable: Sendable {
 
     public let rules: DomainRules
     private var ownKey: PublicKey?
-    /// Peers that were made by a registration: one allowed IP, the derived one, and no preshared key.
+    /// Peers that were made by a registration.
     var routers: [PublicKey: Router] = [:]
     /// Every other peer. They are the operator's own, and are never touched.
     private var staticPeers: Set<PublicKey> = []
@@ -75,8 +75,10 @@ public struct DomainTable: Sendable {
     /// Number of routers in the domain.
     public var routerCount: Int { routers.count }
 
-    /// Whether the key is a peer that was made by a registration.
-    public func isRouter(_ key: PublicKey) -> Bool { routers[key] != nil }
+    /// Whether a registration made this peer: one allowed IP, the derived one, and no preshared key.
+    public func isRouter(_ peer: Peer) -> Bool {
+        peer.allowedIPs == [IPPrefix(host: rules.addresses(peer.publicKey).linkLocal)] && !peer.hasPresharedKey
+    }
 
     /// Takes a new picture of the kernel. Stale marks stay with the keys that are still there.
     public mutating func reset(to picture: Picture) {
@@ -89,11 +91,11 @@ public struct DomainTable: Sendable {
             for case .v6(let address) in peer.allowedIPs.filter({ $0.length == 128 }).map(\.address) {
                 owners[address] = peer.publicKey
             }
-            let addresses = rules.addresses(peer.publicKey)
-            guard peer.allowedIPs == [IPPrefix(host: addresses.linkLocal)], !peer.hasPresharedKey else {
+            guard isRouter(peer) else {
                 staticPeers.insert(peer.publicKey)
                 continue
             }
+            let addresses = rules.addresses(peer.publicKey)
             var entries: FdbEntries = []
             if picture.macs[addresses.linkLocal]?.contains(addresses.mac) == true { entries.insert(.mac) }
             if picture.floodList.contains(addresses.linkLocal) { entries.insert(.flood) }

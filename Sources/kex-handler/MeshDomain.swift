@@ -262,9 +262,11 @@ final class MeshDomain {
     /// next registration looks at the kernel first.
     private func takeBackPeers(of admissions: [DomainTable.Admission]) {
         pictureExpires = MonotonicTime(nanoseconds: 0)
-        guard (try? look()) != nil else { return }
-        let routers = admissions.filter { $0.isNewPeer && table.isRouter($0.key) }
-        _ = apply(routers.map { .remove($0.key) })
+        let keys = Set(admissions.filter(\.isNewPeer).map(\.key))
+        // WireGuard alone is asked: the VXLAN interface may be what is missing.
+        guard !keys.isEmpty, let peers = try? devices?.wireGuard.state().peers else { return }
+        let routers = peers.filter { keys.contains($0.publicKey) && table.isRouter($0) }
+        _ = apply(routers.map { .remove($0.publicKey) })
     }
 
     /// Changes peers. If WireGuard does not so much as refuse, the domain leaves service, and every further change fails

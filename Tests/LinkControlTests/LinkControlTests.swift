@@ -7,17 +7,7 @@ import SystemPackage
 import Testing
 
 /// What ip(8) says, one line for each interface or address.
-private func ip(_ arguments: String...) throws -> String {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/usr/sbin/ip")
-    process.arguments = arguments
-    let output = Pipe()
-    process.standardOutput = output
-    try process.run()
-    let data = try output.fileHandleForReading.readToEnd() ?? Data()
-    process.waitUntilExit()
-    return String(decoding: data, as: UTF8.self)
-}
+private func ip(_ arguments: String...) throws -> String { try output(of: "/usr/sbin/ip", arguments) }
 
 @Suite("Interfaces") struct LinkControlTests {
     @Test("are found by name")

@@ -112,6 +112,19 @@ import Testing
         #expect(cleanup.status == 0)
     }
 
+    @Test("A VXLAN interface that goes between the look and the change leaves no half-done registration")
+    func vanishedVXLAN() throws {
+        let gateway = try GatewayFixture.running()
+        try lookSlowly(gateway)
+        try Command.check("ip -n \(gateway.namespace) link delete \(gateway.domains[0].vxlan)")
+        #expect(try gateway.register(ExchangeTests.key) == "ERR: UNAVAILABLE\n")
+        #expect(
+            gateway.handler?.output.contains("cannot add fdb entry") == true,
+            "the handler looked before it changed"
+        )
+        #expect(try gateway.peers().isEmpty)
+    }
+
     @Test("After a slow look at the kernel the handler looks again within two seconds")
     func slowLook() throws {
         let gateway = try GatewayFixture.running()

@@ -33,17 +33,7 @@ private func withWireGuardGo(_ body: (InterfaceName) throws -> Void) throws {
 }
 
 /// What wg(8) says, which speaks to the same socket.
-private func wg(_ arguments: String...) throws -> String {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/wg")
-    process.arguments = arguments
-    let output = Pipe()
-    process.standardOutput = output
-    try process.run()
-    let data = try output.fileHandleForReading.readToEnd() ?? Data()
-    process.waitUntilExit()
-    return String(decoding: data, as: UTF8.self)
-}
+private func wg(_ arguments: String...) throws -> String { try output(of: "/usr/bin/wg", arguments) }
 
 @Suite("A real wireguard-go") struct WireGuardGoTests {
     @Test("is found by its socket, configured, given peers and relieved of them")
