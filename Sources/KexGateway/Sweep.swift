@@ -1,12 +1,5 @@
 public import WireGuardTypes
 
-/// When a router was found stale, and what had been heard of it by then.
-struct StaleMark: Hashable, Sendable {
-    /// Time since the start of the machine: the wall clock may step between two sweeps.
-    var since: Duration
-    var receivedBytes: UInt64
-}
-
 /// What a sweep makes of one router.
 public struct SweepVerdict: Hashable, Sendable {
     /// What is to be done about the router.
