@@ -82,6 +82,11 @@ let package = Package(
         // 4  policy
         library("KexGateway", ["EUI64", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
 
+        library(
+            "GatewayState",
+            ["CLinux", "CSodium", "KexGateway", "KexProtocol", "SystemCalls", "WireGuardTypes", system]
+        ),
+
         // 5  front doors
         library(
             "KexServer",
@@ -108,7 +113,9 @@ let package = Package(
         program(
             "kex-handler",
             [
-                "EUI64", "EventLoop", "HandlerChannel", "KexConfiguration", "KexGateway", "KexProtocol", "LinkControl",
+                "CommandLineOptions", "EUI64", "EventLoop", "GatewayState", "HandlerChannel", "KexConfiguration",
+                "KexGateway", "KexProtocol",
+                "LinkControl",
                 "Netlink", "NetworkAddresses", "ServiceProgram", "SystemCalls", "Systemd", "VXLANFdb",
                 "WireGuardControl",
                 "WireGuardTypes", logging, system,
@@ -168,6 +175,10 @@ let package = Package(
             ]
         ),
         tests("KexGatewayTests", ["EUI64", "KexGateway", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
+        tests(
+            "GatewayStateTests",
+            ["GatewayState", "KexGateway", "KexProtocol", "SystemCalls", "WireGuardTypes", system]
+        ),
         tests("CommandLineOptionsTests", ["CommandLineOptions"]),
         tests("EventLoopTests", ["EventLoop", "SystemCalls", system]),
         tests("HandlerChannelTests", ["HandlerChannel", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
@@ -184,8 +195,8 @@ let package = Package(
         .testTarget(
             name: "NetnsTests",
             dependencies: [
-                "EUI64", "NetworkAddresses", "SystemCalls", "WireGuardTypes", "kexd", "kex-handler", "kex-cleanup",
-                "kex-client", logging,
+                "EUI64", "NetworkAddresses", "SystemCalls", "Systemd", "WireGuardTypes", "kexd", "kex-handler",
+                "kex-cleanup", "kex-client", logging,
             ],
             path: "Tests/Netns",
             swiftSettings: settings

@@ -1,4 +1,4 @@
-// What Swift's Glibc module leaves out of <sys/epoll.h>, <sys/signalfd.h> and <sys/socket.h>.
+// What Swift's Glibc module leaves out of <sys/epoll.h>, <sys/eventfd.h>, <sys/signalfd.h> and <sys/socket.h>.
 // It can go when Glibc's module map covers them.
 #ifndef KEX_CLINUX_H
 #define KEX_CLINUX_H
@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -34,6 +35,11 @@ struct kex_ucred {
 // Linux 4.13; not in glibc's <sys/socket.h> of Debian 12. Source: asm-generic/socket.h.
 #ifndef SO_PEERGROUPS
 #define SO_PEERGROUPS 59
+#endif
+
+// Linux 5.14; the same. A number that no other network namespace has had since the machine was started.
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
 #endif
 
 #endif

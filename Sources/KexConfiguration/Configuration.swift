@@ -10,6 +10,8 @@ public struct Configuration: Hashable, Sendable {
     public var handlerSocket = "/run/kex/handler.sock"
     /// Unix socket of `kex-handler` for the operator's programs.
     public var controlSocket = "/run/kex/control.sock"
+    /// Folder in which `kex-handler` keeps what must outlive it and the machine.
+    public var stateDirectory = "/var/lib/kex"
     /// File of keys that may not register; `nil` if there is none.
     public var prohibitedKeys: String?
     /// In the order of the files. Never empty.
@@ -73,6 +75,7 @@ extension Configuration: CustomStringConvertible {
         var lines = ["[Gateway]"]
         lines += listen.map { "Listen=\($0)" }
         lines += ["HandlerSocket=\(handlerSocket)", "ControlSocket=\(controlSocket)"]
+        lines.append("StateDirectory=\(stateDirectory)")
         if let prohibitedKeys { lines.append("ProhibitedKeys=\(prohibitedKeys)") }
         for domain in domains {
             lines += [

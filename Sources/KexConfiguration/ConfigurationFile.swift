@@ -116,6 +116,7 @@ private struct ConfigurationReader {
         func socket(_ text: String) -> String? {
             text.hasPrefix("/") && SocketAddress(path: text) != nil ? text : nil
         }
+        func absolutePath(_ text: String) -> String? { text.hasPrefix("/") ? text : nil }
         switch entry.key {
         case "Listen":
             if let endpoint = value(of: entry, expected: "ADDRESS:PORT, IPv6 in brackets", Self.endpoint) {
@@ -126,13 +127,19 @@ private struct ConfigurationReader {
             if let path = value(of: entry, expected: socketPath, socket) { configuration.handlerSocket = path }
         case "ControlSocket":
             if let path = value(of: entry, expected: socketPath, socket) { configuration.controlSocket = path }
+        case "StateDirectory":
+            if let path = value(of: entry, expected: "an absolute path", absolutePath) {
+                configuration.stateDirectory = path
+            }
         case "ProhibitedKeys":
-            let path = value(of: entry, expected: "an absolute path") { $0.hasPrefix("/") ? $0 : nil }
-            if let path { configuration.prohibitedKeys = path }
+            if let path = value(of: entry, expected: "an absolute path", absolutePath) {
+                configuration.prohibitedKeys = path
+            }
         default:
             fail(
                 entry.location,
-                "unknown key \(entry.key); [Gateway] has Listen, HandlerSocket, ControlSocket and ProhibitedKeys"
+                "unknown key \(entry.key); [Gateway] has "
+                    + "Listen, HandlerSocket, ControlSocket, StateDirectory and ProhibitedKeys"
             )
         }
     }

@@ -4,8 +4,8 @@ public import WireGuardTypes
 
 /// What one domain holds, and what a registration means for it.
 ///
-/// The table is a picture of the kernel: ``reset(to:)`` takes a new one, decisions change it ahead of the kernel, and
-/// whoever carries them out says how that went. It does no I/O and knows no clock.
+/// The table is a picture of the kernel: ``reset(to:isNewDevice:sinceStart:)`` takes a new one, decisions change it ahead
+/// of the kernel, and whoever carries them out says how that went. It does no I/O and knows no clock.
 public struct DomainTable: Sendable {
     /// What the kernel said when it was last asked.
     public struct Picture: Sendable {
@@ -54,14 +54,17 @@ public struct DomainTable: Sendable {
     /// Somebody in the WireGuard device.
     struct Router: Hashable, Sendable {
         var addresses: RouterAddresses
-        var entries: FdbEntries
-        var lastHandshake: Int64?
-        var receivedBytes: UInt64
+        var entries: FdbEntries = []
+        /// Seconds since 1970: the last handshake, before this WireGuard device if there was none in it.
+        var lastHeard: Int64?
+        /// Whether there was a handshake in this WireGuard device.
+        var hasSession = false
+        var receivedBytes: UInt64 = 0
         /// Set by the sweep that found the router stale first.
         var mark: StaleMark?
     }
 
-    public let rules: DomainRules
+    public private(set) var rules: DomainRules
     private var ownKey: PublicKey?
     /// Peers that were made by a registration.
     var routers: [PublicKey: Router] = [:]
@@ -69,20 +72,73 @@ public struct DomainTable: Sendable {
     private var staticPeers: Set<PublicKey> = []
     /// Whose each single IPv6 address is. WireGuard *moves* an allowed IP to whoever asks last, without a word.
     private var owners: [IPv6Address: PublicKey] = [:]
+    /// Both clocks at the last sweep, to see whether the wall clock was stepped since.
+    public internal(set) var clocks: Clocks?
+    /// Time since the start of the machine at which the WireGuard device was filled from memory: nobody could be heard
+    /// before.
+    public private(set) var listeningSince = Duration.zero
+    /// Grows whenever ``knownRouters`` becomes different in more than the times.
+    public internal(set) var changeCount = 0
 
     public init(rules: DomainRules) { self.rules = rules }
 
     /// Number of routers in the domain.
     public var routerCount: Int { routers.count }
 
+    /// Whether there is a router that has not been heard of in this WireGuard device.
+    public var awaitsSomebody: Bool { routers.values.contains { !$0.hasSession } }
+
     /// Whether a registration made this peer: one allowed IP, the derived one, and no preshared key.
     public func isRouter(_ peer: Peer) -> Bool {
         peer.allowedIPs == [IPPrefix(host: rules.addresses(peer.publicKey).linkLocal)] && !peer.hasPresharedKey
     }
 
-    /// Takes a new picture of the kernel. Stale marks stay with the keys that are still there.
-    public mutating func reset(to picture: Picture) {
-        let marks = routers.compactMapValues(\.mark)
+    /// Goes on with other rules. The derivation of addresses must be the same, since the routers keep theirs.
+    public mutating func change(rules: DomainRules) { self.rules = rules }
+
+    // MARK: - Memory
+
+    /// Every router that was ever heard of, in the order of their keys' text: those who only registered are left out,
+    /// because anybody can register any number of keys.
+    public var knownRouters: [KnownRouter] {
+        routers.compactMap { key, router in
+            router.lastHeard.map { KnownRouter(key: key, lastHeard: $0, mark: router.mark) }
+        }
+        .sorted { $0.key.description < $1.key.description }
+    }
+
+    /// Takes in what an earlier process knew. The next ``reset(to:isNewDevice:sinceStart:)`` says what is left of it.
+    ///
+    /// - Parameters:
+    ///   - clocks: ``clocks`` as they were; `nil` if the machine was started anew since.
+    ///   - listeningSince: the same.
+    public mutating func recall(_ known: [KnownRouter], clocks: Clocks?, listeningSince: Duration) {
+        for router in known {
+            // Times since the start of another machine's life say nothing.
+            let mark = clocks == nil ? nil : router.mark
+            routers[router.key] = Router(
+                addresses: rules.addresses(router.key),
+                lastHeard: router.lastHeard,
+                mark: mark
+            )
+        }
+        self.clocks = clocks
+        self.listeningSince = clocks == nil ? .zero : listeningSince
+    }
+
+    /// Takes a new picture of the kernel, and keeps what is known about the routers that are still there.
+    ///
+    /// What the kernel has lost while the device stayed, somebody took out, and it is forgotten here too. What is
+    /// missing in a new device comes back. Its entries are among the ``repairs()``: the unicast entry at once, the flood
+    /// entry when it is heard of.
+    ///
+    /// - Parameters:
+    ///   - isNewDevice: whether the WireGuard device is another one than in the picture before.
+    ///   - sinceStart: time since the start of the machine.
+    /// - Returns: the peers that a new device lacks. Bring all of them into the kernel; if that fails, ask with a new
+    ///   picture again.
+    public mutating func reset(to picture: Picture, isNewDevice: Bool, sinceStart: Duration) -> [Admission] {
+        let before = routers
         ownKey = picture.ownKey
         routers.removeAll(keepingCapacity: true)
         staticPeers.removeAll(keepingCapacity: true)
@@ -102,12 +158,67 @@ public struct DomainTable: Sendable {
             routers[peer.publicKey] = Router(
                 addresses: addresses,
                 entries: entries,
-                lastHandshake: peer.lastHandshake,
+                lastHeard: peer.lastHandshake ?? before[peer.publicKey]?.lastHeard,
+                hasSession: peer.lastHandshake != nil,
                 receivedBytes: peer.receivedBytes,
-                mark: marks[peer.publicKey]
+                mark: before[peer.publicKey]?.mark
             )
         }
+        let missing = isNewDevice ? restore(before.filter { routers[$0.key] == nil }, sinceStart: sinceStart) : []
+        let wereKnown = before.count { $0.value.lastHeard != nil }
+        let stayed = before.count { $0.value.lastHeard != nil && routers[$0.key] != nil }
+        if stayed != wereKnown || stayed != routers.count(where: { $0.value.lastHeard != nil }) { changeCount += 1 }
+        return missing
     }
+
+    private mutating func restore(_ lost: [PublicKey: Router], sinceStart: Duration) -> [Admission] {
+        guard !lost.isEmpty else { return [] }
+        listeningSince = sinceStart
+        var admissions: [Admission] = []
+        // Should there be too many, those heard of last are in.
+        for (key, router) in lost.sorted(by: { $0.value.lastHeard ?? .min > $1.value.lastHeard ?? .min }) {
+            guard routers.count < rules.maximumPeers, owners[router.addresses.linkLocal] == nil,
+                !rules.prohibitedKeys.contains(key), key != ownKey, !staticPeers.contains(key)
+            else { continue }
+            let (addresses, lastHeard) = (router.addresses, router.lastHeard)
+            owners[addresses.linkLocal] = key
+            routers[key] = Router(addresses: addresses, lastHeard: lastHeard)
+            admissions.append(Admission(key: key, addresses: addresses, isNewPeer: true, missingEntries: []))
+        }
+        return admissions
+    }
+
+    // MARK: - Signs of life
+
+    /// Entries that routers lack although they should have them by now: the unicast entry, and the flood entry of those
+    /// who were heard of in this device. Before that it would multiply broadcasts for nobody.
+    public func repairs() -> [Admission] {
+        routers.compactMap { key, router in
+            var missing = rules.fdbEntries.subtracting(router.entries)
+            if !router.hasSession { missing.remove(.flood) }
+            guard !missing.isEmpty else { return nil }
+            return Admission(key: key, addresses: router.addresses, isNewPeer: false, missingEntries: missing)
+        }
+    }
+
+    /// Takes in what WireGuard says of its peers now, without the fdb.
+    ///
+    /// - Returns: who was heard of for the first time.
+    public mutating func hear(_ peers: [Peer]) -> [PublicKey] {
+        var heard: [PublicKey] = []
+        for peer in peers {
+            guard let lastHandshake = peer.lastHandshake, let router = routers[peer.publicKey], !router.hasSession
+            else { continue }
+            if router.lastHeard == nil { changeCount += 1 }
+            routers[peer.publicKey]?.lastHeard = lastHandshake
+            routers[peer.publicKey]?.hasSession = true
+            routers[peer.publicKey]?.receivedBytes = peer.receivedBytes
+            heard.append(peer.publicKey)
+        }
+        return heard
+    }
+
+    // MARK: - Registrations
 
     /// Decides about one registration. An admission is in the table from now on, so that the next decision sees it.
     public mutating func decide(_ key: PublicKey) -> Decision {
@@ -118,6 +229,7 @@ public struct DomainTable: Sendable {
         }
         if var router = routers[key] {
             let missing = rules.fdbEntries.subtracting(router.entries)
+            if router.mark != nil { changeCount += 1 }
             router.mark = nil  // it came back, and needs time for its handshake
             routers[key] = router
             guard !missing.isEmpty else { return .present }
@@ -134,7 +246,7 @@ public struct DomainTable: Sendable {
             return .refuse(.domainFull, reason: "the domain has \(rules.maximumPeers) routers already")
         }
         owners[addresses.linkLocal] = key
-        routers[key] = Router(addresses: addresses, entries: [], lastHandshake: nil, receivedBytes: 0, mark: nil)
+        routers[key] = Router(addresses: addresses)
         return .admit(
             Admission(key: key, addresses: addresses, isNewPeer: true, missingEntries: rules.fdbEntries)
         )
@@ -153,6 +265,7 @@ public struct DomainTable: Sendable {
     /// The router is no longer in the kernel.
     public mutating func remove(_ key: PublicKey) {
         guard let router = routers.removeValue(forKey: key) else { return }
+        if router.lastHeard != nil { changeCount += 1 }
         owners[router.addresses.linkLocal] = nil
     }
 }

@@ -22,40 +22,70 @@ public struct SweepVerdict: Hashable, Sendable {
 }
 
 extension DomainTable {
-    /// Goes through all routers, in the order of their keys' text. Call it right after ``reset(to:)``.
+    /// Difference between the two clocks that counts as a step of the wall clock. It is more than a leap second and the
+    /// slow corrections of NTP between two sweeps, and less than anything that could make a router stale.
+    public static let clockStep = Duration.seconds(60)
+
+    /// Goes through all routers, in the order of their keys' text. Call it right after
+    /// ``reset(to:isNewDevice:sinceStart:)``.
     ///
-    /// A router is stale if its last handshake is older than ``DomainRules/staleAfter``, or if there never was one.
-    /// WireGuard gives that time by the wall clock, so a handshake of the future counts as fresh, and one more thing
-    /// is asked before a router is taken out: that no authenticated byte came in since it was marked.
+    /// A router is stale if its last handshake is older than ``DomainRules/staleAfter``, or if there never was one. One
+    /// that was brought back into a new device is given that time from then on.
     ///
-    /// - Parameters:
-    ///   - sinceStart: time since the start of the machine.
-    ///   - wallClock: seconds since 1970.
-    ///   - isDryRun: leave the marks as they are.
-    public mutating func sweep(sinceStart: Duration, wallClock: Int64, isDryRun: Bool) -> [SweepVerdict] {
+    /// WireGuard tells handshakes by the wall clock. So a handshake of the future counts as fresh, two more things are
+    /// asked before a router is taken out: that no authenticated byte came in since it was marked, and that the clock
+    /// was not stepped since; after a step all marks are set anew.
+    ///
+    /// - Parameter isDryRun: leave the marks as they are.
+    public mutating func sweep(_ now: Clocks, isDryRun: Bool) -> [SweepVerdict] {
+        let step = clockStep(until: now)
         var verdicts: [SweepVerdict] = []
         for (key, router) in routers {
+            var lastHeard = router.lastHeard
+            // Remembered by this process, so it can be moved along; handshakes in the kernel cannot.
+            if let step, !router.hasSession, let time = lastHeard {
+                let (moved, isAbsurd) = time.addingReportingOverflow(step)
+                lastHeard = isAbsurd ? time : moved
+            }
             // Before 1970 is as good as in 1970, and then the difference has no overflow.
-            let silence = router.lastHandshake.map { wallClock - max($0, 0) }
-            let isStale = silence.map { .seconds($0) > rules.staleAfter } ?? true
+            let silence = lastHeard.map { now.wallClock - max($0, 0) }
+            var isStale = silence.map { .seconds($0) > rules.staleAfter } ?? true
+            if lastHeard != nil, !router.hasSession, now.sinceStart - listeningSince <= rules.staleAfter {
+                isStale = false
+            }
+            let oldMark = step == nil ? router.mark : nil
             var mark: StaleMark? = nil
             let action: SweepVerdict.Action?
-            switch (isStale, router.mark) {
-            case (false, nil): action = nil
+            switch (isStale, oldMark) {
+            case (false, nil): action = router.mark == nil ? nil : .unmark
             case (false, .some): action = .unmark
             case (true, nil):
                 action = .mark
-                mark = StaleMark(since: sinceStart, receivedBytes: router.receivedBytes)
+                mark = StaleMark(since: now.sinceStart, receivedBytes: router.receivedBytes)
             case (true, let old?) where old.receivedBytes != router.receivedBytes: action = .unmark
             case (true, let old?):
-                action = sinceStart - old.since < rules.sweepInterval ? .wait : .remove
+                action = now.sinceStart - old.since < rules.sweepInterval ? .wait : .remove
                 mark = old
             }
-            if !isDryRun { routers[key]?.mark = mark }
+            if !isDryRun {
+                routers[key]?.mark = mark
+                routers[key]?.lastHeard = lastHeard
+            }
             if let action {
                 verdicts.append(SweepVerdict(key: key, addresses: router.addresses, action: action, silence: silence))
             }
         }
+        if !isDryRun {
+            clocks = now
+            changeCount += 1
+        }
         return verdicts.sorted { $0.key.description < $1.key.description }
+    }
+
+    /// By how many seconds the wall clock was stepped since the last sweep; `nil` if it was not.
+    public func clockStep(until now: Clocks) -> Int64? {
+        guard let clocks else { return nil }
+        let step = Duration.seconds(now.wallClock - clocks.wallClock) - (now.sinceStart - clocks.sinceStart)
+        return abs(step.components.seconds) >= Self.clockStep.components.seconds ? step.components.seconds : nil
     }
 }

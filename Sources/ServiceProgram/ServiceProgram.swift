@@ -38,8 +38,8 @@ public struct ServiceProgram {
     /// - Returns: never; the process ends with 0, 64 for wrong usage, 78 for a configuration that cannot be used
     ///   (EX_USAGE and EX_CONFIG of `sysexits.h`), or 1 if `serve` fails.
     public func run<Checked>(
-        check: (Configuration) throws(ConfigurationError) -> Checked,
-        serve: (Configuration, Checked, CommandLineOptions, Logger) throws -> Void
+        check: @escaping (Configuration) throws(ConfigurationError) -> Checked,
+        serve: (Configuration, Checked, ConfigurationSource<Checked>, CommandLineOptions, Logger) throws -> Void
     ) -> Never {
         openStandardDescriptors()
         var log = Logger(label: name) { [name] _ in ServiceLog(program: name) }
@@ -55,13 +55,13 @@ public struct ServiceProgram {
                 exit(EXIT_SUCCESS)
             }
             if options.contains("debug") { log.logLevel = .debug }
-            let configuration = try Configuration(path: options.value("config") ?? Configuration.defaultPath)
-            let checked = try check(configuration)
+            let source = ConfigurationSource(path: options.value("config") ?? Configuration.defaultPath, check: check)
+            let (configuration, checked) = try source.read()
             if options.contains("check-config") {
                 print(configuration)
                 exit(EXIT_SUCCESS)
             }
-            try serve(configuration, checked, options, log)
+            try serve(configuration, checked, source, options, log)
             exit(EXIT_SUCCESS)
         } catch let error as UsageError {
             log.error("\(error); see \(name) --help")

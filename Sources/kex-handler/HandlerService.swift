@@ -1,9 +1,13 @@
 internal import EventLoop
+internal import GatewayState
 internal import HandlerChannel
 internal import KexConfiguration
 internal import KexProtocol
+internal import LinkControl
 internal import Logging
+internal import Netlink
 internal import NetworkAddresses
+internal import ServiceProgram
 internal import SystemCalls
 internal import SystemPackage
 internal import Systemd
@@ -15,16 +19,25 @@ struct HandlerService: ~Copyable {
     private let signals: SignalReceiver
     private var listeners: [UInt64: DoorListener] = [:]
     private var connections: [UInt64: Connection] = [:]
-    private var lastToken = Self.signalToken
+    private var lastToken = Self.writerToken
     /// In the order of the configuration.
-    private let domains: [MeshDomain]
+    private var domains: [MeshDomain]
+    private let source: ConfigurationSource<Set<PublicKey>>
+    private var configuration: Configuration
+    private let host: Host
     private let log: Logger
+    private var links: LinkWatch
+    private let writer: StateWriter
+    /// The domain whose state is being written.
+    private var written: MeshDomain?
     private var budget = LineBudget()
     /// When connections are taken again after the system had no descriptor left.
     private var nextAccept: MonotonicTime?
     private var packet: [UInt8] = []
 
     private static let signalToken: UInt64 = 0
+    private static let linksToken: UInt64 = 1
+    private static let writerToken: UInt64 = 2
     /// Pause after an accept that failed, because the connection that waits would wake the loop again at once.
     private static let acceptPause = Duration.milliseconds(100)
 
@@ -32,58 +45,175 @@ struct HandlerService: ~Copyable {
     init(
         _ configuration: Configuration,
         prohibitedKeys: Set<PublicKey>,
+        source: ConfigurationSource<Set<PublicKey>>,
+        bootID: String?,
         listeners: [DoorListener],
         log: Logger
     ) throws {
         // All that can fail comes before the first property, or the compiler cannot take a half-made struct apart.
+        let host = try Host(log: log, stateDirectory: configuration.stateDirectory, bootID: bootID)
+        // Before the domains look: what changes while they do is looked at again.
+        let links = try LinkWatch()
         let domains = try configuration.domains.map { settings in
-            try MeshDomain(settings, prohibitedKeys: prohibitedKeys, log: log)
+            try MeshDomain(settings, prohibitedKeys: prohibitedKeys, host: host)
         }
-        let signals = try SignalReceiver(for: [.terminate, .interrupt])
+        let signals = try SignalReceiver(for: [.terminate, .interrupt, .hangup])
         let loop = try EventLoop()
+        let writer = try StateWriter()
         self.loop = loop
         self.signals = signals
         self.domains = domains
+        self.source = source
+        self.configuration = configuration
+        self.host = host
         self.log = log
+        self.links = links
+        self.writer = writer
         for listener in listeners { self.listeners[newToken()] = listener }
     }
 
     /// Reads the kernel, says that the service is ready, and serves until SIGTERM or SIGINT.
     mutating func run() throws(SystemCallError) {
-        var inService = 0
         for domain in domains {
             // What is wrong with one domain is in the log; the others work.
             guard (try? domain.refresh()) != nil else { continue }
-            inService += 1
-            log.info("\(domain.settings.name): \(domain.summary)")
+            domain.log(.inService, .info, "in service: \(domain.summary)")
         }
-        let status = "\(inService) of \(domains.count) domains in service"
-        log.notice("ready: \(status)")
+        log.log(.ready, .notice, "ready: \(status)")
         ServiceState.ready(status: status)
+        host.pulse.isReady = true
         try loop.watch(signals.descriptor, for: .readable, token: Self.signalToken)
+        try loop.watch(links.descriptor, for: .readable, token: Self.linksToken)
+        try loop.watch(writer.descriptor, for: .readable, token: Self.writerToken)
         try watchListeners()
         while true {
-            for index in 0..<(try loop.wait(until: nextDeadline)) {
+            let count = try loop.wait(until: nextDeadline)
+            host.pulse.beat()
+            // A registration must not be answered from a picture that is known to be old.
+            for index in 0..<count where loop[index].token == Self.linksToken { noticeLinks() }
+            for index in 0..<count {
                 let event = loop[index]
-                if event.token == Self.signalToken {
+                switch event.token {
+                case Self.signalToken:
                     guard let signal = try signals.next() else { continue }
-                    log.notice("ending on signal \(signal)")
-                    ServiceState.stopping()
-                    return
-                } else if let listener = listeners[event.token] {
-                    acceptConnections(from: listener)
-                } else if let connection = connections[event.token] {
-                    serve(connection, token: event.token)
+                    if signal == .hangup {
+                        reload()
+                    } else {
+                        log.log(.ending, .notice, "ending on signal \(signal)")
+                        ServiceState.stopping()
+                        writeEverything()
+                        return
+                    }
+                case Self.linksToken: continue
+                case Self.writerToken: noteWritten()
+                default:
+                    if let listener = listeners[event.token] {
+                        acceptConnections(from: listener)
+                    } else if let connection = connections[event.token] {
+                        serve(connection, token: event.token)
+                    }
                 }
             }
             sweepNext()
+            for domain in domains { domain.wake() }
+            writeNext()
             try watchListeners()
         }
     }
 
-    /// Now if there is a sweep to go on with; else the time at which connections are taken again.
+    /// For `systemctl status`.
+    private var status: String { "\(domains.count { $0.trouble == nil }) of \(domains.count) domains in service" }
+
+    /// Now if there is a sweep to go on with; else whatever comes first.
     private var nextDeadline: MonotonicTime? {
-        connections.values.contains { !$0.sweeps.isEmpty && !$0.isWaitingToSend } ? .now : nextAccept
+        if connections.values.contains(where: { !$0.sweeps.isEmpty && !$0.isWaitingToSend }) { return .now }
+        var times = [nextAccept, host.pulse.nextBeat]
+        for domain in domains {
+            times.append(domain.nextWake)
+            if written == nil { times.append(domain.nextWrite) }
+        }
+        return times.compactMap(\.self).min()
+    }
+
+    private mutating func noticeLinks() {
+        do throws(NetlinkError) {
+            let changes = try links.changes()
+            for domain in domains { domain.notice(changes) }
+        } catch {
+            budget.log(.error, "\(error)", to: log)
+            for domain in domains { domain.notice(.missed) }
+        }
+    }
+
+    // MARK: - State
+
+    /// Writes down the domain whose turn it is, one at a time.
+    private mutating func writeNext() {
+        let now = MonotonicTime.now
+        guard written == nil else { return }
+        let due = domains.filter { $0.nextWrite.map { $0 <= now } ?? false }
+        // The one that waited longest: else one that changes all the time would keep the others from it.
+        guard let domain = due.min(by: { $0.memory.earliestWrite < $1.memory.earliestWrite }) else { return }
+        written = domain
+        writer.start(writing: domain.takeState(), to: domain.memory.file)
+    }
+
+    private mutating func noteWritten() {
+        guard let result = writer.finished() else { return }
+        written?.noteWritten(result)
+        written = nil
+    }
+
+    /// For the end of the process, or of a domain.
+    private mutating func writeEverything() {
+        if let result = writer.waitUntilFinished() { written?.noteWritten(result) }
+        written = nil
+        for domain in domains where domain.nextWrite != nil {
+            host.pulse.beat()
+            let start = MonotonicTime.now
+            domain.noteWritten(
+                Result { () throws(SystemCallError) in
+                    try domain.memory.file.write(domain.takeState())
+                    return .now - start
+                }
+            )
+        }
+    }
+
+    // MARK: - Reload
+
+    /// Reads the configuration again. If it cannot be used, everything stays as it was.
+    private mutating func reload() {
+        ServiceState.reloading()
+        defer { ServiceState.ready(status: status) }
+        do {
+            let (configuration, prohibitedKeys) = try source.read()
+            // A domain that begins anew reads its file.
+            writeEverything()
+            let old = Dictionary(uniqueKeysWithValues: domains.map { ($0.settings.name, $0) })
+            domains = try configuration.domains.map { settings in
+                if let domain = old[settings.name], domain.change(to: settings, prohibitedKeys: prohibitedKeys) {
+                    return domain
+                }
+                let domain = try MeshDomain(settings, prohibitedKeys: prohibitedKeys, host: host)
+                if (try? domain.refresh()) != nil { domain.log(.inService, .info, "in service: \(domain.summary)") }
+                return domain
+            }
+            if self.configuration.handlerSocket != configuration.handlerSocket
+                || self.configuration.controlSocket != configuration.controlSocket
+                || self.configuration.stateDirectory != configuration.stateDirectory
+            {
+                log.warning("HandlerSocket=, ControlSocket= and StateDirectory= take effect at the next start")
+            }
+            self.configuration = configuration
+            log.log(.reloaded, .notice, "reloaded: \(status)")
+        } catch {
+            for mistake in (error as? ConfigurationError)?.mistakes ?? [] {
+                log.log(.reloadFailed, .error, "\(mistake)")
+            }
+            if !(error is ConfigurationError) { log.log(.reloadFailed, .error, "\(error)") }
+            log.log(.reloadFailed, .error, "the configuration stays as it was")
+        }
     }
 
     private mutating func newToken() -> UInt64 {
@@ -202,6 +332,7 @@ struct HandlerService: ~Copyable {
         var answers: [RegistrationAnswer] = []
         let byDomain = Dictionary(grouping: requests, by: \.registration.domain)
         for (name, requests) in byDomain {
+            host.pulse.beat()
             guard let domain = domain(named: name) else {
                 answers += requests.map { RegistrationAnswer(id: $0.id, refusal: .invalidDomain) }
                 continue
@@ -209,7 +340,9 @@ struct HandlerService: ~Copyable {
             // Several routers behind one key, or one that asks twice: one question, the same answer for all.
             let byKey = Dictionary(grouping: requests, by: \.registration.key)
             let keys = byKey.map { (key: $0.key, source: $0.value[0].source) }
-            let refusals = domain.register(keys) { level, line in budget.log(level, "\(name): \(line)", to: log) }
+            let refusals = domain.register(keys) { event, level, key, line in
+                budget.log(event, level, domain: name.text, key: key.description, "\(name): \(line)", to: log)
+            }
             for ((key, _), refusal) in zip(keys, refusals) {
                 answers += byKey[key, default: []].map { RegistrationAnswer(id: $0.id, refusal: refusal) }
             }

@@ -1,5 +1,5 @@
 internal import EUI64
-internal import HandlerChannel
+internal import GatewayState
 internal import KexConfiguration
 internal import KexGateway
 internal import KexProtocol
@@ -8,11 +8,19 @@ internal import Logging
 internal import Netlink
 internal import NetworkAddresses
 internal import SystemCalls
+internal import Systemd
 internal import VXLANFdb
 internal import WireGuardControl
 internal import WireGuardTypes
 
 /// One domain: its table, and the kernel objects that the table is a picture of.
+///
+/// | file | what |
+/// | --- | --- |
+/// | `MeshDomain.swift` | the picture, when it is taken, and what a new WireGuard interface gets back |
+/// | `Registrations.swift` | routers come in |
+/// | `Removals.swift` | routers go |
+/// | `Memory.swift` | what outlives this process |
 final class MeshDomain {
     /// What cannot be done now, and what the operator can do about it.
     struct Trouble: Error, Hashable, CustomStringConvertible {
@@ -21,22 +29,34 @@ final class MeshDomain {
     }
 
     /// Where the kernel keeps the domain. Made anew with each picture, because interfaces come and go.
-    private struct Devices: ~Copyable {
+    struct Devices: ~Copyable {
         let wireGuardIndex: InterfaceIndex
         let wireGuard: any WireGuardInterface
         var fdb: VXLANFdb
     }
 
-    let settings: Configuration.Domain
-    private var table: DomainTable
-    private var devices: Devices?
-    private var links: LinkControl
+    private(set) var settings: Configuration.Domain
+    let host: Host
+    var table: DomainTable
+    var devices: Devices?
+    /// The WireGuard interface that the table's routers are in, or were in when there was one.
+    var identity: DeviceIdentity?
     /// All fdb entries by destination, learned ones too, as of the last picture: what a removal takes out.
-    private var fdbEntries: [IPv6Address: [FdbEntry]] = [:]
+    var fdbEntries: [IPv6Address: [FdbEntry]] = [:]
     /// When the table must be compared with the kernel before it may be used again.
-    private var pictureExpires = MonotonicTime(nanoseconds: 0)
-    private var trouble: Trouble?
-    private let log: Logger
+    var pictureExpires = MonotonicTime(nanoseconds: 0)
+    var trouble: Trouble?
+    var memory: Memory
+    private var links: LinkControl
+    /// When the kernel is looked at although nobody asks: an interface changed, or the domain is out of service.
+    private var nextLook: MonotonicTime?
+    /// No look of that kind before this.
+    private var earliestLook = MonotonicTime(nanoseconds: 0)
+    /// When WireGuard is asked for signs of life; `nil` while nobody is awaited.
+    private var nextListening: MonotonicTime?
+    private var listeningPause = MeshDomain.shortestListeningPause
+    /// What the last attempt to repair fdb entries met; logged when it changes.
+    private var repairTrouble: Trouble?
 
     /// How much longer a picture is used than it took to take: so at most this share of the time goes into asking the
     /// kernel, however fast registrations come in. What somebody else changes meanwhile is seen that much later: some
@@ -48,28 +68,76 @@ final class MeshDomain {
     /// After a failure the domain rests for this long at least, so that one that does not answer (WireGuard in user
     /// space may hang) leaves the others time.
     static let restAfterTrouble = Duration.milliseconds(100)
+    /// A domain out of service is looked at this often, without being asked; or after four times what the last attempt
+    /// took, if that is longer.
+    static let retryPause = Duration.seconds(1)
+    /// Changes of interfaces come in bursts; they are given this time.
+    static let settlingTime = Duration.milliseconds(10)
+    /// WireGuard does not tell of handshakes, it must be asked (kernel: the family has no multicast group). This often
+    /// just after a registration, and more and more rarely up to ``longestListeningPause``.
+    static let shortestListeningPause = Duration.milliseconds(250)
+    static let longestListeningPause = Duration.seconds(5)
+    /// Asking WireGuard for signs of life takes at most this share of the time.
+    static let listeningShare = 100
+    /// Peers that come back into a new interface in one go; then the watchdog is fed.
+    static let restoredPerRound = 512
 
-    init(_ settings: Configuration.Domain, prohibitedKeys: Set<PublicKey>, log: Logger) throws(NetlinkError) {
+    init(
+        _ settings: Configuration.Domain,
+        prohibitedKeys: Set<PublicKey>,
+        host: Host
+    ) throws(NetlinkError) {
         self.settings = settings
-        let profile = settings.addressProfile
-        table = DomainTable(
-            rules: DomainRules(
-                addresses: { RouterAddresses(of: $0, profile: profile) },
-                fdbEntries: (settings.fdb.hasMACEntry ? [.mac] : FdbEntries())
-                    .union(settings.fdb.hasFloodEntry ? [.flood] : []),
-                maximumPeers: settings.maximumPeers,
-                staleAfter: settings.staleAfter,
-                sweepInterval: settings.sweepInterval,
-                prohibitedKeys: prohibitedKeys
-            )
-        )
+        self.host = host
+        table = DomainTable(rules: Self.rules(settings, prohibitedKeys))
+        memory = Memory(StateFile(directory: host.stateDirectory, domain: settings.name))
         links = try LinkControl()
-        self.log = log
+        recall()
+    }
+
+    private static func rules(_ settings: Configuration.Domain, _ prohibitedKeys: Set<PublicKey>) -> DomainRules {
+        let profile = settings.addressProfile
+        return DomainRules(
+            addresses: { RouterAddresses(of: $0, profile: profile) },
+            fdbEntries: (settings.fdb.hasMACEntry ? [.mac] : FdbEntries())
+                .union(settings.fdb.hasFloodEntry ? [.flood] : []),
+            maximumPeers: settings.maximumPeers,
+            staleAfter: settings.staleAfter,
+            sweepInterval: settings.sweepInterval,
+            prohibitedKeys: prohibitedKeys
+        )
+    }
+
+    /// Goes on with other settings, unless they are of another domain in truth: other interfaces, or other addresses.
+    func change(to settings: Configuration.Domain, prohibitedKeys: Set<PublicKey>) -> Bool {
+        let old = self.settings
+        guard settings.name == old.name, settings.wireGuard == old.wireGuard, settings.vxlan == old.vxlan,
+            settings.addressProfile == old.addressProfile
+        else { return false }
+        self.settings = settings
+        table.change(rules: Self.rules(settings, prohibitedKeys))
+        pictureExpires = MonotonicTime(nanoseconds: 0)
+        nextLook = .now
+        return true
+    }
+
+    /// What the domain holds, for the log.
+    var summary: String { "\(table.routerCount) \(table.routerCount == 1 ? "router" : "routers")" }
+
+    func log(_ event: GatewayEvent, _ level: Logger.Level, key: PublicKey? = nil, _ message: String) {
+        host.log.log(
+            event,
+            level,
+            domain: settings.name.text,
+            key: key?.description,
+            "\(settings.name): \(message)"
+        )
     }
 
     // MARK: - The kernel's picture
 
-    /// Compares the table with the kernel, unless that was done just now.
+    /// Compares the table with the kernel, unless that was done just now. Brings in what a new interface lacks, and
+    /// fdb entries that are missing.
     ///
     /// - Throws: what is wrong. It is logged when it begins and when it ends, not each time.
     func refresh(evenIfFresh: Bool = false) throws(Trouble) {
@@ -78,26 +146,34 @@ final class MeshDomain {
             if let trouble { throw trouble }
             return
         }
+        host.pulse.beat()
         do throws(Trouble) {
             try takePicture()
-            if trouble != nil { log.notice("\(settings.name): in service again") }
-            trouble = nil
-            let now = MonotonicTime.now
-            pictureExpires = now + min(Self.longestPictureUse, (now - start) * Self.pictureUse)
         } catch {
             leaveService(error, since: start)
             throw error
         }
+        if trouble != nil { log(.inService, .notice, "in service again: \(summary)") }
+        trouble = nil
+        nextLook = nil
+        let now = MonotonicTime.now
+        let use = min(Self.longestPictureUse, (now - start) * Self.pictureUse)
+        pictureExpires = now + use
+        earliestLook = now + use
+        repair()
+        scheduleListening(isNews: false)
     }
 
     /// Answers nobody for a while: as long as it took to find the trouble, so that a domain which does not answer takes
     /// at most half of the time from the others.
-    private func leaveService(_ error: Trouble, since start: MonotonicTime) {
-        if trouble != error { log.error("\(settings.name): out of service: \(error)") }
+    func leaveService(_ error: Trouble, since start: MonotonicTime) {
+        if trouble != error { log(.outOfService, .error, "out of service: \(error)") }
         trouble = error
         devices = nil
         let now = MonotonicTime.now
         pictureExpires = now + max(Self.restAfterTrouble, now - start)
+        nextLook = now + max(Self.retryPause, (now - start) * 4)
+        nextListening = nil
     }
 
     private func takePicture() throws(Trouble) {
@@ -116,10 +192,17 @@ final class MeshDomain {
             throw Trouble("\(link.name) is down; set it up with: ip link set \(link.name) up")
         }
         try open(wireGuard: wireGuardLink.index, vxlan: vxlanLink.index)
+        let found = host.identity(of: wireGuardLink.index)
+        let missing: [DomainTable.Admission]
         do {
-            try look()
+            missing = try look(isNewDevice: found != identity)
         } catch {
             throw Trouble("\(error)")
+        }
+        try restore(missing)
+        if found != identity {
+            identity = found
+            memory.mustWrite = true
         }
     }
 
@@ -146,8 +229,9 @@ final class MeshDomain {
         }
     }
 
-    private func look() throws {
-        guard let via = devices?.wireGuardIndex, let state = try devices?.wireGuard.state() else { return }
+    /// - Returns: what a new device lacks.
+    private func look(isNewDevice: Bool) throws -> [DomainTable.Admission] {
+        guard let via = devices?.wireGuardIndex, let state = try devices?.wireGuard.state() else { return [] }
         var picture = DomainTable.Picture(ownKey: state.publicKey, peers: state.peers)
         fdbEntries.removeAll(keepingCapacity: true)
         for record in try devices?.fdb.list() ?? [] {
@@ -159,199 +243,103 @@ final class MeshDomain {
                 picture.macs[entry.destination, default: []].insert(entry.mac)
             }
         }
-        table.reset(to: picture)
+        return table.reset(to: picture, isNewDevice: isNewDevice, sinceStart: host.clocks.sinceStart)
     }
 
-    /// What the domain holds, for the log.
-    var summary: String { "\(table.routerCount) routers" }
-
-    // MARK: - Registrations
-
-    /// Brings routers in. Every answer of success is given after the kernel has acknowledged everything.
-    ///
-    /// - Parameter keys: each once.
-    /// - Returns: `nil` for success, or why not.
-    func register(_ keys: [(key: PublicKey, source: IPv6Address)], log: (Logger.Level, String) -> Void) -> [Refusal?] {
-        do throws(Trouble) {
-            try refresh()
-        } catch {
-            return keys.map { _ in .unavailable }
-        }
-        var refusals = [Refusal?](repeating: nil, count: keys.count)
-        var admissions: [(index: Int, admission: DomainTable.Admission)] = []
-        for (index, (key, source)) in keys.enumerated() {
-            switch table.decide(key) {
-            case .present: break
-            case .admit(let admission): admissions.append((index, admission))
-            case .refuse(let refusal, let reason):
-                refusals[index] = refusal
-                log(.info, "refused \(key) from \(source.unmappedDescription): \(reason)")
+    /// Brings routers back into a new interface. Their fdb entries come with the repairs that follow.
+    private func restore(_ admissions: [DomainTable.Admission]) throws(Trouble) {
+        for start in stride(from: 0, to: admissions.count, by: Self.restoredPerRound) {
+            host.pulse.beat()
+            let round = admissions[start...].prefix(Self.restoredPerRound)
+            do throws(WireGuardError) {
+                try devices?.wireGuard.apply(round.map(\.peerChange))
+            } catch {
+                throw Trouble("cannot bring routers back: \(error)")
             }
         }
-        guard !admissions.isEmpty else { return refusals }
-        let outcomes = admit(admissions.map(\.admission))
-        for ((index, admission), trouble) in zip(admissions, outcomes) {
-            let (key, source) = keys[index]
-            if let trouble {
-                refusals[index] = .unavailable
-                log(.error, "could not register \(key) from \(source.unmappedDescription): \(trouble)")
-            } else {
-                let addresses = admission.addresses
-                let what = admission.isNewPeer ? "registered" : "repaired the fdb entries of"
-                log(
-                    .info,
-                    "\(what) \(key) from \(source.unmappedDescription): \(addresses.linkLocal), \(addresses.mac)"
-                )
-            }
-        }
-        return refusals
+        guard !admissions.isEmpty else { return }
+        let count = "\(admissions.count) \(admissions.count == 1 ? "router" : "routers")"
+        log(.restored, .notice, "brought \(count) back into \(settings.wireGuard)")
     }
 
-    /// Peer first, entries second: an entry without a peer would send frames nowhere.
-    ///
-    /// - Returns: for each admission `nil`, or why it is not in the kernel.
-    private func admit(_ admissions: [DomainTable.Admission]) -> [Trouble?] {
-        var troubles = addPeers(of: admissions)
-        let good = admissions.indices.filter { troubles[$0] == nil }
-        let entries = good.map { missingEntries(of: admissions[$0]) }
-        var outcomes = append(entries.flatMap(\.self))[...]
-        for (index, own) in zip(good, entries) {
-            let failures = outcomes.prefix(own.count).compactMap(\.self)
-            outcomes = outcomes.dropFirst(own.count)
-            guard let failure = failures.first else { continue }
-            troubles[index] = failure
-            _ = delete(own)
-        }
-        if trouble == nil, troubles.contains(where: { $0 != nil }) {
-            takeBackPeers(of: admissions.indices.filter { troubles[$0] != nil }.map { admissions[$0] })
-        }
-        for (admission, trouble) in zip(admissions, troubles) {
-            if trouble == nil { table.confirm(admission) } else { table.abandon(admission) }
-        }
-        return troubles
+    // MARK: - Without being asked
+
+    /// When ``wake()`` has something to do.
+    var nextWake: MonotonicTime? {
+        guard let nextLook, let nextListening else { return nextLook ?? nextListening }
+        return min(nextLook, nextListening)
     }
 
-    private func addPeers(of admissions: [DomainTable.Admission]) -> [Trouble?] {
-        func change(_ admission: DomainTable.Admission) -> PeerChange {
-            let allowedIP = IPPrefix(host: admission.addresses.linkLocal)
-            return .add(PeerSettings(publicKey: admission.key, allowedIPs: [allowedIP]))
-        }
-        let new = admissions.indices.filter { admissions[$0].isNewPeer }
-        var troubles = [Trouble?](repeating: nil, count: admissions.count)
-        guard apply(new.map { change(admissions[$0]) }) != nil else { return troubles }
-        // One of them was refused, and the rest may or may not be in. Adding is safe to repeat, so one by one tells.
-        for index in new { troubles[index] = apply([change(admissions[index])]) }
-        // Out of service: nobody is in, those whose peer was there before included.
-        if let trouble { return admissions.map { _ in trouble } }
-        return troubles
+    /// Does what is due.
+    func wake() {
+        let now = MonotonicTime.now
+        if let nextLook, nextLook <= now { try? refresh(evenIfFresh: true) }
+        if let nextListening, nextListening <= now { listen() }
     }
 
-    private func missingEntries(of admission: DomainTable.Admission) -> [FdbEntry] {
-        guard let via = devices?.wireGuardIndex else { return [] }
-        var entries: [FdbEntry] = []
-        let (mac, destination) = (admission.addresses.mac, admission.addresses.linkLocal)
-        if admission.missingEntries.contains(.mac) {
-            entries.append(FdbEntry(mac: mac, destination: destination, via: via))
+    /// Takes in that interfaces appeared, changed, or went.
+    func notice(_ changes: LinkChanges) {
+        guard case .links(let changes) = changes else { return lookSoon() }
+        for change in changes {
+            let isOurs = change.index == devices?.wireGuardIndex || change.index == devices?.fdb.device
+            guard isOurs || change.name == settings.wireGuard || change.name == settings.vxlan else { continue }
+            // Its number may be given to the next one.
+            if change.isGone && change.index.number == identity?.interfaceIndex { identity = nil }
+            lookSoon()
         }
-        if admission.missingEntries.contains(.flood) { entries.append(.flood(to: destination, via: via)) }
-        return entries
     }
 
-    /// Removes the peers of half-done admissions, as far as the kernel shows them as routers now: somebody may have
-    /// made one of them a peer of the operator's own meanwhile. After a failure nothing is taken for granted, so the
-    /// next registration looks at the kernel first.
-    private func takeBackPeers(of admissions: [DomainTable.Admission]) {
+    private func lookSoon() {
         pictureExpires = MonotonicTime(nanoseconds: 0)
-        let keys = Set(admissions.filter(\.isNewPeer).map(\.key))
-        // WireGuard alone is asked: the VXLAN interface may be what is missing.
-        guard !keys.isEmpty, let peers = try? devices?.wireGuard.state().peers else { return }
-        let routers = peers.filter { keys.contains($0.publicKey) && table.isRouter($0) }
-        _ = apply(routers.map { .remove($0.publicKey) })
+        nextLook = max(MonotonicTime.now + Self.settlingTime, earliestLook)
     }
 
-    /// Changes peers. If WireGuard does not so much as refuse, the domain leaves service, and every further change fails
-    /// at once: one that does not answer would cost a time limit for each.
-    private func apply(_ changes: [PeerChange]) -> Trouble? {
-        if let trouble { return trouble }
-        guard !changes.isEmpty, let wireGuard = devices?.wireGuard else { return nil }
+    /// Asks WireGuard soon for signs of life, if there is anybody who has not given one.
+    ///
+    /// - Parameter isNews: whether somebody has just been told that he is in.
+    func scheduleListening(isNews: Bool) {
+        if isNews {
+            listeningPause = Self.shortestListeningPause
+        } else if nextListening != nil {
+            return
+        }
+        guard isNews || table.awaitsSomebody else { return }
+        let next = MonotonicTime.now + listeningPause
+        nextListening = min(nextListening ?? next, next)
+    }
+
+    private func listen() {
+        nextListening = nil
+        guard trouble == nil, let wireGuard = devices?.wireGuard else { return }
+        host.pulse.beat()
         let start = MonotonicTime.now
         do throws(WireGuardError) {
-            try wireGuard.apply(changes)
-            return nil
-        } catch {
-            let failure = Trouble("\(error)")
-            if case .refused = error { return failure }
-            leaveService(failure, since: start)
-            return failure
-        }
-    }
-
-    private func append(_ entries: [FdbEntry]) -> [Trouble?] {
-        guard !entries.isEmpty else { return [] }
-        do throws(NetlinkError) {
-            return (try devices?.fdb.append(entries) ?? []).map { outcome in
-                if case .failed(let error) = outcome { Trouble("\(error)") } else { nil }
+            for key in table.hear(try wireGuard.state().peers) {
+                log(.confirmed, .info, key: key, "first sign of life of \(key)")
             }
         } catch {
-            return entries.map { _ in Trouble("\(error)") }
+            return leaveService(Trouble("\(error)"), since: start)
         }
+        repair()
+        guard table.awaitsSomebody else { return }
+        let now = MonotonicTime.now
+        nextListening = now + max(listeningPause, (now - start) * Self.listeningShare)
+        listeningPause = min(listeningPause * 2, Self.longestListeningPause)
     }
 
-    // MARK: - Sweep
-
-    /// Marks stale routers, and takes out those that stayed stale.
-    ///
-    /// - Returns: an event for each router that the operator should hear of, and the number of routers looked at.
-    func sweep(isDryRun: Bool) throws(Trouble) -> (events: [SweepEvent], peers: Int) {
-        // A domain that rests is left to rest.
-        try refresh(evenIfFresh: trouble == nil)
-        let peers = table.routerCount
-        let sinceStart = Duration.nanoseconds(Int64(MonotonicTime.now.nanoseconds))
-        let verdicts = table.sweep(sinceStart: sinceStart, wallClock: wallClockSeconds(), isDryRun: isDryRun)
-        let failed = isDryRun ? [] : remove(verdicts.filter { $0.action == .remove })
-        let events = verdicts.map { verdict in
-            let action: SweepEvent.Action =
-                switch verdict.action {
-                case .mark: .marked
-                case .wait: .waiting
-                case .remove: failed.contains(verdict.key) ? .failed : .removed
-                case .unmark: .returned
-                }
-            return SweepEvent(domain: settings.name, key: verdict.key, action: action, silence: verdict.silence)
+    /// Adds the fdb entries that routers should have by now.
+    private func repair() {
+        let repairs = table.repairs()
+        let entries = repairs.map(missingEntries(of:))
+        var outcomes = append(entries.flatMap(\.self))[...]
+        var failure: Trouble?
+        for (admission, own) in zip(repairs, entries) {
+            let failures = outcomes.prefix(own.count).compactMap(\.self)
+            outcomes = outcomes.dropFirst(own.count)
+            failure = failure ?? failures.first
+            if failures.isEmpty { table.confirm(admission) }
         }
-        return (events, peers)
-    }
-
-    /// Entries first, peer second, so that no frame is sent towards a peer that is gone. All entries of the
-    /// destination go, learned ones too: the kernel tells only of MACs that it does not know yet.
-    ///
-    /// - Returns: the keys that are still there.
-    private func remove(_ verdicts: [SweepVerdict]) -> Set<PublicKey> {
-        var failed: Set<PublicKey> = []
-        for verdict in verdicts {
-            let entries = fdbEntries[verdict.addresses.linkLocal] ?? []
-            // Out of service since one of the removals before, which is in the log: the rest would fail as well.
-            if trouble != nil {
-                failed.insert(verdict.key)
-            } else if let trouble = delete(entries) ?? apply([.remove(verdict.key)]) {
-                failed.insert(verdict.key)
-                log.error("\(settings.name): could not remove \(verdict.key): \(trouble)")
-                if self.trouble == nil { pictureExpires = MonotonicTime(nanoseconds: 0) }
-            } else {
-                table.remove(verdict.key)
-                log.info("\(settings.name): removed \(verdict.key): silent in two sweeps")
-            }
-        }
-        return failed
-    }
-
-    private func delete(_ entries: [FdbEntry]) -> Trouble? {
-        guard !entries.isEmpty else { return nil }
-        do throws(NetlinkError) {
-            for case .failed(let error) in try devices?.fdb.delete(entries) ?? [] { return Trouble("\(error)") }
-            return nil
-        } catch {
-            return Trouble("\(error)")
-        }
+        if let failure, failure != repairTrouble { log(.failed, .error, "fdb entries are missing: \(failure)") }
+        repairTrouble = failure
     }
 }

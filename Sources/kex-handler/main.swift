@@ -1,4 +1,5 @@
-internal import Glibc
+internal import CommandLineOptions
+internal import GatewayState
 internal import KexConfiguration
 internal import ServiceProgram
 internal import SystemCalls
@@ -6,7 +7,14 @@ internal import WireGuardTypes
 
 let program = ServiceProgram(
     "kex-handler",
-    summary: "Carries registrations out: the only program of kex that changes the kernel."
+    summary: "Carries registrations out: the only program of kex that changes the kernel.",
+    options: [
+        CommandLineOptions.Option(
+            "boot-id",
+            "ID",
+            help: "what this run of the machine is called, if /proc may not be read (%b of systemd)"
+        )
+    ]
 )
 
 program.run { configuration throws(ConfigurationError) -> Set<PublicKey> in
@@ -18,8 +26,11 @@ program.run { configuration throws(ConfigurationError) -> Set<PublicKey> in
         let advice = ConfigurationMistake(at: location, "ProhibitedKeys= names this file; an empty one will do")
         throw ConfigurationError(error.mistakes + [advice])
     }
-} serve: { configuration, prohibitedKeys, _, log in
+} serve: { configuration, prohibitedKeys, source, options, log in
     try raiseDescriptorLimit()
+    let bootID = try options.values("boot-id", expected: "1 to \(DeviceIdentity.maximumBootID) letters and digits") {
+        DeviceIdentity.isBootID($0) ? $0 : nil
+    }.first
     var listeners = try DoorListener.passed()
     if listeners.isEmpty {
         listeners = [
@@ -30,6 +41,8 @@ program.run { configuration throws(ConfigurationError) -> Set<PublicKey> in
     var service = try HandlerService(
         configuration,
         prohibitedKeys: prohibitedKeys,
+        source: source,
+        bootID: bootID,
         listeners: listeners,
         log: log
     )

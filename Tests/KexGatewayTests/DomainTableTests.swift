@@ -242,7 +242,7 @@ import WireGuardTypes
         #expect(sweep(&table, minute: 100, handshake: nil, isDryRun: true) == .mark)
         #expect(sweep(&table, minute: 115, handshake: nil) == .mark)
         #expect(sweep(&table, minute: 130, handshake: nil, isDryRun: true) == .remove)
-        #expect(sweep(&table, minute: 131, handshake: 130, isDryRun: true) == .unmark)
+        #expect(sweep(&table, minute: 131, handshake: nil, received: 1, isDryRun: true) == .unmark)
         #expect(sweep(&table, minute: 132, handshake: nil) == .remove)
     }
 
@@ -265,6 +265,164 @@ import WireGuardTypes
         table.reset(to: picture([peer], entries: []))
         let verdicts = table.sweep(sinceStart: .zero, wallClock: 1 << 31, isDryRun: false)
         #expect(verdicts.map(\.action) == (handshake < 0 ? [.mark] : []))
+    }
+}
+
+@Suite("What outlives the kernel's picture") struct MemoryTests {
+    /// A picture with a router that was heard of at second 1000.
+    private static let heard: Peer = {
+        var peer = router(1)
+        peer.lastHandshake = 1000
+        return peer
+    }()
+
+    @Test("A new device gets back who was there, with the unicast entry and without the flood entry")
+    func newDevice() {
+        var table = DomainTable(rules: rules())
+        table.reset(to: picture([Self.heard, router(2)], entries: [.mac, .flood]))
+        let missing = table.reset(to: picture([], entries: []), isNewDevice: true, sinceStart: .seconds(50))
+        #expect(Set(missing.map(\.key)) == [key(1), key(2)])
+        #expect(missing.first?.key == key(1), "who was heard of comes first")
+        #expect(missing.allSatisfy { $0.isNewPeer && $0.missingEntries == [] })
+        #expect(table.listeningSince == .seconds(50))
+        #expect(table.repairs().map(\.missingEntries) == [.mac, .mac])
+        #expect(table.knownRouters == [KnownRouter(key: key(1), lastHeard: 1000)])
+    }
+
+    @Test("What the kernel lost while the device stayed, somebody took out")
+    func sameDevice() {
+        var table = DomainTable(rules: rules())
+        table.reset(to: picture([Self.heard], entries: [.mac, .flood]))
+        let changes = table.changeCount
+        table.reset(to: picture([], entries: []))
+        #expect(table.knownRouters.isEmpty)
+        #expect(table.changeCount > changes)
+    }
+
+    @Test("A failed attempt to fill a new device is made again, and lacks only what is not there yet")
+    func again() {
+        var table = DomainTable(rules: rules())
+        table.recall((1...3).map { KnownRouter(key: key($0), lastHeard: 1) }, clocks: nil, listeningSince: .zero)
+        #expect(table.reset(to: picture([], entries: []), isNewDevice: true, sinceStart: .zero).count == 3)
+        let rest = table.reset(to: picture([router(2)], entries: []), isNewDevice: true, sinceStart: .zero)
+        #expect(Set(rest.map(\.key)) == [key(1), key(3)])
+        #expect(table.knownRouters.count == 3)
+    }
+
+    @Test("Who may not register does not come back either")
+    func refused() {
+        let taken = Peer(publicKey: key(9), allowedIPs: router(4).allowedIPs + [IPPrefix("10.0.0.0/8")!])
+        var table = DomainTable(rules: rules(maximumPeers: 1, prohibited: [key(2)]))
+        table.recall(
+            (1...6).map { KnownRouter(key: key($0), lastHeard: Int64(100 - $0)) },
+            clocks: nil,
+            listeningSince: .zero
+        )
+        var now = picture([], entries: [])
+        now.ownKey = key(1)
+        now.peers = [taken, Peer(publicKey: key(3), allowedIPs: [])]
+        let missing = table.reset(to: now, isNewDevice: true, sinceStart: .zero)
+        // 1 is the device's own, 2 prohibited, 3 static, 4 has its address taken; 6 is one too many.
+        #expect(missing.map(\.key) == [key(5)])
+    }
+
+    @Test("The flood entry comes with the first sign of life, once")
+    func signOfLife() {
+        var table = DomainTable(rules: rules())
+        table.recall([KnownRouter(key: key(1), lastHeard: 1)], clocks: nil, listeningSince: .zero)
+        #expect(table.reset(to: picture([], entries: []), isNewDevice: true, sinceStart: .zero).count == 1)
+        #expect(table.repairs().map(\.missingEntries) == [.mac])
+        for repair in table.repairs() { table.confirm(repair) }
+        #expect(table.awaitsSomebody)
+        #expect(table.hear([router(1), Self.stranger]).isEmpty)
+        #expect(table.repairs().isEmpty)
+        #expect(table.hear([Self.heard]) == [key(1)])
+        #expect(table.repairs().map(\.missingEntries) == [.flood])
+        table.confirm(table.repairs()[0])
+        #expect(table.hear([Self.heard]).isEmpty)
+        #expect(table.repairs().isEmpty)
+        #expect(!table.awaitsSomebody)
+        #expect(table.knownRouters == [KnownRouter(key: key(1), lastHeard: 1000)])
+    }
+
+    private static let stranger: Peer = {
+        var peer = router(7)
+        peer.lastHandshake = 5
+        return peer
+    }()
+
+    @Test("Only who was heard of is worth remembering")
+    func known() {
+        var table = DomainTable(rules: rules())
+        _ = table.decide(key(1))
+        #expect(table.knownRouters.isEmpty)
+        let changes = table.changeCount
+        _ = table.hear([Self.heard])
+        #expect(table.knownRouters == [KnownRouter(key: key(1), lastHeard: 1000)])
+        #expect(table.changeCount == changes + 1)
+        table.remove(key(1))
+        #expect(table.knownRouters.isEmpty)
+        #expect(table.changeCount == changes + 2)
+    }
+
+    @Test("A picture with the same routers is no change")
+    func unchanged() {
+        var table = DomainTable(rules: rules())
+        table.reset(to: picture([Self.heard, router(2)], entries: []))
+        let changes = table.changeCount
+        table.reset(to: picture([Self.heard, router(2), router(3)], entries: [.mac]))
+        #expect(table.changeCount == changes)
+        var other = router(2)
+        other.lastHandshake = 7
+        table.reset(to: picture([Self.heard, other], entries: [.mac]))
+        #expect(table.changeCount == changes + 1)
+    }
+
+    @Test("Marks live on in the same run of the machine, and end with it", arguments: [true, false])
+    func marks(isSameRun: Bool) {
+        let mark = StaleMark(since: .seconds(6000), receivedBytes: 0)
+        let known = KnownRouter(key: key(1), lastHeard: 1000, mark: mark)
+        var table = DomainTable(rules: rules())
+        let clocks = isSameRun ? Clocks(wallClock: 6000, sinceStart: .seconds(6000)) : nil
+        table.recall([known], clocks: clocks, listeningSince: .zero)
+        table.reset(to: picture([Self.heard], entries: [.mac, .flood]))
+        let verdicts = table.sweep(sinceStart: .seconds(6900), wallClock: 6900, isDryRun: false)
+        #expect(verdicts.map(\.action) == [isSameRun ? .remove : .mark])
+    }
+
+    @Test("Who was brought back has the whole time until it is stale, and is then taken out in two sweeps")
+    func patience() {
+        var table = DomainTable(rules: rules())
+        table.recall([KnownRouter(key: key(1), lastHeard: 1000)], clocks: nil, listeningSince: .zero)
+        _ = table.reset(to: picture([], entries: []), isNewDevice: true, sinceStart: .seconds(100))
+        func sweep(at second: Int64) -> [SweepVerdict.Action] {
+            table.reset(to: picture([router(1)], entries: [.mac]))
+            return table.sweep(sinceStart: .seconds(second), wallClock: 900_000 + second, isDryRun: false).map(\.action)
+        }
+        #expect(sweep(at: 3700).isEmpty)
+        #expect(sweep(at: 3701) == [.mark])
+        #expect(sweep(at: 4601) == [.remove])
+    }
+
+    @Test("After a step of the clock nothing is removed in the first sweep", arguments: [86_400, -86_400] as [Int64])
+    func clockStep(step: Int64) {
+        var table = DomainTable(rules: rules())
+        let start: Int64 = 1_000_000
+        func sweep(at second: Int64, wallClock: Int64) -> [SweepVerdict.Action] {
+            table.reset(to: picture([Self.heard], entries: [.mac, .flood]))
+            return table.sweep(sinceStart: .seconds(second), wallClock: wallClock, isDryRun: false).map(\.action)
+        }
+        #expect(sweep(at: 10, wallClock: start + 10) == [.mark])
+        #expect(sweep(at: 1000, wallClock: start + 1000 + step) == [.mark], "not removed, although marked long ago")
+        #expect(sweep(at: 2000, wallClock: start + 2000 + step) == [.remove])
+    }
+
+    @Test("A minute between the clocks is a step, less is not", arguments: [(59, false), (60, true), (-60, true)])
+    func stepBoundary(seconds: Int64, isStep: Bool) {
+        var table = DomainTable(rules: rules())
+        _ = table.sweep(sinceStart: .zero, wallClock: 5000, isDryRun: false)
+        let now = Clocks(wallClock: 5100 + seconds, sinceStart: .seconds(100))
+        #expect((table.clockStep(until: now) != nil) == isStep)
     }
 }
 
@@ -308,6 +466,17 @@ private func rules(
         sweepInterval: .seconds(900),
         prohibitedKeys: prohibited
     )
+}
+
+extension DomainTable {
+    /// The same device, at no particular time; nothing is missing then.
+    fileprivate mutating func reset(to picture: Picture) {
+        #expect(reset(to: picture, isNewDevice: false, sinceStart: .zero).isEmpty)
+    }
+
+    fileprivate mutating func sweep(sinceStart: Duration, wallClock: Int64, isDryRun: Bool) -> [SweepVerdict] {
+        sweep(Clocks(wallClock: wallClock, sinceStart: sinceStart), isDryRun: isDryRun)
+    }
 }
 
 private func refusal(_ decision: DomainTable.Decision) -> Refusal? {

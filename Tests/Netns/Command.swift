@@ -93,10 +93,12 @@ final class Child {
 
 /// A program in the background, its output in a file. It is killed with its owner.
 final class Daemon {
+    let arguments: [String]
     private let child: Child
     private let log: String
 
     init(_ arguments: [String], log: String) throws {
+        self.arguments = arguments
         self.log = log
         child = try Child(arguments, input: "/dev/null", output: log, errors: log)
     }

@@ -66,6 +66,7 @@ final class GatewayFixture {
         [Gateway]
         HandlerSocket=\(folder)/handler.sock
         ControlSocket=\(folder)/control.sock
+        StateDirectory=\(folder)/state
         ProhibitedKeys=\(folder)/prohibited
 
         """
@@ -81,7 +82,7 @@ final class GatewayFixture {
         try makeVXLAN(domain)
     }
 
-    func makeWireGuard(_ domain: Domain) throws {
+    func makeWireGuard(_ domain: Domain, address: String = gatewayAddress) throws {
         let device = try Daemon(
             ["ip", "netns", "exec", namespace, "env", "LOG_LEVEL=error", "wireguard-go", "-f", domain.wireGuard],
             log: "\(folder)/\(domain.wireGuard).log"
@@ -96,7 +97,7 @@ final class GatewayFixture {
         try Command.check("wg set \(domain.wireGuard) listen-port 0 private-key \(key)")
         try Command.check("ip -n \(namespace) link set \(domain.wireGuard) addrgenmode none")
         try Command.check("ip -n \(namespace) link set \(domain.wireGuard) up")
-        try Command.check("ip -n \(namespace) address add \(Self.gatewayAddress)/64 dev \(domain.wireGuard) nodad")
+        try Command.check("ip -n \(namespace) address add \(address)/64 dev \(domain.wireGuard) nodad")
     }
 
     func makeVXLAN(_ domain: Domain, over wireGuard: String? = nil, options: String = "") throws {
@@ -108,13 +109,51 @@ final class GatewayFixture {
         try Command.check("ip -n \(namespace) link set \(domain.vxlan) mtu 1280 up")
     }
 
+    /// Takes both interfaces of the domain away; the VXLAN interface goes with the one that it runs over.
+    func removeDevices(of domain: Domain) throws {
+        guard let device = devices.last(where: { $0.arguments.contains(domain.wireGuard) }) else { return }
+        device.end(with: SIGTERM)
+        devices.removeAll { $0 === device }
+        try wait(for: "the end of \(domain.vxlan)") {
+            try Command.run("ip", ["-n", namespace, "link", "show", domain.vxlan]).status != 0
+        }
+    }
+
+    /// A WireGuard interface of a router's own, in the gateway's namespace: all that a handshake takes.
+    ///
+    /// - Returns: its public key.
+    func makeRouter(_ number: Int) throws -> String {
+        let router = Domain(
+            name: "router",
+            wireGuard: "\(domains[0].wireGuard)r\(number)",
+            vxlan: "none",
+            settings: ""
+        )
+        try makeWireGuard(router, address: "fe80::\(number + 1000)")
+        return try Command.check("wg show \(router.wireGuard) public-key").trimmingCharacters(in: .newlines)
+    }
+
+    /// Lets a router shake hands with the domain's WireGuard as it is now.
+    func connectRouter(_ number: Int) throws {
+        let port = try Command.check("wg show \(domains[0].wireGuard) listen-port")
+            .trimmingCharacters(in: .newlines)
+        let router = "\(domains[0].wireGuard)r\(number)"
+        try Command.check(
+            "wg set \(router) peer \(try ownKey()) endpoint 127.0.0.1:\(port) "
+                + "allowed-ips \(Self.gatewayAddress)/128 persistent-keepalive 1"
+        )
+    }
+
     // MARK: - Programs
 
     /// Starts the handler and waits until it is ready. The listener's user may connect.
-    func startHandler() throws {
+    ///
+    /// - Parameter arguments: beside the configuration.
+    func startHandler(_ arguments: String...) throws {
         let run = handlerRuns.add(1, ordering: .relaxed).newValue
         let handler = try Daemon(
-            ["ip", "netns", "exec", namespace, Command.path(of: "kex-handler"), "--config", "\(folder)/kex.conf"],
+            ["ip", "netns", "exec", namespace, Command.path(of: "kex-handler"), "--config", "\(folder)/kex.conf"]
+                + arguments,
             log: "\(folder)/handler\(run).log"
         )
         self.handler = handler

@@ -2,6 +2,7 @@ import Foundation
 import Logging
 import SystemCalls
 import Synchronization
+import Systemd
 import Testing
 
 @testable import kex_handler

@@ -1,0 +1,83 @@
+internal import CMNL
+internal import Glibc
+public import SystemPackage
+
+/// A netlink socket for what rtnetlink(7) tells by itself. It is apart from those for requests, so that news and answers
+/// do not mix. It never waits.
+@safe public final class NetlinkSubscription {
+    /// A multicast group of rtnetlink.
+    public enum Group: Sendable {
+        /// Interfaces appear, change and go: RTNLGRP_LINK.
+        case links
+
+        fileprivate var number: rtnetlink_groups {
+            switch self {
+            case .links: RTNLGRP_LINK
+            }
+        }
+    }
+
+    /// Size of the kernel's buffer in bytes that is asked for. It holds some hundred messages about links; without
+    /// CAP_NET_ADMIN the system's own limit (`net.core.rmem_max`) counts.
+    public static let receiveBuffer = 1 << 20
+    /// Most datagrams that one ``receive(_:)`` takes; the others come with the next.
+    public static let datagramsPerCall = 64
+
+    private let socket: OpaquePointer
+    private var buffer = [UInt8](repeating: 0, count: NetlinkSocket.bufferSize)
+
+    public init(_ group: Group) throws(NetlinkError) {
+        func failure(_ operation: String) -> NetlinkError {
+            .socketFailed(operation: operation, object: "news of \(group)", errno: Errno(rawValue: errno))
+        }
+        let flags = Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
+        guard let socket = unsafe mnl_socket_open2(NETLINK_ROUTE, flags) else { throw failure("open a socket for") }
+        unsafe self.socket = unsafe socket
+        var size = Int32(Self.receiveBuffer)
+        let length = socklen_t(MemoryLayout<Int32>.size)
+        let number = unsafe mnl_socket_get_fd(socket)
+        if unsafe setsockopt(number, SOL_SOCKET, SO_RCVBUFFORCE, &size, length) != 0 {
+            _ = unsafe setsockopt(number, SOL_SOCKET, SO_RCVBUF, &size, length)
+        }
+        var wanted = group.number.rawValue
+        guard unsafe mnl_socket_bind(socket, 0, pid_t(MNL_SOCKET_AUTOPID)) == 0,
+            unsafe mnl_socket_setsockopt(socket, NETLINK_ADD_MEMBERSHIP, &wanted, length) == 0
+        else { throw failure("subscribe to") }
+    }
+
+    deinit { unsafe mnl_socket_close(socket) }
+
+    public var descriptor: FileDescriptor { FileDescriptor(rawValue: unsafe mnl_socket_get_fd(socket)) }
+
+    /// Takes what has come.
+    ///
+    /// - Parameter body: gets each message. It must not keep the message.
+    /// - Returns: whether nothing was lost. After a loss (ENOBUFS) everything must be looked at.
+    public func receive(
+        _ body: (NetlinkReply) throws(MalformedReply) -> Void
+    ) throws(NetlinkError) -> Bool {
+        var isWhole = true
+        for _ in 0..<Self.datagramsPerCall {
+            let count = unsafe buffer.withUnsafeMutableBytes {
+                unsafe mnl_socket_recvfrom(socket, $0.baseAddress, $0.count)
+            }
+            guard count >= 0 else {
+                switch Errno(rawValue: errno) {
+                case .interrupted: continue
+                case .resourceTemporarilyUnavailable: return isWhole
+                // Too many, or one that is longer than any message about a link.
+                case .noBufferSpace, .noSpace: isWhole = false
+                case let errno: throw .socketFailed(operation: "receive", object: "news", errno: errno)
+                }
+                continue
+            }
+            do throws(MalformedReply) {
+                var datagram = buffer.prefix(count)
+                while let message = try NetlinkReply(takenFrom: &datagram) { try body(message) }
+            } catch {
+                throw .malformedReply(operation: "receive", object: "news", detail: error.detail)
+            }
+        }
+        return isWhole
+    }
+}

@@ -1,0 +1,101 @@
+internal import Glibc
+internal import SystemPackage
+
+/// Whole files, read and replaced at once.
+public enum File {
+    /// The content of a file; `nil` if there is none of that name.
+    ///
+    /// - Parameter limit: largest size in bytes.
+    /// - Throws: EFBIG for a larger file, of which nothing is kept in memory.
+    public static func read(_ path: String, limit: Int) throws(SystemCallError) -> [UInt8]? {
+        do throws(SystemCallError) {
+            return try content(of: try open(path, .readOnly, [.closeOnExec, .nonBlocking], "read"), path, limit)
+        } catch {
+            if error.errno == .noSuchFileOrDirectory { return nil }
+            throw error
+        }
+    }
+
+    private static func content(
+        of file: borrowing OwnedDescriptor,
+        _ path: String,
+        _ limit: Int
+    ) throws(SystemCallError) -> [UInt8] {
+        let number = file.raw.rawValue
+        var bytes: [UInt8] = []
+        var portion = [UInt8](repeating: 0, count: 65536)
+        while true {
+            let count = try check("read", path) {
+                unsafe portion.withUnsafeMutableBytes { unsafe Glibc.read(number, $0.baseAddress, $0.count) }
+            }
+            if count == 0 { return bytes }
+            guard bytes.count + count <= limit else { throw SystemCallError("read", path, errno: .fileTooLarge) }
+            bytes += portion.prefix(count)
+        }
+    }
+
+    /// Replaces a file, or makes it, so that at any moment, power cuts included, either the old content is there or the
+    /// new one. Only the owner may read it.
+    ///
+    /// The new content is written beside it, to `path` + `.new`, brought to the disk, and renamed. After an error the old
+    /// file is as it was.
+    ///
+    /// - Throws: ENOSPC, EROFS, and what else open(2), write(2), fsync(2) and rename(2) have.
+    public static func replace(_ path: String, with bytes: [UInt8]) throws(SystemCallError) {
+        let new = path + ".new"
+        do throws(SystemCallError) {
+            // What an earlier attempt left; a link that somebody put there is not followed.
+            unsafe unlink(new)
+            let file = try open(new, .writeOnly, [.create, .exclusiveCreate, .closeOnExec, .noFollow], "write")
+            let number = file.raw.rawValue
+            var rest = bytes[...]
+            while !rest.isEmpty {
+                let written = try check("write", new) {
+                    unsafe rest.withUnsafeBytes { unsafe write(number, $0.baseAddress, $0.count) }
+                }
+                rest = rest.dropFirst(written)
+            }
+            _ = try check("write", new) { Int(fsync(number)) }
+            try rename(new, to: path)
+        } catch {
+            unsafe unlink(new)
+            throw error
+        }
+        // The name is on the disk when its directory is.
+        let folder = directory(of: path)
+        let directory = try open(folder, .readOnly, [.closeOnExec, .directory], "write to")
+        let number = directory.raw.rawValue
+        _ = try check("write to", folder) { Int(fsync(number)) }
+    }
+
+    /// Gives a file another name. What had that name is gone.
+    public static func rename(_ path: String, to new: String) throws(SystemCallError) {
+        _ = try check("rename", path) { unsafe Int(Glibc.rename(path, new)) }
+    }
+
+    /// Makes a folder for its owner alone. If it is there already, nothing is done.
+    public static func makeDirectory(_ path: String) throws(SystemCallError) {
+        do throws(SystemCallError) {
+            _ = try check("make", path) { unsafe Int(mkdir(path, 0o700)) }
+        } catch {
+            guard error.errno == .fileExists else { throw error }
+        }
+    }
+
+    private static func open(
+        _ path: String,
+        _ mode: FileDescriptor.AccessMode,
+        _ options: FileDescriptor.OpenOptions,
+        _ operation: String
+    ) throws(SystemCallError) -> OwnedDescriptor {
+        let number = try check(operation, path) {
+            unsafe Int(Glibc.open(path, mode.rawValue | options.rawValue, 0o600))
+        }
+        return OwnedDescriptor(adopting: FileDescriptor(rawValue: Int32(number)))
+    }
+
+    private static func directory(of path: String) -> String {
+        let end = path.lastIndex(of: "/") ?? path.startIndex
+        return end == path.startIndex ? "/" : String(path[..<end])
+    }
+}

@@ -1,0 +1,69 @@
+internal import GatewayState
+internal import KexGateway
+internal import Logging
+internal import NetworkAddresses
+internal import SystemCalls
+internal import Systemd
+
+/// What all domains of this process share: the log, the watchdog, and how to tell one life of the machine from the next.
+final class Host {
+    let log: Logger
+    let pulse: Pulse
+    /// Where the domains' memory is.
+    let stateDirectory: String
+    private let bootID: String
+    private let networkNamespace: UInt64
+
+    /// - Parameter bootID: as the unit's `%b` says; otherwise the kernel is asked.
+    init(log: Logger, stateDirectory: String, bootID: String?) throws(SystemCallError) {
+        self.log = log
+        self.stateDirectory = stateDirectory
+        // A name of its own where it cannot be known: then nothing that was written down belongs to this run.
+        self.bootID = bootID ?? readBootID() ?? "unknown-\(MonotonicTime.now.nanoseconds)"
+        networkNamespace = try networkNamespaceCookie()
+        pulse = Pulse()
+        // Under systemd it is there (StateDirectory=). If it cannot be made, the first write says so.
+        try? File.makeDirectory(stateDirectory)
+    }
+
+    /// Tells this interface from every other one, of this run of the machine or another.
+    func identity(of interface: InterfaceIndex) -> DeviceIdentity {
+        DeviceIdentity(bootID: bootID, networkNamespace: networkNamespace, interfaceIndex: interface.number)
+    }
+
+    /// Whether the machine, or the container, was not started anew since.
+    func isSameRun(_ identity: DeviceIdentity) -> Bool {
+        identity.bootID == bootID && identity.networkNamespace == networkNamespace
+    }
+
+    var clocks: Clocks {
+        Clocks(
+            wallClock: wallClockSeconds(),
+            sinceStart: .nanoseconds(Int64(MonotonicTime.now.nanoseconds))
+        )
+    }
+}
+
+/// Tells systemd that work is going on. Whatever takes long must let it beat, so that a handler which hangs is told from
+/// one that is busy.
+final class Pulse {
+    private var watchdog = Watchdog()
+    /// Once the service is ready, its watchdog is what counts; before, it is the time that systemd gives a start.
+    var isReady = false
+    private var nextExtension = MonotonicTime(nanoseconds: 0)
+
+    /// What a start may take from one beat to the next.
+    static let startExtension = Duration.seconds(30)
+
+    var nextBeat: MonotonicTime? { isReady ? watchdog.nextFeed : nil }
+
+    func beat() {
+        let now = MonotonicTime.now
+        if isReady {
+            watchdog.feed(now: now)
+        } else if nextExtension <= now {
+            ServiceState.extendStart(by: Self.startExtension)
+            nextExtension = now + .seconds(1)
+        }
+    }
+}

@@ -1,0 +1,154 @@
+internal import KexConfiguration
+internal import KexGateway
+internal import KexProtocol
+internal import Logging
+internal import Netlink
+internal import NetworkAddresses
+internal import SystemCalls
+internal import Systemd
+internal import VXLANFdb
+internal import WireGuardControl
+internal import WireGuardTypes
+
+/// Routers come in.
+extension MeshDomain {
+    /// Brings routers in. Every answer of success is given after the kernel has acknowledged everything.
+    ///
+    /// - Parameter keys: each once.
+    /// - Returns: `nil` for success, or why not.
+    /// - Parameter log: writes a line that strangers can cause.
+    func register(
+        _ keys: [(key: PublicKey, source: IPv6Address)],
+        log: (GatewayEvent, Logger.Level, PublicKey, String) -> Void
+    ) -> [Refusal?] {
+        do throws(Trouble) {
+            try refresh()
+        } catch {
+            return keys.map { _ in .unavailable }
+        }
+        var refusals = [Refusal?](repeating: nil, count: keys.count)
+        var admissions: [(index: Int, admission: DomainTable.Admission)] = []
+        for (index, (key, source)) in keys.enumerated() {
+            switch table.decide(key) {
+            case .present: break
+            case .admit(let admission): admissions.append((index, admission))
+            case .refuse(let refusal, let reason):
+                refusals[index] = refusal
+                log(.refused, .info, key, "refused \(key) from \(source.unmappedDescription): \(reason)")
+            }
+        }
+        guard !admissions.isEmpty else { return refusals }
+        let outcomes = admit(admissions.map(\.admission))
+        if outcomes.contains(nil) { scheduleListening(isNews: true) }
+        for ((index, admission), trouble) in zip(admissions, outcomes) {
+            let (key, source) = keys[index]
+            if let trouble {
+                refusals[index] = .unavailable
+                log(.failed, .error, key, "could not register \(key) from \(source.unmappedDescription): \(trouble)")
+            } else {
+                let addresses = admission.addresses
+                let what = admission.isNewPeer ? "registered" : "repaired the fdb entries of"
+                log(
+                    admission.isNewPeer ? .registered : .repaired,
+                    .info,
+                    key,
+                    "\(what) \(key) from \(source.unmappedDescription): \(addresses.linkLocal), \(addresses.mac)"
+                )
+            }
+        }
+        return refusals
+    }
+
+    /// Peer first, entries second: an entry without a peer would send frames nowhere.
+    ///
+    /// - Returns: for each admission `nil`, or why it is not in the kernel.
+    private func admit(_ admissions: [DomainTable.Admission]) -> [Trouble?] {
+        var troubles = addPeers(of: admissions)
+        let good = admissions.indices.filter { troubles[$0] == nil }
+        let entries = good.map { missingEntries(of: admissions[$0]) }
+        var outcomes = append(entries.flatMap(\.self))[...]
+        for (index, own) in zip(good, entries) {
+            let failures = outcomes.prefix(own.count).compactMap(\.self)
+            outcomes = outcomes.dropFirst(own.count)
+            guard let failure = failures.first else { continue }
+            troubles[index] = failure
+            _ = delete(own)
+        }
+        if trouble == nil, troubles.contains(where: { $0 != nil }) {
+            takeBackPeers(of: admissions.indices.filter { troubles[$0] != nil }.map { admissions[$0] })
+        }
+        for (admission, trouble) in zip(admissions, troubles) {
+            if trouble == nil { table.confirm(admission) } else { table.abandon(admission) }
+        }
+        return troubles
+    }
+
+    private func addPeers(of admissions: [DomainTable.Admission]) -> [Trouble?] {
+        let new = admissions.indices.filter { admissions[$0].isNewPeer }
+        var troubles = [Trouble?](repeating: nil, count: admissions.count)
+        guard apply(new.map { admissions[$0].peerChange }) != nil else { return troubles }
+        // One of them was refused, and the rest may or may not be in. Adding is safe to repeat, so one by one tells.
+        for index in new { troubles[index] = apply([admissions[index].peerChange]) }
+        // Out of service: nobody is in, those whose peer was there before included.
+        if let trouble { return admissions.map { _ in trouble } }
+        return troubles
+    }
+
+    func missingEntries(of admission: DomainTable.Admission) -> [FdbEntry] {
+        guard let via = devices?.wireGuardIndex else { return [] }
+        var entries: [FdbEntry] = []
+        let (mac, destination) = (admission.addresses.mac, admission.addresses.linkLocal)
+        if admission.missingEntries.contains(.mac) {
+            entries.append(FdbEntry(mac: mac, destination: destination, via: via))
+        }
+        if admission.missingEntries.contains(.flood) { entries.append(.flood(to: destination, via: via)) }
+        return entries
+    }
+
+    /// Removes the peers of half-done admissions, as far as the kernel shows them as routers now: somebody may have
+    /// made one of them a peer of the operator's own meanwhile. After a failure nothing is taken for granted, so the
+    /// next registration looks at the kernel first.
+    private func takeBackPeers(of admissions: [DomainTable.Admission]) {
+        pictureExpires = MonotonicTime(nanoseconds: 0)
+        let keys = Set(admissions.filter(\.isNewPeer).map(\.key))
+        // WireGuard alone is asked: the VXLAN interface may be what is missing.
+        guard !keys.isEmpty, let peers = try? devices?.wireGuard.state().peers else { return }
+        let routers = peers.filter { keys.contains($0.publicKey) && table.isRouter($0) }
+        _ = apply(routers.map { .remove($0.publicKey) })
+    }
+
+    /// Changes peers. If WireGuard does not so much as refuse, the domain leaves service, and every further change fails
+    /// at once: one that does not answer would cost a time limit for each.
+    func apply(_ changes: [PeerChange]) -> Trouble? {
+        if let trouble { return trouble }
+        guard !changes.isEmpty, let wireGuard = devices?.wireGuard else { return nil }
+        let start = MonotonicTime.now
+        do throws(WireGuardError) {
+            try wireGuard.apply(changes)
+            return nil
+        } catch {
+            let failure = Trouble("\(error)")
+            if case .refused = error { return failure }
+            leaveService(failure, since: start)
+            return failure
+        }
+    }
+
+    func append(_ entries: [FdbEntry]) -> [Trouble?] {
+        guard !entries.isEmpty else { return [] }
+        do throws(NetlinkError) {
+            return (try devices?.fdb.append(entries) ?? []).map { outcome in
+                if case .failed(let error) = outcome { Trouble("\(error)") } else { nil }
+            }
+        } catch {
+            return entries.map { _ in Trouble("\(error)") }
+        }
+    }
+}
+
+extension DomainTable.Admission {
+    /// The peer of a router, as WireGuard gets it.
+    var peerChange: PeerChange {
+        .add(PeerSettings(publicKey: key, allowedIPs: [IPPrefix(host: addresses.linkLocal)]))
+    }
+}
