@@ -118,6 +118,7 @@ struct HandlerService: ~Copyable {
                 let peer = try PeerCredentials(of: descriptor.raw)
                 guard try listener.admits(peer) else {
                     budget.log(
+                        .disconnected,
                         .warning,
                         "process \(peer.process) of user \(peer.user) may not use \(listener.path)",
                         to: log
@@ -130,7 +131,7 @@ struct HandlerService: ~Copyable {
                 connections[token] = connection
             }
         } catch {
-            budget.log(.error, "\(error)", to: log)
+            budget.log(.exhausted, .error, "\(error)", to: log)
             nextAccept = .now + Self.acceptPause
         }
     }
@@ -169,7 +170,7 @@ struct HandlerService: ~Copyable {
 
     private mutating func disconnect(_ token: UInt64, _ cause: Disconnect) {
         guard let connection = connections.removeValue(forKey: token), let reason = cause.reason else { return }
-        budget.log(.warning, "disconnected process \(connection.peer.process): \(reason)", to: log)
+        budget.log(.disconnected, .warning, "disconnected process \(connection.peer.process): \(reason)", to: log)
     }
 
     /// Why a connection ends; no reason if the other side ended it.
@@ -209,7 +210,9 @@ struct HandlerService: ~Copyable {
             // Several routers behind one key, or one that asks twice: one question, the same answer for all.
             let byKey = Dictionary(grouping: requests, by: \.registration.key)
             let keys = byKey.map { (key: $0.key, source: $0.value[0].source) }
-            let refusals = domain.register(keys) { level, line in budget.log(level, "\(name): \(line)", to: log) }
+            let refusals = domain.register(keys) { event, level, key, line in
+                budget.log(event, level, domain: name.text, key: "\(key)", "\(name): \(line)", to: log)
+            }
             for ((key, _), refusal) in zip(keys, refusals) {
                 answers += byKey[key, default: []].map { RegistrationAnswer(id: $0.id, refusal: refusal) }
             }

@@ -8,6 +8,7 @@ internal import Logging
 internal import Netlink
 internal import NetworkAddresses
 internal import SystemCalls
+internal import Systemd
 internal import VXLANFdb
 internal import WireGuardControl
 internal import WireGuardTypes
@@ -171,7 +172,10 @@ final class MeshDomain {
     ///
     /// - Parameter keys: each once.
     /// - Returns: `nil` for success, or why not.
-    func register(_ keys: [(key: PublicKey, source: IPv6Address)], log: (Logger.Level, String) -> Void) -> [Refusal?] {
+    func register(
+        _ keys: [(key: PublicKey, source: IPv6Address)],
+        log: (GatewayEvent, Logger.Level, PublicKey, String) -> Void
+    ) -> [Refusal?] {
         do throws(Trouble) {
             try refresh()
         } catch {
@@ -185,7 +189,7 @@ final class MeshDomain {
             case .admit(let admission): admissions.append((index, admission))
             case .refuse(let refusal, let reason):
                 refusals[index] = refusal
-                log(.info, "refused \(key) from \(source.unmappedDescription): \(reason)")
+                log(.refused, .info, key, "refused \(key) from \(source.unmappedDescription): \(reason)")
             }
         }
         guard !admissions.isEmpty else { return refusals }
@@ -194,12 +198,14 @@ final class MeshDomain {
             let (key, source) = keys[index]
             if let trouble {
                 refusals[index] = .unavailable
-                log(.error, "could not register \(key) from \(source.unmappedDescription): \(trouble)")
+                log(.failed, .error, key, "could not register \(key) from \(source.unmappedDescription): \(trouble)")
             } else {
                 let addresses = admission.addresses
                 let what = admission.isNewPeer ? "registered" : "repaired the fdb entries of"
                 log(
+                    admission.isNewPeer ? .registered : .repaired,
                     .info,
+                    key,
                     "\(what) \(key) from \(source.unmappedDescription): \(addresses.linkLocal), \(addresses.mac)"
                 )
             }

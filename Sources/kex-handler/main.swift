@@ -18,7 +18,7 @@ program.run { configuration throws(ConfigurationError) -> Set<PublicKey> in
         let advice = ConfigurationMistake(at: location, "ProhibitedKeys= names this file; an empty one will do")
         throw ConfigurationError(error.mistakes + [advice])
     }
-} serve: { configuration, prohibitedKeys, _, log in
+} serve: { configuration, prohibitedKeys, _, _, log in
     try raiseDescriptorLimit()
     var listeners = try DoorListener.passed()
     if listeners.isEmpty {
