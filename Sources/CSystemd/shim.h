@@ -1,8 +1,8 @@
 #ifndef KEX_CSYSTEMD_H
 #define KEX_CSYSTEMD_H
 
-// Without it sd-journal.h replaces its functions by macros that say where in the C code they are called.
 #define SD_JOURNAL_SUPPRESS_LOCATION
+
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-journal.h>
 

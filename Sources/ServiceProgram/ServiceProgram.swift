@@ -34,7 +34,7 @@ public struct ServiceProgram {
     ///
     /// - Parameters:
     ///   - check: looks at files that the configuration names, so that `--check-config` finds what is wrong with them.
-    ///   - serve: does the service's work until it is told to end.
+    ///   - serve: does the service's work until it is told to end. It gets the source for reading the configuration again.
     /// - Returns: never; the process ends with 0, 64 for wrong usage, 78 for a configuration that cannot be used
     ///   (EX_USAGE and EX_CONFIG of `sysexits.h`), or 1 if `serve` fails.
     public func run<Checked>(
@@ -43,6 +43,7 @@ public struct ServiceProgram {
     ) -> Never {
         openStandardDescriptors()
         var log = Logger(label: name) { [name] _ in ServiceLog(program: name) }
+        var isForService = true
         do {
             let options = try CommandLineOptions(CommandLine.arguments.dropFirst(), known: known)
             if options.contains("help") {
@@ -55,24 +56,39 @@ public struct ServiceProgram {
                 exit(EXIT_SUCCESS)
             }
             if options.contains("debug") { log.logLevel = .debug }
-            let source = ConfigurationSource(path: options.value("config") ?? Configuration.defaultPath, check: check)
+            isForService = !options.contains("check-config")
+            let path = options.value("config") ?? Configuration.defaultPath
+            let source = ConfigurationSource(path: path, check: check)
             let (configuration, checked) = try source.read()
-            if options.contains("check-config") {
+            if !isForService {
                 print(configuration)
                 exit(EXIT_SUCCESS)
             }
             try serve(configuration, checked, source, options, log)
             exit(EXIT_SUCCESS)
         } catch let error as UsageError {
-            log.error("\(error); see \(name) --help")
+            log.log(.wrongUsage, .error, "\(error); see \(name) --help")
             exit(UsageError.exitStatus)
         } catch let error as ConfigurationError {
-            for mistake in error.mistakes { log.error("\(mistake)") }
+            error.log(to: log)
+            if isForService { waitForManager(error) }
             exit(78)
         } catch {
-            log.critical("\(error)\(Self.advice(for: error))")
+            log.log(.cannotServe, .critical, "\(error)\(Self.advice(for: error))")
             exit(EXIT_FAILURE)
         }
+    }
+
+    /// How long a service with mistakes in its configuration waits under systemd before it ends. Its units start it
+    /// again at once, because a router waits; this keeps the same mistakes from filling the log and a processor.
+    static let pauseAfterMistakes = Duration.seconds(5)
+
+    /// Waits if the service manager would start the program again at once. SIGTERM still ends it, because nothing
+    /// handles that signal yet.
+    private func waitForManager(_ error: ConfigurationError) {
+        guard ServiceState.hasManager else { return }
+        ServiceState.status("\(error.mistakes.count) mistakes in the configuration, see the log; trying again")
+        (MonotonicTime.now + Self.pauseAfterMistakes).sleep()
     }
 
     /// What to do about the errors that operators meet at the start.
@@ -83,6 +99,13 @@ public struct ServiceProgram {
         case .permissionDenied: "; run it as root, or by its systemd unit"
         default: ""
         }
+    }
+}
+
+extension ConfigurationError {
+    /// Writes a line for each mistake.
+    public func log(to log: Logger) {
+        for mistake in mistakes { log.log(.mistake, .error, "\(mistake)") }
     }
 }
 

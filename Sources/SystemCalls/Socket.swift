@@ -12,11 +12,14 @@ public enum Socket {
         case stream
         /// Whole packets, in order: one send is one receive.
         case sequentialPacket
+        /// Packets for whoever has the path, as the journal's. Not to be listened on.
+        case datagram
 
         var number: Int32 {
             switch self {
             case .stream: Int32(SOCK_STREAM.rawValue)
             case .sequentialPacket: Int32(SOCK_SEQPACKET.rawValue)
+            case .datagram: Int32(SOCK_DGRAM.rawValue)
             }
         }
     }

@@ -1,53 +1,90 @@
 public import Logging
 
-/// What a log line tells, for machines: the journal's field `KEX_EVENT`. So `journalctl KEX_EVENT=refused` finds refusals
-/// whatever their words.
-public enum GatewayEvent: String, CaseIterable, Sendable {
-    /// A service does its work from now on.
-    case ready
-    /// It ends because it was told to.
-    case ending
-    /// The configuration was read again, and counts.
-    case reloaded
-    /// The configuration was read again, and cannot be used; the old one counts.
-    case reloadFailed = "reload-failed"
+/// What a log line is about: `journalctl KEX_EVENT=refused` shows every refusal. Part of the interface to operators, so
+/// a name never changes its meaning.
+public enum GatewayEvent: String, CaseIterable, Hashable, Sendable {
+    // Routers
 
-    /// A new router is in the kernel.
+    /// A new router is in.
     case registered
-    /// Somebody was told no, and why.
-    case refused
-    /// What should have been done to a router could not be.
-    case failed
     /// The first handshake of a router in its WireGuard interface.
     case confirmed
-    /// Fdb entries were missing.
+    /// What was missing of a router that is in has been put back.
     case repaired
-    /// A router was taken out after two sweeps.
+    /// An exchange or a registration was answered with a refusal.
+    case refused
+    /// A registration that is in order could not be carried out.
+    case failed
+    /// A sweep or the operator took a router out.
     case removed
-
-    /// A domain's interfaces are there, and registrations are answered.
-    case inService = "in-service"
-    /// They are not.
-    case outOfService = "out-of-service"
-    /// A new interface got its routers back.
+    /// A router that should go could not be removed.
+    case kept
+    /// Routers were put back from the state that was kept over a restart.
     case restored
 
-    /// A state file could not be read whole.
-    case stateDamaged = "state-damaged"
-    /// A state file could not be written; the old one is there.
-    case stateUnwritten = "state-unwritten"
-    /// It can be written again.
-    case stateWritten = "state-written"
-    /// The wall clock was stepped.
+    // Domains
+
+    /// A domain works, at the start or again.
+    case inService = "in-service"
+    /// A domain does not work; its routers are answered UNAVAILABLE.
+    case outOfService = "out-of-service"
+
+    // The service
+
+    /// The service does its work from now on.
+    case ready
+    /// The service was told to end.
+    case ending
+    /// The service cannot begin or go on.
+    case cannotServe = "cannot-serve"
+    /// The program was called in a way that it does not know.
+    case wrongUsage = "wrong-usage"
+    /// One mistake in the configuration, at the start or at a reload.
+    case mistake
+    /// A changed configuration is in force.
+    case reloaded
+    /// A changed configuration cannot be used; the one before stays.
+    case reloadFailed = "reload-failed"
+    /// A change of the configuration that takes a restart.
+    case restartNeeded = "restart-needed"
+    /// The wall clock was set.
     case clockStepped = "clock-stepped"
+
+    // The kept state
+
+    /// The kept state cannot be read, or not all of it.
+    case stateDamaged = "state-damaged"
+    /// The state cannot be written at present.
+    case stateUnwritten = "state-unwritten"
+    /// The state can be written again.
+    case stateWrittenAgain = "state-written-again"
+
+    // Connections
+
+    /// The handler cannot be asked: everybody is answered UNAVAILABLE.
+    case handlerLost = "handler-lost"
+    /// The handler answers again.
+    case handlerBack = "handler-back"
+    /// A program on the handler's sockets was disconnected, or not let in.
+    case disconnected
+    /// There are as many connections as there may be.
+    case full
+    /// The system has no descriptor or memory left.
+    case exhausted
+    /// Lines that strangers caused were left out, because there were too many.
+    case leftOut = "left-out"
+
+    /// Progress of a single exchange, with `--debug` only.
+    case exchange
 }
 
 extension Logger {
-    /// Logs a line with the fields `KEX_EVENT`, `KEX_DOMAIN` and `KEX_KEY`. The message should say the same in words.
+    /// Writes a line about an event, with the fields `KEX_EVENT=`, `KEX_DOMAIN=` and `KEX_KEY=` in the journal. The
+    /// message says it all by itself, since at a terminal there is nothing else.
     ///
     /// - Parameters:
-    ///   - domain: the domain's name. Only one that is configured: everything else is a stranger's text.
-    ///   - key: the router's public key.
+    ///   - domain: name of the domain that the line is about, one that the configuration knows.
+    ///   - key: public key of the router that the line is about, in base64.
     public func log(
         _ event: GatewayEvent,
         _ level: Logger.Level,
@@ -55,9 +92,10 @@ extension Logger {
         key: String? = nil,
         _ message: @autoclosure () -> String
     ) {
-        var metadata: Logger.Metadata = ["KEX_EVENT": "\(event.rawValue)"]
-        if let domain { metadata["KEX_DOMAIN"] = "\(domain)" }
-        if let key { metadata["KEX_KEY"] = "\(key)" }
+        guard logLevel <= level else { return }
+        var metadata: Logger.Metadata = ["KEX_EVENT": .string(event.rawValue)]
+        if let domain { metadata["KEX_DOMAIN"] = .string(domain) }
+        if let key { metadata["KEX_KEY"] = .string(key) }
         log(level: level, "\(message())", metadata: metadata)
     }
 }

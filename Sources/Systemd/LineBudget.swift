@@ -11,29 +11,12 @@ public struct LineBudget: Sendable {
 
     public init() {}
 
-    /// Whether a line may be written now; otherwise it is counted.
-    private mutating func permits(_ log: Logger, at time: MonotonicTime) -> Bool {
-        let now = time.nanoseconds / 1_000_000_000
-        if now != second {
-            if lines > Self.linesPerSecond { log.notice("\(lines - Self.linesPerSecond) more lines left out") }
-            second = now
-            lines = 0
-        }
-        lines += 1
-        return lines <= Self.linesPerSecond
-    }
-
-    /// Writes `message`, or counts it.
-    public mutating func log(
-        _ level: Logger.Level,
-        _ message: @autoclosure () -> String,
-        to log: Logger,
-        at time: MonotonicTime = .now
-    ) {
-        if permits(log, at: time) { log.log(level: level, "\(message())") }
-    }
-
-    /// The same for a line with fields.
+    /// Writes a line as `Logger.log` of an event does, or counts it. The count comes with the first line of a later
+    /// second, as ``GatewayEvent/leftOut``.
+    ///
+    /// - Parameters:
+    ///   - event: what the line is about, and so on as for the logger.
+    ///   - time: when, for a caller that knows.
     public mutating func log(
         _ event: GatewayEvent,
         _ level: Logger.Level,
@@ -43,6 +26,16 @@ public struct LineBudget: Sendable {
         to log: Logger,
         at time: MonotonicTime = .now
     ) {
-        if permits(log, at: time) { log.log(event, level, domain: domain, key: key, message()) }
+        guard log.logLevel <= level else { return }
+        let now = time.nanoseconds / 1_000_000_000
+        if now != second {
+            if lines > Self.linesPerSecond {
+                log.log(.leftOut, .notice, "\(lines - Self.linesPerSecond) more lines left out")
+            }
+            second = now
+            lines = 0
+        }
+        lines += 1
+        if lines <= Self.linesPerSecond { log.log(event, level, domain: domain, key: key, message()) }
     }
 }

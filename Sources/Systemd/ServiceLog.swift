@@ -1,21 +1,25 @@
 internal import Glibc
 public import Logging
 
-/// Log lines for a service: one line each on standard error, which systemd sends to the journal.
+/// Log lines for a service: to the journal with fields if standard error goes there, else one line each on standard
+/// error, which begins with the program's name.
 ///
-/// Under systemd a line begins with its priority in angle brackets, which the journal takes off again; at a terminal
-/// it begins with the program's name. Source: sd-daemon(3), `SD_ERR` and the others.
+/// The metadata of a line are its fields. They are for machines, and so they are not in the line on standard error.
 public struct ServiceLog: LogHandler {
     public var logLevel: Logger.Level = .info
     public var metadata: Logger.Metadata = [:]
     private let program: String
-    private let isUnderSystemd: Bool
+    /// `nil` if standard error is not the journal's.
+    private let journal: Journal?
 
-    /// - Parameter program: the name in front of each line at a terminal.
+    /// - Parameter program: the name in front of each line at a terminal, and `SYSLOG_IDENTIFIER=` in the journal.
     public init(program: String) {
+        self.init(program: program, journal: Journal.isStandardError ? Journal() : nil)
+    }
+
+    init(program: String, journal: Journal?) {
         self.program = program
-        // Set by systemd for services whose output goes to the journal. Source: systemd.exec(5).
-        isUnderSystemd = unsafe getenv("JOURNAL_STREAM") != nil
+        self.journal = journal
     }
 
     public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
@@ -24,10 +28,15 @@ public struct ServiceLog: LogHandler {
     }
 
     public func log(event: LogEvent) {
-        let all = metadata.merging(event.metadata ?? [:]) { $1 }
-        let fields = all.sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }.joined()
-        let prefix = isUnderSystemd ? "<\(priority(of: event.level))>" : "\(program): "
-        let line = Array("\(prefix)\(Self.printable("\(event.message)\(fields)"))\n".utf8)
+        let message = Self.printable("\(event.message)")
+        let priority = priority(of: event.level)
+        var fields = ["MESSAGE=\(message)", "PRIORITY=\(priority)", "SYSLOG_IDENTIFIER=\(program)"]
+        for (key, value) in metadata.merging(event.metadata ?? [:], uniquingKeysWith: { $1 }) {
+            fields.append("\(key)=\(Self.printable("\(value)"))")
+        }
+        if let journal, journal.send(fields) { return }
+        // The journal takes a priority in angle brackets off again. Source: sd-daemon(3).
+        let line = Array("\(journal == nil ? "\(program): " : "<\(priority)>")\(message)\n".utf8)
         // A log that cannot be written is no reason to stop, and one that nobody reads no reason to wait: the line is
         // dropped.
         var poll = pollfd(fd: STDERR_FILENO, events: Int16(POLLOUT), revents: 0)
@@ -36,7 +45,7 @@ public struct ServiceLog: LogHandler {
         _ = unsafe line.withUnsafeBytes { unsafe write(STDERR_FILENO, $0.baseAddress, $0.count) }
     }
 
-    /// Longest line in bytes; the rest is cut. Nothing that is logged here needs more.
+    /// Longest message or field in bytes; the rest is cut. Nothing that is logged here needs more.
     public static let maximumLine = 1024
 
     /// `text` with everything but printable ASCII replaced by a question mark. Names and keys are checked long before

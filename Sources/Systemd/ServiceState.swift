@@ -1,29 +1,40 @@
 internal import CSystemd
+internal import Glibc
 
 /// What a service tells systemd about itself. Without systemd each call does nothing.
 ///
 /// Source: sd_notify(3).
 public enum ServiceState {
-    /// The service does its work from now on.
+    /// The service does its work from now on, after its start or after ``reloading()``.
     ///
     /// - Parameter status: one line for `systemctl status`.
     public static func ready(status: String) { notify("READY=1\nSTATUS=\(status)") }
 
-    /// Says something new for `systemctl status`.
-    public static func status(_ status: String) { notify("STATUS=\(status)") }
-
-    /// The configuration is being read again; ``ready(status:)`` ends that.
+    /// The service reads its configuration again; ``ready(status:)`` must follow, whatever comes of it.
     public static func reloading() {
-        notify("RELOADING=1")
+        // systemd wants CLOCK_MONOTONIC, which MonotonicTime is not.
+        var time = timespec()
+        let result = unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+        precondition(result == 0, "CLOCK_MONOTONIC exists everywhere")
+        notify("RELOADING=1\nMONOTONIC_USEC=\(UInt64(time.tv_sec) * 1_000_000 + UInt64(time.tv_nsec) / 1000)")
     }
+
+    /// The start takes longer than `TimeoutStartSec=`: it may go on for `duration` from now.
+    ///
+    /// - Parameter duration: in whole microseconds, greater than zero.
+    public static func extendStart(by duration: Duration) {
+        let (seconds, attoseconds) = duration.components
+        notify("EXTEND_TIMEOUT_USEC=\(seconds * 1_000_000 + attoseconds / 1_000_000_000_000)")
+    }
+
+    /// Sets the line for `systemctl status`.
+    public static func status(_ text: String) { notify("STATUS=\(text)") }
 
     /// The service ends by its own will.
     public static func stopping() { notify("STOPPING=1") }
 
-    /// The start takes longer than the unit allows, but is getting on: it has this much more time from now.
-    public static func extendStart(by time: Duration) {
-        notify("EXTEND_TIMEOUT_USEC=\(Int64(time / .microseconds(1)))")
-    }
+    /// Whether a service manager listens to what is said here.
+    public static var hasManager: Bool { unsafe getenv("NOTIFY_SOCKET") != nil }
 
     static func notify(_ state: String) { _ = unsafe sd_notify(0, state) }
 }

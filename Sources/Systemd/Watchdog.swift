@@ -1,29 +1,34 @@
 internal import CSystemd
 public import SystemCalls
 
-/// Tells systemd that the service still works. systemd kills one that it has not heard of for `WatchdogSec=`.
-///
-/// Whoever feeds it must be the loop that does the work: a thread of its own would tell only that the process exists.
+/// The service's side of `WatchdogSec=`: systemd restarts a service that it has not heard of for so long. To be fed by
+/// the loop that does the work, so that it starves when that hangs. Without a watchdog it does nothing.
 ///
 /// Source: sd_watchdog_enabled(3).
 public struct Watchdog: Sendable {
-    /// Time from one feeding to the next: a quarter of what systemd allows. `nil` without a watchdog.
-    private let pause: Duration?
-    /// When to feed it next; `nil` without a watchdog.
+    /// How often it is fed within systemd's time limit. Twice would do by the book; a round of the loop may be late.
+    static let feedsPerLimit = 4
+
+    private let interval: Duration
+    /// When the loop has to call ``feed(now:)`` at the latest; `nil` if there is no watchdog. At first that is at once.
     public private(set) var nextFeed: MonotonicTime?
 
-    /// The watchdog of this process, if systemd wants one.
+    /// Looks in the environment whether this process has a watchdog (`WATCHDOG_USEC`, `WATCHDOG_PID`).
     public init() {
-        var microseconds: UInt64 = 0
-        let isWanted = unsafe sd_watchdog_enabled(0, &microseconds) > 0
-        pause = isWanted ? .microseconds(Int64(clamping: microseconds / 4)) : nil
-        nextFeed = isWanted ? .now : nil
+        var limit: UInt64 = 0
+        let isEnabled = unsafe sd_watchdog_enabled(0, &limit) > 0
+        self.init(limit: isEnabled ? .microseconds(Int64(clamping: limit)) : nil, now: .now)
     }
 
-    /// Feeds it, if it is time to. Cheap enough for every round of a loop.
+    init(limit: Duration?, now: MonotonicTime) {
+        interval = (limit ?? .zero) / Self.feedsPerLimit
+        nextFeed = limit == nil ? nil : now
+    }
+
+    /// Tells systemd that the loop goes round, if it is time to. Cheap enough for every round.
     public mutating func feed(now: MonotonicTime) {
-        guard let pause, let nextFeed, nextFeed <= now else { return }
+        guard let nextFeed, nextFeed <= now else { return }
+        self.nextFeed = now + interval
         ServiceState.notify("WATCHDOG=1")
-        self.nextFeed = now + pause
     }
 }

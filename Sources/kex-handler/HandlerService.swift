@@ -140,7 +140,7 @@ struct HandlerService: ~Copyable {
             let changes = try links.changes()
             for domain in domains { domain.notice(changes) }
         } catch {
-            budget.log(.error, "\(error)", to: log)
+            budget.log(.failed, .error, "\(error)", to: log)
             for domain in domains { domain.notice(.missed) }
         }
     }
@@ -203,13 +203,14 @@ struct HandlerService: ~Copyable {
                 || self.configuration.controlSocket != configuration.controlSocket
                 || self.configuration.stateDirectory != configuration.stateDirectory
             {
-                log.warning("HandlerSocket=, ControlSocket= and StateDirectory= take effect at the next start")
+                let keys = "HandlerSocket=, ControlSocket= and StateDirectory="
+                log.log(.restartNeeded, .warning, "\(keys) take effect at the next start")
             }
             self.configuration = configuration
             log.log(.reloaded, .notice, "reloaded: \(status)")
         } catch {
             for mistake in (error as? ConfigurationError)?.mistakes ?? [] {
-                log.log(.reloadFailed, .error, "\(mistake)")
+                log.log(.mistake, .error, "\(mistake)")
             }
             if !(error is ConfigurationError) { log.log(.reloadFailed, .error, "\(error)") }
             log.log(.reloadFailed, .error, "the configuration stays as it was")
@@ -248,6 +249,7 @@ struct HandlerService: ~Copyable {
                 let peer = try PeerCredentials(of: descriptor.raw)
                 guard try listener.admits(peer) else {
                     budget.log(
+                        .disconnected,
                         .warning,
                         "process \(peer.process) of user \(peer.user) may not use \(listener.path)",
                         to: log
@@ -260,7 +262,7 @@ struct HandlerService: ~Copyable {
                 connections[token] = connection
             }
         } catch {
-            budget.log(.error, "\(error)", to: log)
+            budget.log(.exhausted, .error, "\(error)", to: log)
             nextAccept = .now + Self.acceptPause
         }
     }
@@ -299,7 +301,7 @@ struct HandlerService: ~Copyable {
 
     private mutating func disconnect(_ token: UInt64, _ cause: Disconnect) {
         guard let connection = connections.removeValue(forKey: token), let reason = cause.reason else { return }
-        budget.log(.warning, "disconnected process \(connection.peer.process): \(reason)", to: log)
+        budget.log(.disconnected, .warning, "disconnected process \(connection.peer.process): \(reason)", to: log)
     }
 
     /// Why a connection ends; no reason if the other side ended it.

@@ -72,7 +72,7 @@ extension MeshDomain {
         switch result {
         case .success(let duration):
             memory.earliestWrite = .now + max(Memory.pause, duration * Memory.pauseShare)
-            if memory.trouble != nil { log(.stateWritten, .notice, "\(memory.file.path) is written again") }
+            if memory.trouble != nil { log(.stateWrittenAgain, .notice, "\(memory.file.path) is written again") }
             memory.trouble = nil
         case .failure(let error):
             memory.mustWrite = true

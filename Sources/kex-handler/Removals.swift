@@ -51,7 +51,7 @@ extension MeshDomain {
                 failed.insert(verdict.key)
             } else if let trouble = delete(entries) ?? apply([.remove(verdict.key)]) {
                 failed.insert(verdict.key)
-                log(.failed, .error, key: verdict.key, "could not remove \(verdict.key): \(trouble)")
+                log(.kept, .error, key: verdict.key, "could not remove \(verdict.key): \(trouble)")
                 if self.trouble == nil { pictureExpires = MonotonicTime(nanoseconds: 0) }
             } else {
                 table.remove(verdict.key)

@@ -19,7 +19,7 @@ let program = ServiceProgram(
 )
 
 program.run { (configuration: Configuration) throws(ConfigurationError) in
-} serve: { configuration, _, _, options, log in
+} serve: { configuration, _, source, options, log in
     var configuration = configuration
     let listen = try options.values("listen", expected: "ADDRESS:PORT, IPv6 in brackets") {
         Endpoint($0, defaultPort: ProtocolLimit.port)

@@ -8,37 +8,6 @@ import Testing
 @testable import kex_handler
 
 @Suite("The handler's limits and doors", .serialized) struct HandlerTests {
-    @Test("Fifty lines a second are written for strangers, and then how many were left out")
-    func lineBudget() {
-        let written = Lines()
-        let log = Logger(label: "test") { _ in written }
-        var budget = LineBudget()
-        let start = MonotonicTime(nanoseconds: 7_000_000_000)
-        for number in 1...53 { budget.log(.info, "\(number)", to: log, at: start) }
-        #expect(written.all == (1...50).map { "\($0)" })
-        budget.log(.info, "next", to: log, at: start + .seconds(1))
-        #expect(written.all.suffix(2) == ["3 more lines left out", "next"])
-    }
-
-    /// Keeps what is logged.
-    private final class Lines: LogHandler, Sendable {
-        private let lines = Mutex<[String]>([])
-        var all: [String] { lines.withLock { $0 } }
-        func log(event: LogEvent) { lines.withLock { $0.append("\(event.message)") } }
-        subscript(metadataKey _: String) -> Logger.Metadata.Value? {
-            get { nil }
-            set {}
-        }
-        var metadata: Logger.Metadata {
-            get { [:] }
-            set {}
-        }
-        var logLevel: Logger.Level {
-            get { .trace }
-            set {}
-        }
-    }
-
     @Test("Sixteen connections have room at a door; one more waits until one of them ends")
     func connections() throws {
         let gateway = try GatewayFixture(domains: ["ffww01"])
