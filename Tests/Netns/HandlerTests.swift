@@ -1,7 +1,4 @@
 import Foundation
-import Logging
-import SystemCalls
-import Synchronization
 import Testing
 
 @testable import kex_handler
