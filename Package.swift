@@ -91,8 +91,8 @@ let package = Package(
         library(
             "KexServer",
             [
-                "EventLoop", "HandlerChannel", "KexProtocol", "NetworkAddresses", "SystemCalls", "WireGuardTypes",
-                logging, system,
+                "EventLoop", "HandlerChannel", "KexProtocol", "NetworkAddresses", "SystemCalls", "Systemd",
+                "WireGuardTypes", logging, system,
             ]
         ),
 
@@ -161,7 +161,7 @@ let package = Package(
             ]
         ),
         tests("WireGuardTypesTests", ["NetworkAddresses", "WireGuardTypes"]),
-        tests("SystemdTests", ["Systemd"]),
+        tests("SystemdTests", ["SystemCalls", "Systemd", logging, system]),
         tests("SystemCallsTests", ["NetworkAddresses", "SystemCalls", system]),
         tests(
             "KexConfigurationTests",

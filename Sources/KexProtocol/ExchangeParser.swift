@@ -1,4 +1,4 @@
-internal import WireGuardTypes
+public import WireGuardTypes
 
 /// Reads one exchange of the two-line protocol: a domain, a line feed, a key, a line feed.
 ///
@@ -24,6 +24,16 @@ public struct ExchangeParser: Sendable {
     /// The line that is being waited for. Each has ``ProtocolLimit/lineTime`` from when this names it first.
     public var line: Line {
         if case .nothing = known { return .first } else { return .second }
+    }
+
+    /// The domain of the first line, if there was one.
+    public var domain: DomainName? {
+        if case .domain(let domain) = known { return domain } else { return nil }
+    }
+
+    /// The key of the first line, if the lines came the other way round.
+    public var key: PublicKey? {
+        if case .key(let key) = known { return key } else { return nil }
     }
 
     /// What the first line said.

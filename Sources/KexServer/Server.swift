@@ -5,6 +5,7 @@ public import Logging
 internal import NetworkAddresses
 public import SystemCalls
 public import SystemPackage
+internal import Systemd
 
 /// The two-line front door: takes exchanges from TCP, asks the handler, and closes without a byte for success or with
 /// one line for a refusal.
@@ -13,7 +14,7 @@ public import SystemPackage
 /// connection is closed before the client can have read its answer.
 public struct Server: ~Copyable {
     private let limits: ServerLimits
-    private let domains: KnownDomains
+    private var domains: KnownDomains
     private let logger: Logger
     /// Asked for every exchange, so it is not looked up each time.
     private let isDebugging: Bool
@@ -44,6 +45,9 @@ public struct Server: ~Copyable {
     private var returnNotice: NoticeLimiter
     private var limitNotice: NoticeLimiter
     private var exhaustionNotice: NoticeLimiter
+    /// For lines that strangers cause.
+    private var budget = LineBudget()
+    private var watchdog = Watchdog()
 
     public init(_ settings: ServerSettings, logger: Logger) throws(SystemCallError) {
         // No property is read in here: if a condition's closure captures the unfinished value, Swift 6.3.1 destroys
@@ -75,16 +79,36 @@ public struct Server: ~Copyable {
         try listeners.add(listener, loop)
     }
 
-    /// Serves until `stop` is readable. Then nothing is accepted any more, clients whose lines are not complete are told
-    /// to come again, and what the handler has been asked is finished, for ``ServerLimits/stopTime`` at most.
+    /// Serves until it is told to stop. Then nothing is accepted any more, clients whose lines are not complete are told
+    /// to come again, and what the handler has been asked is finished, for ``ServerLimits/stopTime`` at most. Feeds
+    /// systemd's watchdog.
     ///
+    /// - Parameters:
+    ///   - orders: readable when there is something to be done.
+    ///   - next: takes it from there; `nil` if there is nothing yet. Not called again once it has said stop.
     /// - Throws: only if the event loop itself fails. Nothing that a client or the handler does can end a server.
-    public mutating func run(untilReadable stop: FileDescriptor) throws(SystemCallError) {
-        try loop.watch(stop, for: .readable, token: Token.stop.rawValue)
+    public mutating func run(
+        orders: FileDescriptor,
+        next: () throws(SystemCallError) -> ServerOrder?
+    ) throws(SystemCallError) {
+        try loop.watch(orders, for: .readable, token: Token.orders.rawValue)
         while true {
             let count = try loop.wait(until: nextDeadline)
             now = .now
-            for index in 0..<count { try handle(loop[index], stop) }
+            watchdog.feed(now: now)
+            for index in 0..<count {
+                guard case .orders = Token(rawValue: loop[index].token) else {
+                    try handle(loop[index])
+                    continue
+                }
+                switch try next() {
+                case .serve(let names): domains = KnownDomains(names)
+                case .stop:
+                    try loop.stopWatching(orders)
+                    beginStopping()
+                case nil: break
+                }
+            }
             expire()
             askHandler()
             if let stopDeadline {
@@ -106,10 +130,11 @@ public struct Server: ~Copyable {
         consider(drainDeadlines.earliest)
         consider(nextAccept)
         consider(stopDeadline)
+        consider(watchdog.nextFeed)
         return next
     }
 
-    private mutating func handle(_ event: EventLoop.Event, _ stop: FileDescriptor) throws(SystemCallError) {
+    private mutating func handle(_ event: EventLoop.Event) throws(SystemCallError) {
         switch Token(rawValue: event.token) {
         case .connection(let id):
             // Closed, and perhaps used again, by an event before this one of the same round: not for this client.
@@ -124,9 +149,7 @@ public struct Server: ~Copyable {
         case .handler:
             if event.readiness.contains(.readable) { receiveAnswers() }
             if event.readiness.contains(.writable) { resumeAsking() }
-        case .stop:
-            try loop.stopWatching(stop)
-            beginStopping()
+        case .orders: break
         }
     }
 
@@ -163,7 +186,7 @@ extension Server {
             guard connections.count < limits.connections else {
                 try listeners.pause(loop)
                 if limitNotice.permits(now: now) {
-                    logger.warning("\(limits.connections) connections are open: no more until one closes")
+                    logger.log(.full, .warning, "\(limits.connections) connections are open: no more until one closes")
                 }
                 return
             }
@@ -185,7 +208,7 @@ extension Server {
                 try listeners.pause(loop)
                 nextAccept = now + limits.acceptPause
                 if exhaustionNotice.permits(now: now) {
-                    logger.error("\(error): trying again every \(limits.acceptPause)")
+                    logger.log(.exhausted, .error, "\(error): trying again every \(limits.acceptPause)")
                 }
                 return
             }
@@ -233,8 +256,26 @@ extension Server {
             lineDeadlines.insert(slot, now: now)
             watch(slot)
         case .complete(let registration): ask(slot, registration)
-        case .refused(let refusal): refuse(slot, refusal)
+        case .refused(let refusal):
+            noteRefusal(slot, refusal)
+            refuse(slot, refusal)
         }
+    }
+
+    /// The handler logs its own refusals.
+    private mutating func noteRefusal(_ slot: Int, _ refusal: Refusal) {
+        let connection = connections[slot]
+        let domain = connection.parser.domain?.text
+        let source = connection.source.unmappedDescription
+        budget.log(
+            .refused,
+            .info,
+            domain: domain,
+            key: connection.parser.key.map { "\($0)" },
+            "\(domain.map { "\($0): " } ?? "")refused an exchange from \(source): \(refusal.code)",
+            to: logger,
+            at: now
+        )
     }
 
     private mutating func ask(_ slot: Int, _ registration: Registration) {
@@ -314,7 +355,7 @@ extension Server {
             connections[slot].isWatched = true
         } catch {
             // Its deadline answers it all the same.
-            if exhaustionNotice.permits(now: now) { logger.error("\(error)") }
+            if exhaustionNotice.permits(now: now) { logger.log(.exhausted, .error, "\(error)") }
         }
     }
 
@@ -331,7 +372,7 @@ extension Server {
     private func debug(_ slot: Int, _ refusal: Refusal?) {
         guard isDebugging else { return }
         let source = connections[slot].source.unmappedDescription
-        logger.debug("exchange from \(source): \(refusal?.code ?? "accepted")")
+        logger.log(.exchange, .debug, "exchange from \(source): \(refusal?.code ?? "accepted")")
     }
 }
 
@@ -381,13 +422,17 @@ extension Server {
         guard !isLossLogged, lossNotice.permits(now: now) else { return }
         isLossLogged = true
         let advice = "is kex-handler running, with the same HandlerSocket=, and is this user in its group?"
-        logger.error("the handler cannot be asked: \(trouble); answering \(Refusal.unavailable.code); \(advice)")
+        logger.log(
+            .handlerLost,
+            .error,
+            "the handler cannot be asked: \(trouble); answering \(Refusal.unavailable.code); \(advice)"
+        )
     }
 
     private mutating func noteAnswer() {
         guard isLossLogged, returnNotice.permits(now: now) else { return }
         isLossLogged = false
-        logger.notice("the handler answers again")
+        logger.log(.handlerBack, .notice, "the handler answers again")
     }
 }
 

@@ -4,7 +4,7 @@ enum Token {
     /// The listener of this index.
     case listener(Int)
     case handler
-    case stop
+    case orders
 
     // The upper half says which case it is, the lower half is its value.
 
@@ -13,7 +13,7 @@ enum Token {
         case .connection(let id): UInt64(id.rawValue)
         case .listener(let index): 1 << 32 | UInt64(index)
         case .handler: 2 << 32
-        case .stop: 3 << 32
+        case .orders: 3 << 32
         }
     }
 
@@ -23,7 +23,7 @@ enum Token {
         case 0: self = .connection(ConnectionID(rawValue: value))
         case 1: self = .listener(Int(value))
         case 2: self = .handler
-        case 3: self = .stop
+        case 3: self = .orders
         default: preconditionFailure("token \(rawValue) is none of ours")
         }
     }

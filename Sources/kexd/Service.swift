@@ -3,23 +3,33 @@ internal import KexConfiguration
 internal import KexServer
 internal import Logging
 internal import NetworkAddresses
+internal import ServiceProgram
 internal import SystemCalls
 internal import SystemPackage
 internal import Systemd
 
 /// Serves until the process is told to end.
 ///
-/// - Parameter listen: what the command line says, in place of the configuration.
-func serve(_ configuration: Configuration, listen: [Endpoint], _ log: Logger) throws(SystemCallError) {
+/// - Parameters:
+///   - source: read again on SIGHUP.
+///   - listen: what the command line says, in place of the configuration.
+///   - handler: the same for the handler's socket.
+func serve(
+    _ configuration: Configuration,
+    from source: ConfigurationSource<Void>,
+    listen: [Endpoint],
+    handler: String?,
+    _ log: Logger
+) throws(SystemCallError) {
     // Before anything else has a descriptor: whether the numbers of systemd are right shows only then.
     var passed: [FileDescriptor] = []
     try ListeningSocket.takeAll(of: .tcp) { socket in passed.append(socket.takeDescriptor().release()) }
 
-    let signals = try SignalReceiver(for: [.terminate, .interrupt])
+    let signals = try SignalReceiver(for: [.hangup, .interrupt, .terminate])
     try raiseDescriptorLimit()
     let settings = ServerSettings(
         domains: Set(configuration.domains.map(\.name)),
-        handlerPath: configuration.handlerSocket
+        handlerPath: handler ?? configuration.handlerSocket
     )
     var server = try Server(settings, logger: log)
     var addresses: [String] = []
@@ -35,11 +45,32 @@ func serve(_ configuration: Configuration, listen: [Endpoint], _ log: Logger) th
         addresses.append(try address(of: listener))
         try server.add(listener: listener)
     }
-    log.notice("listening on \(addresses.joined(separator: ", "))")
-    ServiceState.ready(status: "listening on \(addresses.joined(separator: ", "))")
+    let status = "listening on \(addresses.joined(separator: ", "))"
+    log.log(.ready, .notice, status)
+    ServiceState.ready(status: status)
 
-    try server.run(untilReadable: signals.descriptor)
-    log.notice("ended")
+    try server.run(orders: signals.descriptor) { () throws(SystemCallError) in
+        guard let signal = try signals.next() else { return nil }
+        guard signal == .hangup else {
+            log.log(.ending, .notice, "ending on signal \(signal)")
+            ServiceState.stopping()
+            return .stop
+        }
+        ServiceState.reloading()
+        defer { ServiceState.ready(status: status) }
+        do throws(ConfigurationError) {
+            let (new, _) = try source.read()
+            if new.listen != configuration.listen || new.handlerSocket != configuration.handlerSocket {
+                log.log(.restartNeeded, .warning, "Listen= and HandlerSocket= stay as they were until a restart")
+            }
+            log.log(.reloaded, .notice, "configuration read again, \(new.domains.count) domains")
+            return .serve(Set(new.domains.map(\.name)))
+        } catch {
+            error.log(to: log)
+            log.log(.reloadFailed, .error, "keeping the configuration as it was")
+            return nil
+        }
+    }
 }
 
 private func address(of listener: borrowing OwnedDescriptor) throws(SystemCallError) -> String {

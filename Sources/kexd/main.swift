@@ -20,11 +20,9 @@ let program = ServiceProgram(
 
 program.run { (configuration: Configuration) throws(ConfigurationError) in
 } serve: { configuration, _, source, options, log in
-    var configuration = configuration
     let listen = try options.values("listen", expected: "ADDRESS:PORT, IPv6 in brackets") {
         Endpoint($0, defaultPort: ProtocolLimit.port)
     }
     let handler = try options.values("handler", expected: "an absolute path") { $0.hasPrefix("/") ? $0 : nil }
-    if let path = handler.first { configuration.handlerSocket = path }
-    try serve(configuration, listen: listen, log)
+    try serve(configuration, from: source, listen: listen, handler: handler.first, log)
 }

@@ -46,7 +46,7 @@ final class TestServer {
             do throws(SystemCallError) {
                 var server = try Server(settings, logger: Logger(label: "test") { _ in log })
                 try server.add(listener: OwnedDescriptor(adopting: listener))
-                try server.run(untilReadable: stop)
+                try server.run(orders: stop) { .stop }
             } catch {
                 fatalError("\(error)")
             }

@@ -1,8 +1,4 @@
 import Foundation
-import Logging
-import SystemCalls
-import Synchronization
-import Systemd
 import Testing
 
 @testable import kex_handler
