@@ -201,5 +201,21 @@ let package = Package(
             path: "Tests/Netns",
             swiftSettings: settings
         ),
+
+        // The installed package, in machines of its own
+        .executableTarget(
+            name: "kex-crowd",
+            dependencies: [
+                "KexProtocol", "NetworkAddresses", "SystemCalls", "WireGuardControl", "WireGuardTypes", system,
+            ],
+            path: "Tests/Crowd",
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "SystemTests",
+            path: "Tests/System",
+            exclude: ["agent.py"],
+            swiftSettings: settings
+        ),
     ]
 )

@@ -1,0 +1,265 @@
+import Foundation
+import Glibc
+import Testing
+
+/// A Debian with systemd that a test can tell what to do.
+///
+/// The process behind it ends with this one, however that ends. Scripts run one after another.
+class Machine: @unchecked Sendable {
+    struct Outcome {
+        var status: Int
+        var output: String
+    }
+
+    struct Failure: Error, CustomStringConvertible {
+        let description: String
+        init(_ description: String) { self.description = description }
+    }
+
+    /// What it was given, and what it may write to.
+    let folder: String
+    fileprivate(set) var process: pid_t = 0
+    fileprivate var connection: Int32 = -1
+
+    fileprivate init() throws {
+        folder = FileManager.default.temporaryDirectory.appending(path: "kex-machine-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    }
+
+    /// The system's console and what the program that runs the machine says.
+    var console: String { (try? String(contentsOfFile: "\(folder).console", encoding: .utf8)) ?? "" }
+
+    /// Starts the process that is the machine. It is killed when this process ends.
+    fileprivate func start(_ arguments: [String]) throws {
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        posix_spawn_file_actions_addopen(&actions, 1, "\(folder).console", O_WRONLY | O_CREAT | O_APPEND, 0o600)
+        posix_spawn_file_actions_adddup2(&actions, 1, 2)
+        let all = ["/usr/bin/setpriv", "--pdeathsig", "KILL", "--"] + arguments
+        var words = all.map { strdup($0) } + [nil]
+        defer { for word in words { free(word) } }
+        let result = posix_spawn(&process, all[0], &actions, nil, &words, environ)
+        guard result == 0 else { throw Failure("cannot start \(all): \(String(cString: strerror(result)))") }
+    }
+
+    /// Connects to the agent and waits until it speaks.
+    fileprivate func connect(to path: String, seconds: Double) throws {
+        let deadline = Date(timeIntervalSinceNow: seconds)
+        while Date() < deadline {
+            if let connection = try? Self.connect(to: path) {
+                self.connection = connection
+                setTimeout(deadline.timeIntervalSinceNow)
+                if (try? receive()) != nil { return }
+                close(connection)
+            }
+            guard waitpid(process, nil, WNOHANG) == 0 else { break }
+            usleep(50_000)
+        }
+        throw Failure("the machine did not come up:\n\(console.suffix(4000))")
+    }
+
+    private static func connect(to path: String) throws -> Int32 {
+        let number = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+        let result = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                Glibc.connect(number, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        guard result == 0 else {
+            close(number)
+            throw Failure("cannot connect to \(path)")
+        }
+        return number
+    }
+
+    private func setTimeout(_ seconds: Double) {
+        var limit = timeval(tv_sec: Int(max(seconds, 1)), tv_usec: 0)
+        setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+    }
+
+    private func receive() throws -> Data {
+        func exactly(_ count: Int) throws -> [UInt8] {
+            var bytes = [UInt8](repeating: 0, count: count)
+            var got = 0
+            while got < count {
+                let more = bytes.withUnsafeMutableBytes { read(connection, $0.baseAddress! + got, count - got) }
+                guard more > 0 else { throw Failure("the machine does not answer:\n\(console.suffix(4000))") }
+                got += more
+            }
+            return bytes
+        }
+        let length = try exactly(4).reduce(0) { $0 << 8 | Int($1) }
+        return Data(try exactly(length))
+    }
+
+    // MARK: - What tests use
+
+    /// Runs a script with bash in the machine's `/share`.
+    ///
+    /// - Parameter seconds: then it is killed, and its status is 124.
+    func run(_ script: String, seconds: Int = 60) throws -> Outcome {
+        let request = try JSONSerialization.data(
+            withJSONObject: ["script": script, "seconds": seconds] as [String: Any]
+        )
+        var length = UInt32(request.count).bigEndian
+        let bytes = Data(bytes: &length, count: 4) + request
+        var sent = 0
+        while sent < bytes.count {
+            let more = bytes.dropFirst(sent).withUnsafeBytes { write(connection, $0.baseAddress, $0.count) }
+            guard more > 0 else { throw Failure("the machine is gone:\n\(console.suffix(4000))") }
+            sent += more
+        }
+        setTimeout(Double(seconds) + 30)
+        let answer = try JSONSerialization.jsonObject(with: try receive()) as? [String: Any]
+        guard let status = answer?["status"] as? Int, let output = answer?["output"] as? String else {
+            throw Failure("an answer that is none")
+        }
+        return Outcome(status: status, output: output)
+    }
+
+    /// The output of a script that must succeed.
+    @discardableResult
+    func check(
+        _ script: String,
+        seconds: Int = 60,
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) throws -> String {
+        let result = try run("set -euo pipefail\n\(script)", seconds: seconds)
+        guard result.status == 0 else {
+            let journal = try run("journalctl -n 40 --no-pager -o short-monotonic -u 'kex*'").output
+            Issue.record(
+                "status \(result.status) of:\n\(script)\n\(result.output)\n\(journal)",
+                sourceLocation: sourceLocation
+            )
+            throw Failure("status \(result.status)")
+        }
+        return result.output.trimmingCharacters(in: .newlines)
+    }
+
+    /// Waits until a script succeeds; fails the test if it does not in time.
+    ///
+    /// - Returns: how many seconds that took.
+    @discardableResult
+    func wait(
+        seconds: Double,
+        for what: String,
+        until script: String,
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) throws -> Double {
+        let start = Date()
+        var last = Outcome(status: 0, output: "")
+        while Date().timeIntervalSince(start) < seconds {
+            last = try run(script)
+            if last.status == 0 { return Date().timeIntervalSince(start) }
+            usleep(100_000)
+        }
+        let journal = try run("journalctl -n 40 --no-pager -o short-monotonic -u 'kex*'").output
+        Issue.record("\(seconds) s in vain for \(what): \(last.output)\n\(journal)", sourceLocation: sourceLocation)
+        throw Failure("in vain: \(what)")
+    }
+
+    /// Ends it as a power cut does.
+    func cutPower() {
+        if connection >= 0 { close(connection) }
+        connection = -1
+        guard process != 0 else { return }
+        kill(process, SIGKILL)
+        waitpid(process, nil, 0)
+        process = 0
+    }
+
+    deinit {
+        cutPower()
+        try? FileManager.default.removeItem(atPath: folder)
+        unlink("\(folder).console")
+        unlink("\(folder).tar")
+    }
+
+    /// Puts what tests need into the folder: the agent, the package, and the program that plays routers.
+    fileprivate func fillFolder() throws {
+        let here = URL(filePath: #filePath).deletingLastPathComponent()
+        let root = here.deletingLastPathComponent().deletingLastPathComponent()
+        let copies = try FileManager.default.contentsOfDirectory(atPath: here.path)
+            .filter { !$0.hasSuffix(".swift") }.map { here.appending(path: $0).path }
+        let package = root.appending(path: ".build/package").path
+        let packages = try FileManager.default.contentsOfDirectory(atPath: package)
+            .filter { $0.hasSuffix(".deb") }.map { "\(package)/\($0)" }
+        guard packages.count == 1 else { throw Failure("one package is wanted in \(package): run scripts/package") }
+        for file in copies + packages + [root.appending(path: ".build/release/kex-crowd").path] {
+            let name = file.split(separator: "/").last!
+            try FileManager.default.copyItem(atPath: file, toPath: "\(folder)/\(name)")
+        }
+    }
+
+    /// The folder that `scripts/system-image` printed.
+    fileprivate static func image() throws -> String {
+        guard let image = ProcessInfo.processInfo.environment["KEX_SYSTEM_IMAGE"] else {
+            throw Failure("KEX_SYSTEM_IMAGE is not set: scripts/test sets it to what scripts/system-image prints")
+        }
+        return image
+    }
+}
+
+/// systemd in a container on this machine's kernel, whose WireGuard is in user space: comes up in a third of a second.
+final class Container: Machine, @unchecked Sendable {
+    static let shared = Result { try Container() }
+
+    override init() throws {
+        try super.init()
+        try fillFolder()
+        setenv("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1", 1)
+        try start([
+            "/usr/bin/systemd-nspawn", "--quiet", "--directory=\(try Self.image())/root", "--volatile=overlay",
+            "--boot",
+            "--register=no", "--keep-unit", "--console=pipe", "--private-network", "--capability=all",
+            "--machine=kex-test-\(getpid())", "--bind=/dev/net/tun", "--bind=\(folder):/share",
+        ])
+        try connect(to: "\(folder)/agent.sock", seconds: 30)
+    }
+}
+
+/// A computer with Debian's own kernel: real WireGuard, real control groups, a clock and a disk of its own.
+final class VirtualMachine: Machine, @unchecked Sendable {
+    static let shared = Result { try VirtualMachine() }
+
+    override init() throws {
+        try super.init()
+        try fillFolder()
+        try Self.tool("tar", "--create", "--file=\(folder).tar", "--directory=\(folder)", "--owner=0", "--group=0", ".")
+        try Self.tool("truncate", "--size=%1M", "\(folder).tar")
+        try Self.tool("cp", "--sparse=always", "\(try Self.image())/disk.ext4", "\(folder)/disk")
+        try boot()
+    }
+
+    /// Boots from the disk as it is.
+    func boot() throws {
+        unlink("\(folder)/agent.sock")
+        try start([
+            "/usr/bin/qemu-system-x86_64", "-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2",
+            "-m", "1024", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+            "-kernel", "\(try Self.image())/vmlinuz", "-initrd", "\(try Self.image())/initrd",
+            "-append", "console=ttyS0 quiet panic=-1 mitigations=off systemd.show_status=0",
+            "-serial", "file:\(folder).console", "-device", "virtio-serial-pci",
+            "-chardev", "socket,id=agent,path=\(folder)/agent.sock,server=on,wait=off",
+            "-device", "virtserialport,chardev=agent,name=agent", "-device", "virtio-rng-pci",
+            "-drive", "file=\(folder)/disk,format=raw,if=virtio",
+            "-drive", "file=\(folder).tar,format=raw,if=virtio,readonly=on",
+        ])
+        try connect(to: "\(folder)/agent.sock", seconds: 120)
+    }
+
+    private static func tool(_ arguments: String...) throws {
+        var number: pid_t = 0
+        var words = arguments.map { strdup($0) } + [nil]
+        defer { for word in words { free(word) } }
+        var status: Int32 = 0
+        guard posix_spawnp(&number, arguments[0], nil, nil, &words, environ) == 0,
+            waitpid(number, &status, 0) == number, status == 0
+        else { throw Failure("\(arguments) failed") }
+    }
+}
