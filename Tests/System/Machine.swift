@@ -20,8 +20,11 @@ class Machine: @unchecked Sendable {
     let folder: String
     fileprivate(set) var process: pid_t = 0
     fileprivate var connection: Int32 = -1
+    private var lifeline: Int32 = -1
 
     fileprivate init() throws {
+        // A machine that is gone is an error of the write, not the end of this process.
+        signal(SIGPIPE, SIG_IGN)
         folder = FileManager.default.temporaryDirectory.appending(path: "kex-machine-\(UUID().uuidString)").path
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     }
@@ -37,7 +40,19 @@ class Machine: @unchecked Sendable {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, "\(folder).console", O_WRONLY | O_CREAT | O_APPEND, 0o600)
         posix_spawn_file_actions_adddup2(&actions, 1, 2)
-        let all = ["/usr/bin/setpriv", "--pdeathsig", "KILL", "--"] + arguments
+        // The machine is killed when the other end of descriptor 9 is closed: by us, or because we are no more.
+        var ends: [Int32] = [0, 0]
+        guard pipe(&ends) == 0 else { throw Failure("no pipe") }
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        posix_spawn_file_actions_adddup2(&actions, ends[0], 9)
+        lifeline = ends[1]
+        defer { close(ends[0]) }
+        let supervisor = """
+            "$@" 9<&- & machine=$!
+            { read -r -u 9; kill -KILL $machine; } 2>/dev/null &
+            wait $machine
+            """
+        let all = ["/bin/bash", "-c", supervisor, "machine"] + arguments
         var words = all.map { strdup($0) } + [nil]
         defer { for word in words { free(word) } }
         let result = posix_spawn(&process, all[0], &actions, nil, &words, environ)
@@ -163,12 +178,46 @@ class Machine: @unchecked Sendable {
         throw Failure("in vain: \(what)")
     }
 
+    /// Installs the package as an operator does, with a domain `ffww01` whose interfaces are made at each boot, and
+    /// enables and starts what README says. Does nothing the second time.
+    func installPackage() throws {
+        guard try run("test -e /etc/kex/kex.conf").status != 0 else { return }
+        try check(
+            """
+            apt-get update -qq
+            apt-get install -y -qq /share/kex_*.deb >/dev/null
+            """,
+            seconds: 120
+        )
+        try check(
+            """
+            . /share/lab.sh
+            \(isContainer ? "cp /share/wireguard-go@.service /etc/systemd/system/" : "")
+            mesh_at_boot
+            wg show wgww01 public-key > /etc/kex/prohibited-keys
+            cat > /etc/kex/kex.conf <<END
+            [Gateway]
+            ProhibitedKeys=/etc/kex/prohibited-keys
+            [Domain ffww01]
+            WireGuard=wgww01
+            VXLAN=vxww01
+            END
+            kex-handler --check-config >/dev/null
+            systemctl enable -q --now kexd.socket kex-handler.socket kex-control.socket kex-cleanup@ffww01.timer
+            field
+            """
+        )
+        try wait(seconds: 20, for: "the handler", until: "systemctl is-active kex-handler")
+    }
+
+    fileprivate(set) var isContainer = false
+
     /// Ends it as a power cut does.
     func cutPower() {
         if connection >= 0 { close(connection) }
         connection = -1
         guard process != 0 else { return }
-        kill(process, SIGKILL)
+        close(lifeline)
         waitpid(process, nil, 0)
         process = 0
     }
@@ -211,6 +260,7 @@ final class Container: Machine, @unchecked Sendable {
 
     override init() throws {
         try super.init()
+        isContainer = true
         try fillFolder()
         setenv("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1", 1)
         try start([
