@@ -66,13 +66,16 @@ func shake(_ interface: InterfaceName, _ gateway: PublicKey, _ endpoint: Endpoin
         try device.apply([.add(peer)])
         let deadline = MonotonicTime.now + .seconds(12)
         while MonotonicTime.now < deadline {
-            if try device.state().peers.first?.lastHandshake != nil {
+            // The gateway believes it when the first packet with data arrives: 148 bytes began it, 32 are a keepalive
+            // (measured).
+            if let peer = try device.state().peers.first, peer.lastHandshake != nil, peer.sentBytes >= 148 + 32 {
                 shaken += 1
                 break
             }
             usleep(2000)
         }
     }
+    try device.apply([.remove(gateway)])
     return shaken
 }
 

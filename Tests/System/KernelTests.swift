@@ -123,14 +123,15 @@ import Testing
             """
             mkdir -p /etc/kex/kex.conf.d /run/systemd/system/kex-cleanup@.timer.d
             printf '[Domain ffww01]\\nStaleAfter=1s\\nSweepInterval=28s\\n' > /etc/kex/kex.conf.d/short.conf
-            printf '[Timer]\\nOnActiveSec=\\nOnUnitActiveSec=\\nOnActiveSec=1s\\nOnUnitActiveSec=1s\\nAccuracySec=100ms\\nRandomizedDelaySec=0\\n' \\
+            printf '[Timer]\\nOnActiveSec=\\nOnUnitActiveSec=\\nOnActiveSec=1s\\nOnUnitActiveSec=4s\\nAccuracySec=100ms\\nRandomizedDelaySec=0\\n' \\
                 > /run/systemd/system/kex-cleanup@.timer.d/short.conf
             systemctl daemon-reload
             systemctl reload kex-handler
             systemctl restart kex-cleanup@ffww01.timer
             """
         )
-        try machine.wait(seconds: 60, for: "the removal", until: "! wg show wgww01 peers | grep -q '\(key)'")
+        try machine.wait(seconds: 90, for: "the removals", until: "[ $(wg show wgww01 peers | wc -l) = 2 ]")
+        try machine.wait(seconds: 5, for: "the state", until: "grep -q '^end 2 ' /var/lib/kex/ffww01.state")
         for line in silent.split(separator: "\n") {
             #expect(try machine.run("grep -r '\(line.prefix(44))' /var/lib/kex").status != 0)
         }
@@ -249,7 +250,8 @@ import Testing
         #expect(try number("shake 7 20") == 20)
         let count = try number("peers | wc -l")
         // Everybody is fresh; then by the clock nobody is.
-        #expect(try lab("kex-cleanup ffww01") == "ffww01: \(count) routers looked at")
+        let first = try lab("kex-cleanup ffww01")
+        #expect(first.hasSuffix("ffww01: \(count) routers looked at") && !first.contains("marked"), "\(first)")
         for step in ["+1 day", "-1 day"] {
             let sweep = try lab("date -s '\(step)' >/dev/null; kex-cleanup ffww01")
             #expect(!sweep.contains("removed"), "\(sweep)")
@@ -266,7 +268,11 @@ import Testing
         let start = Date()
         #expect(try number("shake 8 500") == 500)
         print("500 handshakes in \(Int(Date().timeIntervalSince(start))) s")
-        try machine.wait(seconds: 15, for: "the state", until: "[ $(grep -c . /var/lib/kex/ffww01.state) -ge 502 ]")
+        try machine.wait(
+            seconds: 15,
+            for: "the state",
+            until: "tail -n 1 /var/lib/kex/ffww01.state; grep -q '^end 50[0-9] ' /var/lib/kex/ffww01.state"
+        )
         machine.cutPower()
         try machine.boot()
         try machine.wait(seconds: 60, for: "the handler", until: "systemctl is-active kex-handler")
