@@ -214,7 +214,7 @@ let package = Package(
         .testTarget(
             name: "SystemTests",
             path: "Tests/System",
-            exclude: ["agent.py", "lab.sh", "mesh", "wireguard-go@.service"],
+            exclude: ["agent.py", "probe.py", "lab.sh", "mesh", "wireguard-go@.service"],
             swiftSettings: settings
         ),
     ]

@@ -1,282 +1,294 @@
 import Foundation
 import Testing
 
-/// The installed package under systemd, in a container, with WireGuard in user space.
-@Suite("Under systemd", .serialized) struct ContainerTests {
-    let machine: Container
+extension InContainer {
+    /// The installed package under systemd, in a container, with WireGuard in user space.
+    @Suite("Under systemd") struct ContainerTests {
+        let machine: Container
 
-    init() throws {
-        machine = try Container.shared.get()
-        try machine.installPackage()
-    }
+        init() throws {
+            machine = try Container.shared.get()
+            try machine.installPackage()
+        }
 
-    @discardableResult
-    private func lab(_ script: String, seconds: Int = 60, _ location: SourceLocation = #_sourceLocation) throws
-        -> String
-    {
-        try machine.check(". /share/lab.sh\n\(script)", seconds: seconds, sourceLocation: location)
-    }
+        @discardableResult
+        private func lab(_ script: String, seconds: Int = 60, _ location: SourceLocation = #_sourceLocation) throws
+            -> String
+        {
+            try machine.check(". /share/lab.sh\n\(script)", seconds: seconds, sourceLocation: location)
+        }
 
-    @Test("The package needs no toolchain, starts nothing by itself, and leaves alone what is not its own")
-    func package() throws {
-        // A machine of its own: installing and removing are the test.
-        let machine = try Container()
-        let output = try machine.check(
-            """
-            apt-get update -qq
-            apt-get install -y -qq /share/kex_*.deb > /dev/null
-            ! dpkg-query --show --showformat '${Package}\\n' | grep -i -e swift -e clang -e llvm
-            for unit in kexd.socket kex-handler.socket kex-control.socket kexd.service kex-handler.service; do
-                echo "$unit $(systemctl is-enabled $unit) $(systemctl is-active $unit || true)"
-            done
-            for program in kexd kex-handler kex-cleanup kex-client; do $program --version; done
-            id -gn kexd; id -gn kex-handler; id -gn kex-cleanup
-            """,
-            seconds: 120
-        )
-        #expect(output.components(separatedBy: "disabled inactive").count == 6, "\(output)")
-        #expect(output.hasSuffix("kex\nkex-handler\nkex-admin"), "\(output)")
-        try machine.installPackage()
-        #expect(try machine.check(". /share/lab.sh; \(register(key(1)))") == "")
-        // Upgrade: the same package once more. Peers, configuration and state stay, and the services are new.
-        let before = try machine.check(
-            "systemctl show -P MainPID kexd kex-handler; wg show wgww01 peers; md5sum /etc/kex/*"
-        )
-        try machine.check("apt-get install -y -qq --reinstall /share/kex_*.deb > /dev/null", seconds: 120)
-        try machine.wait(seconds: 10, for: "the services", until: "systemctl is-active kexd kex-handler")
-        let after = try machine.check(
-            "systemctl show -P MainPID kexd kex-handler; wg show wgww01 peers; md5sum /etc/kex/*"
-        )
-        #expect(before != after)
-        #expect(before.split(separator: "\n").dropFirst(2) == after.split(separator: "\n").dropFirst(2))
-        // Removal: tunnels go on.
-        try machine.check("apt-get remove -y -qq kex > /dev/null", seconds: 120)
-        #expect(
+        @Test("The package needs no toolchain, starts nothing by itself, and leaves alone what is not its own")
+        func package() throws {
+            // A machine of its own: installing and removing are the test.
+            let machine = try Container()
+            let output = try machine.check(
+                """
+                apt-get update -qq
+                apt-get install -y -qq /share/kex_*.deb > /dev/null
+                ! dpkg-query --show --showformat '${Package}\\n' | grep -i -e swift -e clang -e llvm
+                for unit in kexd.socket kex-handler.socket kex-control.socket kexd.service kex-handler.service; do
+                    echo "$unit $(systemctl is-enabled $unit) $(systemctl is-active $unit || true)"
+                done
+                for program in kexd kex-handler kex-cleanup kex-client; do $program --version; done
+                id -gn kexd; id -gn kex-handler; id -gn kex-cleanup
+                """,
+                seconds: 120
+            )
+            #expect(output.components(separatedBy: "disabled inactive").count == 6, "\(output)")
+            #expect(output.hasSuffix("kex\nkex-handler\nkex-admin"), "\(output)")
+            try machine.installPackage()
+            #expect(try machine.check(". /share/lab.sh; \(register(key(1)))") == "")
+            // Upgrade: the same package once more. Peers, configuration and state stay, and the services are new.
+            let before = try machine.check(
+                "systemctl show -P MainPID kexd kex-handler; wg show wgww01 peers; md5sum /etc/kex/*"
+            )
+            try machine.check("apt-get install -y -qq --reinstall /share/kex_*.deb > /dev/null", seconds: 120)
+            try machine.wait(seconds: 10, for: "the services", until: "systemctl is-active kexd kex-handler")
+            let after = try machine.check(
+                "systemctl show -P MainPID kexd kex-handler; wg show wgww01 peers; md5sum /etc/kex/*"
+            )
+            #expect(before != after)
+            #expect(before.split(separator: "\n").dropFirst(2) == after.split(separator: "\n").dropFirst(2))
+            // Removal: tunnels go on.
+            try machine.check("apt-get remove -y -qq kex > /dev/null", seconds: 120)
+            #expect(
+                try machine.check(
+                    """
+                    wg show wgww01 peers
+                    ip link show dev vxww01 >/dev/null && ls /etc/kex/kex.conf /var/lib/kex -d
+                    ! systemctl is-active -q kexd.socket && ! systemctl is-active -q kex-handler.service
+                    ! systemctl is-active -q kex-cleanup@ffww01.timer
+                    """
+                ).hasSuffix("/etc/kex/kex.conf\n/var/lib/kex")
+            )
+            try machine.check("apt-get purge -y -qq kex > /dev/null; ! test -e /var/lib/kex; test -e /etc/kex/kex.conf")
+            machine.cutPower()
+        }
+
+        @Test("The first connection starts both services; they say when they are ready, and systemd watches them")
+        func activation() throws {
+            try machine.check("systemctl stop kexd.service kex-handler.service")
+            #expect(try lab(register(key(1))) == "")
+            for unit in ["kexd", "kex-handler"] {
+                let shown = try machine.check("systemctl show -p ActiveState,Type,WatchdogUSec,StatusText \(unit)")
+                #expect(shown.contains("ActiveState=active") && shown.contains("Type=notify"))
+                #expect(shown.contains("WatchdogUSec=10s"), "\(shown)")
+                #expect(shown.contains(unit == "kexd" ? "listening on" : "1 of 1 domains in service"), "\(shown)")
+            }
+        }
+
+        @Test("Both families reach the port")
+        func families() throws {
+            for address in ["127.0.0.1", "::1"] {
+                #expect(try lab(register(key(1), address: address)) == "")
+            }
+        }
+
+        @Test("journalctl finds events, domains and keys by their fields")
+        func journal() throws {
+            #expect(try lab(register(key(2))) == "")
+            #expect(try lab(register("nonsense")) == "ERR: INVALID_WGKEY")
+            #expect(try lab("printf 'nowhere\\n\(key(2))\\n' | \(client)") == "ERR: INVALID_DOMAIN")
+            let own = try lab("gateway_key")
+            #expect(try lab(register(own)) == "ERR: PROHIBITED_WGKEY")
+            try machine.wait(
+                seconds: 5,
+                for: "the lines",
+                until: """
+                    journalctl -q -o cat KEX_EVENT=registered KEX_DOMAIN=ffww01 KEX_KEY='\(key(2))' | grep -q 'registered \(key(2))' &&
+                    journalctl -q -o cat KEX_EVENT=refused _COMM=kexd | grep -q INVALID_WGKEY &&
+                    journalctl -q -o cat KEX_EVENT=refused _COMM=kex-handler | grep -q prohibited
+                    """
+            )
+        }
+
+        @Test("A journal that does not read keeps nobody waiting")
+        func journalHangs() throws {
+            let journald = try machine.check("systemctl show -P MainPID systemd-journald")
+            try machine.check("kill -STOP \(journald)")
+            defer { _ = try? machine.run("kill -CONT \(journald)") }
+            // More lines than its socket's queue holds.
+            let start = Date()
+            let answers = try lab(
+                """
+                for number in {1..600}; do printf 'ffww01\\nnonsense\\n' | \(client); done | sort | uniq -c
+                \(register(key(3)))
+                """,
+                seconds: 60
+            )
+            #expect(answers == "600 ERR: INVALID_WGKEY" || answers.hasSuffix(" 600 ERR: INVALID_WGKEY"), "\(answers)")
+            #expect(Date().timeIntervalSince(start) < 40)
+        }
+
+        @Test("A handler that hangs is replaced by the watchdog; meanwhile kexd answers UNAVAILABLE within 6 s")
+        func watchdog() throws {
+            #expect(try lab(register(key(1))) == "")
+            let output = try lab(
+                """
+                old=$(systemctl show -P MainPID kex-handler)
+                restarts=$(systemctl show -P NRestarts kex-handler)
+                kill -STOP $old
+                start=$(date +%s%N)
+                \(register(key(4)))
+                echo "answered after $(( ($(date +%s%N) - start) / 1000000 )) ms"
+                for _ in {1..200}; do [ "$(systemctl show -P MainPID kex-handler)" != $old ] && break; sleep 0.1; done
+                echo "replaced after $(( ($(date +%s%N) - start) / 1000000 )) ms"
+                echo "restarts: $(( $(systemctl show -P NRestarts kex-handler) - restarts ))"
+                """
+            )
+            #expect(output.hasPrefix("ERR: UNAVAILABLE\n"), "\(output)")
+            let figure = try #require(output.firstMatch(of: #/answered after (\d+) ms/#)?.1)
+            #expect(try #require(Int(figure)) < 6000, "\(output)")
+            let replaced = try #require(output.firstMatch(of: #/replaced after (\d+) ms/#)?.1)
+            #expect(try #require(Int(replaced)) < 15_000, "\(output)")
+            print("watchdog: answered after \(figure) ms, replaced after \(replaced) ms")
+            try machine.wait(
+                seconds: 5,
+                for: "the gateway",
+                until: ". /share/lab.sh; test -z \"$(\(register(key(4))))\""
+            )
+            try machine.wait(
+                seconds: 5,
+                for: "systemd's word",
+                until: "journalctl -q -o cat -u kex-handler | grep 'Watchdog timeout'"
+            )
+        }
+
+        @Test("A listener that hangs is replaced too")
+        func listenerWatchdog() throws {
+            #expect(try lab(register(key(1))) == "")
+            try lab(
+                """
+                old=$(systemctl show -P MainPID kexd); kill -STOP $old
+                for _ in {1..200}; do [ "$(systemctl show -P MainPID kexd)" != $old ] && break; sleep 0.1; done
+                test "$(systemctl show -P MainPID kexd)" != $old
+                """
+            )
+            try machine.wait(
+                seconds: 5,
+                for: "the gateway",
+                until: ". /share/lab.sh; test -z \"$(\(register(key(4))))\""
+            )
+        }
+
+        @Test("30 crashes of kexd in a row while clients connect: the port answers afterwards")
+        func crashes() throws {
+            let output = try lab(
+                """
+                { for _ in {1..300}; do \(register(key(1))) || true; sleep 0.02; done; } >/dev/null 2>&1 & clients=$!
+                for crash in {1..30}; do
+                    for _ in {1..200}; do
+                        systemctl kill --kill-who=main -s KILL kexd 2>/dev/null && break; sleep 0.02
+                    done
+                    sleep 0.1
+                done
+                wait $clients || true
+                systemctl is-active kexd.socket
+                systemctl show -P NRestarts kexd
+                \(register(key(1)))
+                """,
+                seconds: 120
+            )
+            let lines = output.split(separator: "\n")
+            #expect(lines.first == "active" && lines.count == 2, "\(output)")
+            #expect(try #require(Int(lines.last ?? "")) >= 25, "\(output)")
+        }
+
+        @Test("systemctl reload: a new domain works at once at both programs, a broken file fails and changes nothing")
+        func reload() throws {
+            let handler = try machine.check("systemctl show -P MainPID kex-handler kexd")
             try machine.check(
                 """
-                wg show wgww01 peers
-                ip link show dev vxww01 >/dev/null && ls /etc/kex/kex.conf /var/lib/kex -d
-                ! systemctl is-active -q kexd.socket && ! systemctl is-active -q kex-handler.service
-                ! systemctl is-active -q kex-cleanup@ffww01.timer
+                mkdir -p /etc/kex/kex.conf.d
+                printf '[Domain more]\\nWireGuard=wgmore\\nVXLAN=vxmore\\nNonsense=1\\n' > /etc/kex/kex.conf.d/more.conf
+                ! systemctl reload kex-handler
                 """
-            ).hasSuffix("/etc/kex/kex.conf\n/var/lib/kex")
+            )
+            #expect(try lab(register(key(1))) == "")
+            #expect(try lab("printf 'more\\n\(key(1))\\n' | \(client)") == "ERR: INVALID_DOMAIN")
+            try machine.check("sed -i /Nonsense/d /etc/kex/kex.conf.d/more.conf; systemctl reload kex-handler")
+            // Known, though its interfaces are not there.
+            try machine.wait(
+                seconds: 5,
+                for: "the new domain",
+                until: "test \"$(printf 'more\\n\(key(1))\\n' | \(client))\" = 'ERR: UNAVAILABLE'"
+            )
+            #expect(try machine.check("systemctl show -P MainPID kex-handler kexd") == handler)
+            try machine.check("rm /etc/kex/kex.conf.d/more.conf; systemctl reload kex-handler")
+        }
+
+        @Test(
+            "A configuration that cannot be used does not keep the machine busy, and the port comes back with a good one"
         )
-        try machine.check("apt-get purge -y -qq kex > /dev/null; ! test -e /var/lib/kex; test -e /etc/kex/kex.conf")
-        machine.cutPower()
-    }
-
-    @Test("The first connection starts both services; they say when they are ready, and systemd watches them")
-    func activation() throws {
-        try machine.check("systemctl stop kexd.service kex-handler.service")
-        #expect(try lab(register(key(1))) == "")
-        for unit in ["kexd", "kex-handler"] {
-            let shown = try machine.check("systemctl show -p ActiveState,Type,WatchdogUSec,StatusText \(unit)")
-            #expect(shown.contains("ActiveState=active") && shown.contains("Type=notify"))
-            #expect(shown.contains("WatchdogUSec=10s"), "\(shown)")
-            #expect(shown.contains(unit == "kexd" ? "listening on" : "1 of 1 domains in service"), "\(shown)")
-        }
-    }
-
-    @Test("Both families reach the port")
-    func families() throws {
-        for address in ["127.0.0.1", "::1"] {
-            #expect(try lab(register(key(1), address: address)) == "")
-        }
-    }
-
-    @Test("journalctl finds events, domains and keys by their fields")
-    func journal() throws {
-        #expect(try lab(register(key(2))) == "")
-        #expect(try lab(register("nonsense")) == "ERR: INVALID_WGKEY")
-        #expect(try lab("printf 'nowhere\\n\(key(2))\\n' | \(client)") == "ERR: INVALID_DOMAIN")
-        let own = try lab("gateway_key")
-        #expect(try lab(register(own)) == "ERR: PROHIBITED_WGKEY")
-        try machine.wait(
-            seconds: 5,
-            for: "the lines",
-            until: """
-                journalctl -q -o cat KEX_EVENT=registered KEX_DOMAIN=ffww01 KEX_KEY='\(key(2))' | grep -q 'registered \(key(2))' &&
-                journalctl -q -o cat KEX_EVENT=refused _COMM=kexd | grep -q INVALID_WGKEY &&
-                journalctl -q -o cat KEX_EVENT=refused _COMM=kex-handler | grep -q prohibited
+        func brokenAtStart() throws {
+            try machine.check(
                 """
-        )
-    }
+                printf '[Gateway]\\nNonsense=1\\n' > /etc/kex/kex.conf.d/broken.conf
+                systemctl stop kexd.service kex-handler.service
+                """
+            )
+            try machine.check("(\(register(key(1))) >/dev/null) & sleep 4; true")
+            let lines = try machine.check("journalctl -q -o cat --since -4s KEX_EVENT=mistake | wc -l")
+            #expect(try #require(Int(lines)) <= 4, "one for each start of each program")
+            try machine.check("rm /etc/kex/kex.conf.d/broken.conf; systemctl restart kex-handler kexd")
+            #expect(try lab(register(key(1))) == "")
+        }
 
-    @Test("A journal that does not read keeps nobody waiting")
-    func journalHangs() throws {
-        let journald = try machine.check("systemctl show -P MainPID systemd-journald")
-        try machine.check("kill -STOP \(journald)")
-        defer { _ = try? machine.run("kill -CONT \(journald)") }
-        // More lines than its socket's queue holds.
-        let start = Date()
-        let answers = try lab(
-            """
-            for number in {1..600}; do printf 'ffww01\\nnonsense\\n' | \(client); done | sort | uniq -c
-            \(register(key(3)))
-            """,
-            seconds: 60
+        @Test(
+            "A damaged state file: the handler starts, says what was lost, and keeps the file",
+            arguments: ["flip", "cut"]
         )
-        #expect(answers == "600 ERR: INVALID_WGKEY" || answers.hasSuffix(" 600 ERR: INVALID_WGKEY"), "\(answers)")
-        #expect(Date().timeIntervalSince(start) < 40)
-    }
+        func damagedState(kind: String) throws {
+            let damage =
+                kind == "flip"
+                ? "printf x | dd of=$state bs=1 seek=200 conv=notrunc status=none" : "truncate -s -40 $state"
+            let output = try machine.check(
+                """
+                state=/var/lib/kex/ffww01.state
+                systemctl stop kex-handler
+                test -s $state
+                \(damage)
+                cp $state /tmp/damaged
+                systemctl start kex-handler
+                journalctl -q -o cat -n 1 KEX_EVENT=state-damaged
+                cmp /tmp/damaged $state.damaged
+                systemctl is-active kex-handler
+                """
+            )
+            #expect(output.contains("was damaged") && output.hasSuffix("active"), "\(output)")
+        }
 
-    @Test("A handler that hangs is replaced by the watchdog; meanwhile kexd answers UNAVAILABLE within 6 s")
-    func watchdog() throws {
-        #expect(try lab(register(key(1))) == "")
-        let output = try lab(
-            """
-            old=$(systemctl show -P MainPID kex-handler)
-            restarts=$(systemctl show -P NRestarts kex-handler)
-            kill -STOP $old
-            start=$(date +%s%N)
-            \(register(key(4)))
-            echo "answered after $(( ($(date +%s%N) - start) / 1000000 )) ms"
-            for _ in {1..200}; do [ "$(systemctl show -P MainPID kex-handler)" != $old ] && break; sleep 0.1; done
-            echo "replaced after $(( ($(date +%s%N) - start) / 1000000 )) ms"
-            echo "restarts: $(( $(systemctl show -P NRestarts kex-handler) - restarts ))"
-            """
-        )
-        #expect(output.hasPrefix("ERR: UNAVAILABLE\n"), "\(output)")
-        let figure = try #require(output.firstMatch(of: #/answered after (\d+) ms/#)?.1)
-        #expect(try #require(Int(figure)) < 6000, "\(output)")
-        let replaced = try #require(output.firstMatch(of: #/replaced after (\d+) ms/#)?.1)
-        #expect(try #require(Int(replaced)) < 15_000, "\(output)")
-        print("watchdog: answered after \(figure) ms, replaced after \(replaced) ms")
-        try machine.wait(seconds: 5, for: "the gateway", until: ". /share/lab.sh; test -z \"$(\(register(key(4))))\"")
-        try machine.wait(
-            seconds: 5,
-            for: "systemd's word",
-            until: "journalctl -q -o cat -u kex-handler | grep 'Watchdog timeout'"
-        )
-    }
+        @Test("The timer asks for a sweep")
+        func timer() throws {
+            try machine.check(
+                """
+                mkdir -p /run/systemd/system/kex-cleanup@.timer.d
+                printf '[Timer]\\nOnActiveSec=\\nOnUnitActiveSec=\\nOnActiveSec=200ms\\nAccuracySec=1ms\\nRandomizedDelaySec=0\\n' \\
+                    > /run/systemd/system/kex-cleanup@.timer.d/short.conf
+                systemctl daemon-reload
+                systemctl restart kex-cleanup@ffww01.timer
+                """
+            )
+            try machine.wait(
+                seconds: 10,
+                for: "the sweep",
+                until: "journalctl -q -o cat -u kex-cleanup@ffww01 | grep 'routers\\? looked at'"
+            )
+            try machine.check("rm -r /run/systemd/system/kex-cleanup@.timer.d; systemctl daemon-reload")
+        }
 
-    @Test("A listener that hangs is replaced too")
-    func listenerWatchdog() throws {
-        #expect(try lab(register(key(1))) == "")
-        try lab(
-            """
-            old=$(systemctl show -P MainPID kexd); kill -STOP $old
-            for _ in {1..200}; do [ "$(systemctl show -P MainPID kexd)" != $old ] && break; sleep 0.1; done
-            test "$(systemctl show -P MainPID kexd)" != $old
-            """
-        )
-        try machine.wait(seconds: 5, for: "the gateway", until: ". /share/lab.sh; test -z \"$(\(register(key(4))))\"")
-    }
+        // MARK: - Clients
 
-    @Test("30 crashes of kexd in a row while clients connect: the port answers afterwards")
-    func crashes() throws {
-        let output = try lab(
-            """
-            { for _ in {1..300}; do \(register(key(1))) || true; sleep 0.02; done; } >/dev/null 2>&1 & clients=$!
-            for crash in {1..30}; do
-                for _ in {1..200}; do
-                    systemctl kill --kill-who=main -s KILL kexd 2>/dev/null && break; sleep 0.02
-                done
-                sleep 0.1
-            done
-            wait $clients || true
-            systemctl is-active kexd.socket
-            systemctl show -P NRestarts kexd
-            \(register(key(1)))
-            """,
-            seconds: 120
-        )
-        let lines = output.split(separator: "\n")
-        #expect(lines.first == "active" && lines.count == 2, "\(output)")
-        #expect(try #require(Int(lines.last ?? "")) >= 25, "\(output)")
-    }
+        /// Sends what comes in, prints what comes back.
+        private let client = "bash -c 'exec 3<>/dev/tcp/127.0.0.1/10012; cat >&3; timeout 15 cat <&3'"
+        private func register(_ key: String, address: String = "127.0.0.1") -> String {
+            "bash -c 'exec 3<>/dev/tcp/\(address)/10012; printf \"ffww01\\n\(key)\\n\" >&3; timeout 15 cat <&3'"
+        }
 
-    @Test("systemctl reload: a new domain works at once at both programs, a broken file fails and changes nothing")
-    func reload() throws {
-        let handler = try machine.check("systemctl show -P MainPID kex-handler kexd")
-        try machine.check(
-            """
-            mkdir -p /etc/kex/kex.conf.d
-            printf '[Domain more]\\nWireGuard=wgmore\\nVXLAN=vxmore\\nNonsense=1\\n' > /etc/kex/kex.conf.d/more.conf
-            ! systemctl reload kex-handler
-            """
-        )
-        #expect(try lab(register(key(1))) == "")
-        #expect(try lab("printf 'more\\n\(key(1))\\n' | \(client)") == "ERR: INVALID_DOMAIN")
-        try machine.check("sed -i /Nonsense/d /etc/kex/kex.conf.d/more.conf; systemctl reload kex-handler")
-        // Known, though its interfaces are not there.
-        try machine.wait(
-            seconds: 5,
-            for: "the new domain",
-            until: "test \"$(printf 'more\\n\(key(1))\\n' | \(client))\" = 'ERR: UNAVAILABLE'"
-        )
-        #expect(try machine.check("systemctl show -P MainPID kex-handler kexd") == handler)
-        try machine.check("rm /etc/kex/kex.conf.d/more.conf; systemctl reload kex-handler")
-    }
-
-    @Test("A configuration that cannot be used does not keep the machine busy, and the port comes back with a good one")
-    func brokenAtStart() throws {
-        try machine.check(
-            """
-            printf '[Gateway]\\nNonsense=1\\n' > /etc/kex/kex.conf.d/broken.conf
-            systemctl stop kexd.service kex-handler.service
-            """
-        )
-        try machine.check("(\(register(key(1))) >/dev/null) & sleep 4; true")
-        let lines = try machine.check("journalctl -q -o cat --since -4s KEX_EVENT=mistake | wc -l")
-        #expect(try #require(Int(lines)) <= 4, "one for each start of each program")
-        try machine.check("rm /etc/kex/kex.conf.d/broken.conf; systemctl restart kex-handler kexd")
-        #expect(try lab(register(key(1))) == "")
-    }
-
-    @Test(
-        "A damaged state file: the handler starts, says what was lost, and keeps the file",
-        arguments: ["flip", "cut"]
-    )
-    func damagedState(kind: String) throws {
-        let damage =
-            kind == "flip"
-            ? "printf x | dd of=$state bs=1 seek=200 conv=notrunc status=none" : "truncate -s -40 $state"
-        let output = try machine.check(
-            """
-            state=/var/lib/kex/ffww01.state
-            systemctl stop kex-handler
-            test -s $state
-            \(damage)
-            cp $state /tmp/damaged
-            systemctl start kex-handler
-            journalctl -q -o cat -n 1 KEX_EVENT=state-damaged
-            cmp /tmp/damaged $state.damaged
-            systemctl is-active kex-handler
-            """
-        )
-        #expect(output.contains("was damaged") && output.hasSuffix("active"), "\(output)")
-    }
-
-    @Test("The timer asks for a sweep")
-    func timer() throws {
-        try machine.check(
-            """
-            mkdir -p /run/systemd/system/kex-cleanup@.timer.d
-            printf '[Timer]\\nOnActiveSec=\\nOnUnitActiveSec=\\nOnActiveSec=200ms\\nAccuracySec=1ms\\nRandomizedDelaySec=0\\n' \\
-                > /run/systemd/system/kex-cleanup@.timer.d/short.conf
-            systemctl daemon-reload
-            systemctl restart kex-cleanup@ffww01.timer
-            """
-        )
-        try machine.wait(
-            seconds: 10,
-            for: "the sweep",
-            until: "journalctl -q -o cat -u kex-cleanup@ffww01 | grep 'routers\\? looked at'"
-        )
-        try machine.check("rm -r /run/systemd/system/kex-cleanup@.timer.d; systemctl daemon-reload")
-    }
-
-    // MARK: - Clients
-
-    /// Sends what comes in, prints what comes back.
-    private let client = "bash -c 'exec 3<>/dev/tcp/127.0.0.1/10012; cat >&3; timeout 15 cat <&3'"
-    private func register(_ key: String, address: String = "127.0.0.1") -> String {
-        "bash -c 'exec 3<>/dev/tcp/\(address)/10012; printf \"ffww01\\n\(key)\\n\" >&3; timeout 15 cat <&3'"
-    }
-
-    /// A key that differs from all others by its number.
-    private func key(_ number: UInt8) -> String {
-        Data([number] + [UInt8](repeating: 0x40, count: 31)).base64EncodedString()
+        /// A key that differs from all others by its number.
+        private func key(_ number: UInt8) -> String {
+            Data([number] + [UInt8](repeating: 0x40, count: 31)).base64EncodedString()
+        }
     }
 }

@@ -1,0 +1,227 @@
+import Foundation
+import Testing
+
+/// What the sandbox of each unit keeps a process from, tried from inside.
+///
+/// Each attempt is made three times: without a sandbox, where it must work; with the one directive alone, which must stop
+/// it; and in the unit as it is installed. So no attempt fails for another reason than the one that stands beside it.
+enum Sandbox {
+    struct Row: Sendable, CustomTestStringConvertible {
+        var directive: String
+        /// As in the units.
+        var value: String
+        /// What `probe.py` calls it.
+        var attempt: String
+        var units = Sandbox.units
+        /// What else the attempt with the directive alone needs.
+        var besides: [String] = []
+        /// Only the virtual machine has control groups with controllers and IP filters.
+        var isForKernel = false
+
+        var testDescription: String { "\(directive)=\(value)" }
+    }
+
+    static let units = ["kexd.service", "kex-handler.service", "kex-cleanup@ffww01.service"]
+    private static let withoutRights = ["kexd.service", "kex-cleanup@ffww01.service"]
+
+    static let rows = [
+        Row(directive: "RestrictAddressFamilies", value: "AF_UNIX", attempt: "inet-socket"),
+        Row(directive: "PrivateNetwork", value: "yes", attempt: "interfaces", units: withoutRights),
+        Row(directive: "CapabilityBoundingSet", value: "", attempt: "chown"),
+        Row(directive: "NoNewPrivileges", value: "yes", attempt: "new-privileges"),
+        Row(directive: "PrivateUsers", value: "yes", attempt: "host-users", units: withoutRights),
+        Row(directive: "ProtectSystem", value: "strict", attempt: "write-usr"),
+        Row(directive: "ProtectSystem", value: "strict", attempt: "write-etc"),
+        Row(directive: "ProtectHome", value: "yes", attempt: "home"),
+        Row(directive: "PrivateTmp", value: "yes", attempt: "tmp"),
+        Row(directive: "PrivateDevices", value: "yes", attempt: "devices"),
+        Row(directive: "PrivateIPC", value: "yes", attempt: "ipc"),
+        Row(directive: "ProtectKernelTunables", value: "yes", attempt: "tunable"),
+        Row(directive: "ProtectKernelModules", value: "yes", attempt: "modules"),
+        Row(directive: "ProtectKernelLogs", value: "yes", attempt: "kernel-log"),
+        Row(directive: "ProtectControlGroups", value: "yes", attempt: "control-group"),
+        Row(directive: "ProtectClock", value: "yes", attempt: "clock"),
+        Row(directive: "ProtectHostname", value: "yes", attempt: "hostname"),
+        Row(directive: "ProtectProc", value: "invisible", attempt: "other-processes", besides: ["User=nobody"]),
+        Row(directive: "ProcSubset", value: "pid", attempt: "system-information"),
+        Row(directive: "RestrictNamespaces", value: "yes", attempt: "namespaces"),
+        Row(directive: "RestrictRealtime", value: "yes", attempt: "realtime", isForKernel: true),
+        Row(directive: "RestrictSUIDSGID", value: "yes", attempt: "set-user-id"),
+        Row(directive: "LockPersonality", value: "yes", attempt: "personality"),
+        Row(directive: "MemoryDenyWriteExecute", value: "yes", attempt: "write-and-execute"),
+        Row(directive: "SystemCallArchitectures", value: "native", attempt: "other-architecture", isForKernel: true),
+        Row(
+            directive: "SystemCallFilter",
+            value: "@system-service",
+            attempt: "rare-call",
+            besides: ["SystemCallErrorNumber=EPERM"],
+            isForKernel: true
+        ),
+        Row(directive: "UMask", value: "0077", attempt: "open-umask"),
+        Row(directive: "LimitCORE", value: "0", attempt: "core-dump"),
+        Row(directive: "LimitNOFILE", value: "16384", attempt: "few-descriptors", units: ["kexd.service"]),
+        Row(
+            directive: "MemoryMax",
+            value: "512M",
+            attempt: "memory",
+            units: ["kexd.service", "kex-handler.service"],
+            besides: ["OOMPolicy=continue"],
+            isForKernel: true
+        ),
+        Row(
+            directive: "TasksMax",
+            value: "16",
+            attempt: "tasks",
+            units: ["kexd.service", "kex-handler.service"],
+            isForKernel: true
+        ),
+        // In the unit AF_INET is let through for this attempt.
+        Row(
+            directive: "IPAddressDeny",
+            value: "any",
+            attempt: "datagram",
+            units: ["kex-handler.service"],
+            isForKernel: true
+        ),
+    ]
+
+    fileprivate static func prepare(_ machine: Machine) throws {
+        try machine.installPackage()
+        try machine.check(
+            """
+            touch /root/marker /tmp/marker; mkdir -p /usr/lib/modules/marker
+            readlink /proc/self/ns/ipc > /share/namespace-ipc
+            chmod 755 /share; chmod 644 /share/probe.py /share/namespace-ipc
+            """
+        )
+    }
+
+    /// What came of each attempt.
+    private static func results(_ output: String) -> [String: String] {
+        var results: [String: String] = [:]
+        for line in output.split(separator: "\n") {
+            let words = line.split(separator: " ").map(String.init)
+            if words.count == 2 { results[words[0]] = words[1] }
+        }
+        return results
+    }
+
+    /// Each directive alone stops its attempt, which works without it.
+    fileprivate static func tryAlone(on machine: Machine, isForKernel: Bool) throws {
+        try prepare(machine)
+        let rows = Self.rows.filter { $0.isForKernel == isForKernel }
+        let run = "systemd-run --quiet --wait --pipe"
+        let names = rows.map(\.attempt).joined(separator: " ")
+        let open = results(try machine.check("\(run) -p LimitCORE=infinity python3 /share/probe.py \(names)"))
+        for row in rows {
+            #expect(open[row.attempt] == "allowed", "\(row.attempt) without a sandbox")
+            let options = ([row.directive + "=" + row.value] + row.besides).map { "-p '\($0)'" }.joined(separator: " ")
+            let one = results(try machine.run("\(run) \(options) python3 /share/probe.py \(row.attempt)").output)
+            #expect(one[row.attempt] == "blocked", "\(row.attempt) with \(row.testDescription)")
+        }
+    }
+
+    /// Each unit as it is installed stops all of them.
+    fileprivate static func tryUnits(on machine: Machine, isForKernel: Bool) throws {
+        try prepare(machine)
+        for unit in units {
+            let rows = Self.rows.filter { $0.isForKernel == isForKernel && $0.units.contains(unit) }
+            guard !rows.isEmpty else { continue }
+            let folder = "/run/systemd/system/\(unit).d"
+            let names = rows.map(\.attempt).joined(separator: " ")
+            let lets = names.contains("datagram") ? "RestrictAddressFamilies=AF_INET" : ""
+            let output = try machine.check(
+                """
+                systemctl stop kexd.socket kex-handler.socket kex-control.socket \(unit)
+                mkdir -p \(folder)
+                cat > \(folder)/probe.conf <<END
+                [Service]
+                Type=oneshot
+                ExecStart=
+                ExecStart=/usr/bin/python3 /share/probe.py \(names)
+                ExecReload=
+                Restart=no
+                WatchdogSec=0
+                OOMPolicy=continue
+                Sockets=
+                StandardOutput=file:/run/probe.out
+                \(lets)
+                END
+                rm -f /run/probe.out
+                systemctl daemon-reload
+                systemctl start \(unit) || true
+                cat /run/probe.out
+                rm -r \(folder)
+                systemctl daemon-reload
+                systemctl stop \(unit)
+                systemctl start kexd.socket kex-handler.socket kex-control.socket kex-handler.service
+                """
+            )
+            let found = results(output)
+            for row in rows {
+                #expect(found[row.attempt] == "blocked", "\(row.directive) of \(unit): \(row.attempt)")
+            }
+        }
+    }
+
+    /// Directives of the units that are no part of the sandbox, or shown in another way.
+    static let elsewhere = [
+        "Type": "tests of activation", "ExecStart": "all tests", "ExecReload": "tests of reloading",
+        "User": "tests of rights", "Group": "tests of rights", "Restart": "tests of faults",
+        "RestartSec": "tests of faults",
+        "WatchdogSec": "tests of the watchdog", "Sockets": "tests of activation", "TimeoutStartSec": "",
+        "StandardOutput": "", "StandardError": "tests of the journal",
+        "StateDirectory": "tests of the state", "StateDirectoryMode": "tests of the state",
+        "AmbientCapabilities": "every registration needs it",
+        "SystemCallErrorNumber": "EPERM of the filter instead of an end by signal: rare-call is told, not killed",
+        "RemoveIPC": "there is no System V IPC to leave behind: PrivateIPC",
+    ]
+}
+
+extension InContainer {
+    @Suite("The sandbox, by its effect") struct SandboxTests {
+        @Test("Each directive alone stops its attempt, which works without it")
+        func alone() throws { try Sandbox.tryAlone(on: try Container.shared.get(), isForKernel: false) }
+
+        @Test("Each unit as it is installed stops all of them")
+        func units() throws { try Sandbox.tryUnits(on: try Container.shared.get(), isForKernel: false) }
+
+        @Test("Every directive of the units has a row here, or a reason why not", arguments: Sandbox.units)
+        func completeness(unit: String) throws {
+            let file = unit.replacing("@ffww01", with: "@")
+            let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+                .deletingLastPathComponent()
+            let text = try String(contentsOf: root.appending(path: "systemd/\(file)"), encoding: .utf8)
+            let service = try #require(text.range(of: "[Service]"))
+            let end = text.range(of: "[Install]")?.lowerBound ?? text.endIndex
+            let keys = Set(
+                text[service.upperBound..<end].split(separator: "\n").filter { !$0.hasPrefix("#") }
+                    .map { String($0.prefix { $0 != "=" }) }
+            )
+            let covered = Set(Sandbox.rows.filter { $0.units.contains(unit) }.map(\.directive))
+            #expect(keys.subtracting(covered).subtracting(Sandbox.elsewhere.keys) == [])
+            #expect(covered.subtracting(keys) == [], "rows without a directive")
+        }
+
+        @Test(
+            "systemd's own figure",
+            arguments: [("kexd.service", 15), ("kex-handler.service", 25), ("kex-cleanup@ffww01.service", 15)]
+        )
+        func exposure(unit: String, tenths: Int) throws {
+            let machine = try Container.shared.get()
+            try Sandbox.prepare(machine)
+            let output = try machine.check("systemd-analyze security --no-pager --threshold=\(tenths) \(unit)")
+            print(output.split(separator: "\n").last ?? "")
+        }
+    }
+}
+
+extension InVirtualMachine {
+    @Suite("The sandbox, as far as a container has none") struct SandboxTests {
+        @Test("Each directive alone stops its attempt, which works without it")
+        func alone() throws { try Sandbox.tryAlone(on: try VirtualMachine.shared.get(), isForKernel: true) }
+
+        @Test("Each unit as it is installed stops all of them")
+        func units() throws { try Sandbox.tryUnits(on: try VirtualMachine.shared.get(), isForKernel: true) }
+    }
+}

@@ -1,0 +1,9 @@
+import Testing
+
+// One machine does one thing at a time; the two of them work side by side.
+
+/// systemd on this machine's kernel.
+@Suite("In a container", .serialized) enum InContainer {}
+
+/// Debian's own kernel.
+@Suite("In a virtual machine", .serialized) enum InVirtualMachine {}
