@@ -28,10 +28,11 @@ enum StateText {
         let device = state.device.map { "\($0.bootID) \($0.networkNamespace) \($0.interfaceIndex)" } ?? "- 0 0"
         let clocks = "\(state.clocks.wallClock) \(state.clocks.sinceStart.nanoseconds)"
         append("kex-state 1 \(device) \(clocks) \(state.listeningSince.nanoseconds)", to: &bytes)
-        for router in state.routers.sorted(by: { $0.key.description < $1.key.description }) {
+        let lines = state.routers.map { router in
             let mark = router.mark.map { "\($0.since.nanoseconds) \($0.receivedBytes)" } ?? "- -"
-            append("\(router.key) \(router.lastHeard) \(mark)", to: &bytes)
+            return "\(router.key) \(router.lastHeard) \(mark)"
         }
+        for line in lines.sorted() { append(line, to: &bytes) }
         append("end \(state.routers.count)", to: &bytes)
         return bytes
     }

@@ -98,13 +98,12 @@ public struct DomainTable: Sendable {
 
     // MARK: - Memory
 
-    /// Every router that was ever heard of, in the order of their keys' text: those who only registered are left out,
-    /// because anybody can register any number of keys.
+    /// Every router that was ever heard of, in no order: those who only registered are left out, because anybody can
+    /// register any number of keys.
     public var knownRouters: [KnownRouter] {
         routers.compactMap { key, router in
             router.lastHeard.map { KnownRouter(key: key, lastHeard: $0, mark: router.mark) }
         }
-        .sorted { $0.key.description < $1.key.description }
     }
 
     /// Takes in what an earlier process knew. The next ``reset(to:isNewDevice:sinceStart:)`` says what is left of it.

@@ -31,6 +31,8 @@ struct HandlerService: ~Copyable {
     /// The domain whose state is being written.
     private var written: MeshDomain?
     private var budget = LineBudget()
+    /// What `systemctl status` shows.
+    private var toldStatus = ""
     /// When connections are taken again after the system had no descriptor left.
     private var nextAccept: MonotonicTime?
     private var packet: [UInt8] = []
@@ -116,6 +118,7 @@ struct HandlerService: ~Copyable {
             }
             sweepNext()
             for domain in domains { domain.wake() }
+            tellStatus()
             writeNext()
             try watchListeners()
         }
@@ -123,6 +126,12 @@ struct HandlerService: ~Copyable {
 
     /// For `systemctl status`.
     private var status: String { "\(domains.count { $0.trouble == nil }) of \(domains.count) domains in service" }
+
+    private mutating func tellStatus() {
+        let now = status
+        if now != toldStatus { ServiceState.status(now) }
+        toldStatus = now
+    }
 
     /// Now if there is a sweep to go on with; else whatever comes first.
     private var nextDeadline: MonotonicTime? {
