@@ -27,7 +27,15 @@ private let exchange = "ffww01\n\(key)\n"
         kexd.signal(signal)
         let result = try kexd.result()
         #expect(result.status == 0)
-        #expect(result.output == "kexd: listening on 127.0.0.1:\(port)\nkexd: ended\n")
+        let word = signal == SIGTERM ? "terminate" : "interrupt"
+        #expect(
+            result.output == """
+                kexd: listening on 127.0.0.1:\(port)
+                kexd: refused an exchange from 127.0.0.1: INVALID_DOMAIN
+                kexd: ending on signal \(word)
+
+                """
+        )
     }
 
     @Test("finishes what the handler has been asked before it ends")
@@ -150,6 +158,46 @@ private let exchange = "ffww01\n\(key)\n"
         let kexd = try KexdProcess(["--config", configuration.path])
         let line = try kexd.waitForLine(containing: "listening on ")
         #expect(line.contains(try Regex(#"listening on \[::1\]:[1-9][0-9]*, 127\.0\.0\.1:[1-9][0-9]*$"#)))
+    }
+
+    @Test("reads its configuration again on SIGHUP: new domains count at once, exchanges in flight go on")
+    func reload() throws {
+        let handler = try TestHandler()
+        let domain = { (name: String) in "[Domain \(name)]\nWireGuard=wg\(name)\nVXLAN=vx\(name)\n" }
+        let configuration = try ConfigurationFile(domain("old"))
+        let kexd = try KexdProcess([
+            "--config", configuration.path, "--listen", "127.0.0.1:0", "--handler", handler.path,
+        ])
+        let line = try kexd.waitForLine(containing: "listening on ")
+        let port = try #require(UInt16(line.split(separator: ":").last ?? ""))
+        let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHhg="
+        // One has sent its first line, and one is being asked about, while the configuration changes.
+        let (reading, asking) = (try TestClient(port: port), try TestClient(port: port))
+        try reading.send("old\n")
+        try asking.send("old\n\(key)\n")
+        try handler.accept()
+        let request = try handler.request()
+        usleep(50_000)
+
+        try (domain("old") + "Nonsense=1\n").write(toFile: configuration.path, atomically: false, encoding: .utf8)
+        kexd.signal(SIGHUP)
+        _ = try kexd.waitForLine(containing: "keeping the configuration as it was")
+        #expect(try kexd.linesSoFar().contains { $0.contains("unknown key Nonsense") })
+
+        try domain("new").write(toFile: configuration.path, atomically: false, encoding: .utf8)
+        kexd.signal(SIGHUP)
+        _ = try kexd.waitForLine(containing: "configuration read again")
+        try handler.answer(request, nil)
+        #expect(try asking.outcome() == .success)
+        try reading.send("\(key)\n")
+        try handler.answer(try handler.request(), nil)
+        #expect(try reading.outcome() == .success)
+        let (gone, new) = (try TestClient(port: port), try TestClient(port: port))
+        try gone.send("old\n")
+        #expect(try gone.outcome() == .closed("ERR: INVALID_DOMAIN\n"))
+        try new.send("new\n\(key)\n")
+        try handler.answer(try handler.request(), nil)
+        #expect(try new.outcome() == .success)
     }
 
     @Test("takes the sockets of systemd, and then does not listen where the configuration says")
