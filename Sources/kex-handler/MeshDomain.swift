@@ -55,6 +55,8 @@ final class MeshDomain {
     /// When WireGuard is asked for signs of life; `nil` while nobody is awaited.
     private var nextListening: MonotonicTime?
     private var listeningPause = MeshDomain.shortestListeningPause
+    /// Not before this, however many register: see ``listeningShare``.
+    private var earliestListening = MonotonicTime(nanoseconds: 0)
     /// What the last attempt to repair fdb entries met; logged when it changes.
     private var repairTrouble: Trouble?
 
@@ -304,7 +306,7 @@ final class MeshDomain {
             return
         }
         guard isNews || table.awaitsSomebody else { return }
-        let next = MonotonicTime.now + listeningPause
+        let next = max(MonotonicTime.now + listeningPause, earliestListening)
         nextListening = min(nextListening ?? next, next)
     }
 
@@ -321,9 +323,10 @@ final class MeshDomain {
             return leaveService(Trouble("\(error)"), since: start)
         }
         repair()
-        guard table.awaitsSomebody else { return }
         let now = MonotonicTime.now
-        nextListening = now + max(listeningPause, (now - start) * Self.listeningShare)
+        earliestListening = now + (now - start) * Self.listeningShare
+        guard table.awaitsSomebody else { return }
+        nextListening = max(now + listeningPause, earliestListening)
         listeningPause = min(listeningPause * 2, Self.longestListeningPause)
     }
 

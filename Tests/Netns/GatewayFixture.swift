@@ -114,8 +114,11 @@ final class GatewayFixture {
         guard let device = devices.last(where: { $0.arguments.contains(domain.wireGuard) }) else { return }
         device.end(with: SIGTERM)
         devices.removeAll { $0 === device }
-        try wait(for: "the end of \(domain.vxlan)") {
-            try Command.run("ip", ["-n", namespace, "link", "show", domain.vxlan]).status != 0
+        // One of the same name cannot be made before.
+        for name in [domain.vxlan, domain.wireGuard] {
+            try wait(for: "the end of \(name)") {
+                try Command.run("ip", ["-n", namespace, "link", "show", name]).status != 0
+            }
         }
     }
 
