@@ -47,12 +47,18 @@ class Machine: @unchecked Sendable {
         posix_spawn_file_actions_adddup2(&actions, ends[0], 9)
         lifeline = ends[1]
         defer { close(ends[0]) }
+        // A container's first process goes with it: alone, systemd-nspawn would leave it running. A word on the
+        // descriptor is a power cut; its end without one is our own, and then nobody needs the files any more.
         let supervisor = """
             "$@" 9<&- & machine=$!
-            { read -r -u 9; kill -KILL $machine; } 2>/dev/null &
+            {
+                read -r -u 9 word
+                kill -KILL $(ps --ppid $machine -o pid=) $machine
+                [ -n "$word" ] || rm -rf "$0" "$0.tar" "$0.console"
+            } 2>/dev/null &
             wait $machine
             """
-        let all = ["/bin/bash", "-c", supervisor, "machine"] + arguments
+        let all = ["/bin/bash", "-c", supervisor, folder] + arguments
         var words = all.map { strdup($0) } + [nil]
         defer { for word in words { free(word) } }
         let result = posix_spawn(&process, all[0], &actions, nil, &words, environ)
@@ -217,6 +223,7 @@ class Machine: @unchecked Sendable {
         if connection >= 0 { close(connection) }
         connection = -1
         guard process != 0 else { return }
+        _ = write(lifeline, "cut\n", 4)
         close(lifeline)
         waitpid(process, nil, 0)
         process = 0
