@@ -79,7 +79,8 @@ final class MeshDomain {
     /// just after a registration, and more and more rarely up to ``longestListeningPause``.
     static let shortestListeningPause = Duration.milliseconds(250)
     static let longestListeningPause = Duration.seconds(5)
-    /// Asking WireGuard for signs of life takes at most this share of the time.
+    /// Asking WireGuard for signs of life takes at most this share of the time, unless one question takes so long that
+    /// it would be asked more rarely than every ``longestListeningPause``.
     static let listeningShare = 100
     /// Peers that come back into a new interface in one go; then the watchdog is fed.
     static let restoredPerRound = 512
@@ -324,7 +325,7 @@ final class MeshDomain {
         }
         repair()
         let now = MonotonicTime.now
-        earliestListening = now + (now - start) * Self.listeningShare
+        earliestListening = now + min((now - start) * Self.listeningShare, Self.longestListeningPause)
         guard table.awaitsSomebody else { return }
         nextListening = max(now + listeningPause, earliestListening)
         listeningPause = min(listeningPause * 2, Self.longestListeningPause)
