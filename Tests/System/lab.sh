@@ -15,6 +15,8 @@ mesh_at_boot() {
     cat >/etc/systemd/system/mesh.service <<'UNIT'
 [Unit]
 Description=The interfaces of domain ffww01
+# Who makes the network also asks for the target; with nobody asking there would be no order at all (systemd.special(7)).
+Wants=network.target
 Before=network.target
 [Service]
 Type=oneshot
