@@ -236,6 +236,9 @@ public struct DomainTable: Sendable {
                 Admission(key: key, addresses: router.addresses, isNewPeer: false, missingEntries: missing)
             )
         }
+        guard key.isUsable else {
+            return .refuse(.invalidKey, reason: "no router can have this key: it is of small order, or not canonical")
+        }
         let addresses = rules.addresses(key)
         if let owner = owners[addresses.linkLocal] {
             let reason = "its address \(addresses.linkLocal) belongs to \(owner)"

@@ -69,6 +69,29 @@ public struct PublicKey: Hashable, Sendable {
         } + [UInt8(ascii: "=")]
     }
 
+    /// Whether a router could have this key. An X25519 public key is a number below p = 2^255 - 19, least significant byte
+    /// first, and WireGuard compares the bytes: a spelling from p on never completes a handshake. Nor does a key of
+    /// small order, because every shared secret with it is zero (RFC 7748, section 6.1). WireGuard takes both as peers
+    /// (kernel and wireguard-go, measured), which would then hold an address for nobody.
+    public var isUsable: Bool {
+        guard self[31] & 0x80 == 0 else { return false }
+        // p is ed, 30 times ff, 7f.
+        if self[31] == 0x7f, (1..<31).allSatisfy({ self[$0] == 0xff }), self[0] >= 0xed { return false }
+        return !Self.smallOrder.contains(self)
+    }
+
+    /// The points of small order below p: 0, 1, the two of order 8, and p - 1. The others are from p on.
+    private static let smallOrder: Set<PublicKey> = {
+        let texts = [
+            "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+            "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+            "4Ot6fDtBuK4WVuP68Z/EatoJjeucMrH9hmIFFl9JuAA=",
+            "X5yVvKNQjCSx0LFVnIPvWwREXMRYHI6G2CJO3dCfEVc=",
+            "7P///////////////////////////////////////38=",
+        ]
+        return Set(texts.compactMap { PublicKey(text: $0) })
+    }()
+
     private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
 
     private static func sextet(_ character: UInt8) -> UInt8? {

@@ -57,6 +57,14 @@ import WireGuardTypes
         #expect(admission.missingEntries == entries)
     }
 
+    @Test("A key that no router can have is refused")
+    func unusable() {
+        var table = DomainTable(rules: rules())
+        let zero = PublicKey(bytes: [UInt8](repeating: 0, count: 32).span)!
+        #expect(refusal(table.decide(zero)) == .invalidKey)
+        #expect(table.routerCount == 0)
+    }
+
     @Test("An admission that failed leaves no trace")
     func abandoned() {
         var table = DomainTable(rules: rules(maximumPeers: 1))

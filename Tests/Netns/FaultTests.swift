@@ -47,9 +47,7 @@ import Testing
     @Test("The handler is killed amid 1,000 registrations: success means it is in the kernel, all others get an error")
     func killedHandler() async throws {
         let gateway = try GatewayFixture.running(settings: "MaximumPeers=2000")
-        let keys = (0..<1000).map { _ in
-            Data((0..<32).map { _ in UInt8.random(in: 0...255) }).base64EncodedString()
-        }
+        let keys = (0..<1000).map { _ in anyKey() }
         let handler = try #require(gateway.handler).processIdentifier
         let answers = try await register(keys, port: gateway.port, parallel: 16) { count in
             if count == 400 { kill(handler, SIGKILL) }
@@ -155,8 +153,7 @@ import Testing
         defer { kill(device, SIGCONT) }
         let clients = try (0..<20).map { _ in try TCPClient(port: gateway.port) }
         for client in clients {
-            let key = Data((0..<32).map { _ in UInt8.random(in: 0...255) }).base64EncodedString()
-            try client.send("ffww01\n\(key)\n")
+            try client.send("ffww01\n\(anyKey())\n")
         }
         usleep(100_000)
         let start = Date()

@@ -264,6 +264,11 @@ func newKey() throws -> String {
     return try Command.check("wg pubkey", input: privateKey).trimmingCharacters(in: .newlines)
 }
 
+/// A key of nobody, at no cost: a number below 2^255, as a router's is.
+func anyKey() -> String {
+    Data((0..<32).map { UInt8.random(in: 0...($0 == 31 ? 0x7e : 255)) }).base64EncodedString()
+}
+
 private func address(of key: String) throws -> IPv6Address {
     AddressProfile.eui64.linkLocalAddress(of: try #require(PublicKey(text: key)))
 }

@@ -76,6 +76,34 @@ import WireGuardTypes
     }
 }
 
+@Suite("Usable public keys") struct UsableKeyTests {
+    /// A number as RFC 7748 writes it: least significant byte first.
+    private static func key(_ first: UInt8, _ middle: UInt8, _ last: UInt8) -> PublicKey {
+        PublicKey(bytes: ([first] + [UInt8](repeating: middle, count: 30) + [last]).span)!
+    }
+
+    /// The seven of https://cr.yp.to/ecdh.html#validate, as text.
+    private static let smallOrder = [
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        "4Ot6fDtBuK4WVuP68Z/EatoJjeucMrH9hmIFFl9JuAA=", "X5yVvKNQjCSx0LFVnIPvWwREXMRYHI6G2CJO3dCfEVc=",
+        "7P///////////////////////////////////////38=", "7f///////////////////////////////////////38=",
+        "7v///////////////////////////////////////38=",
+    ]
+
+    @Test("Keys of small order are not", arguments: smallOrder)
+    func order(text: String) throws { #expect(try !#require(PublicKey(text: text)).isUsable) }
+
+    @Test("Numbers from p on are not; those below are")
+    func canonical() {
+        #expect(!Self.key(0xff, 0xff, 0x7f).isUsable)
+        #expect(!Self.key(0x09, 0x00, 0x80).isUsable, "bit 255")
+        #expect(Self.key(0xeb, 0xff, 0x7f).isUsable, "p - 2")
+        #expect(Self.key(0xff, 0xff, 0x7e).isUsable)
+        #expect(Self.key(0xff, 0xfe, 0x7f).isUsable)
+        #expect(Self.key(9, 0, 0).isUsable, "the base point")
+    }
+}
+
 @Suite("Private keys") struct PrivateKeyTests {
     @Test("are read as public ones are")
     func reading() {
