@@ -58,6 +58,7 @@ let package = Package(
         library("WireGuardTypes", ["NetworkAddresses"]),
         library("EUI64", ["NetworkAddresses", "WireGuardTypes"]),
         library("KexProtocol", ["WireGuardTypes"]),
+        library("SourceLimits", ["NetworkAddresses"]),
         library("SystemCalls", ["CLinux", "NetworkAddresses", system]),
 
         // 2  ways out
@@ -80,7 +81,7 @@ let package = Package(
         ),
 
         // 4  policy
-        library("KexGateway", ["EUI64", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
+        library("KexGateway", ["EUI64", "KexProtocol", "NetworkAddresses", "SourceLimits", "WireGuardTypes"]),
 
         library(
             "GatewayState",
@@ -91,7 +92,7 @@ let package = Package(
         library(
             "KexServer",
             [
-                "EventLoop", "HandlerChannel", "KexProtocol", "NetworkAddresses", "SystemCalls", "Systemd",
+                "EventLoop", "HandlerChannel", "KexProtocol", "NetworkAddresses", "SourceLimits", "SystemCalls", "Systemd",
                 "WireGuardTypes", logging, system,
             ]
         ),
@@ -116,7 +117,7 @@ let package = Package(
                 "CommandLineOptions", "EUI64", "EventLoop", "GatewayState", "HandlerChannel", "KexConfiguration",
                 "KexGateway", "KexProtocol",
                 "LinkControl",
-                "Netlink", "NetworkAddresses", "ServiceProgram", "SystemCalls", "Systemd", "VXLANFdb",
+                "Netlink", "NetworkAddresses", "ServiceProgram", "SourceLimits", "SystemCalls", "Systemd", "VXLANFdb",
                 "WireGuardControl",
                 "WireGuardTypes", logging, system,
             ]
@@ -149,6 +150,7 @@ let package = Package(
         tests("LinkControlTests", ["KernelTestSupport", "LinkControl", "Netlink", "NetworkAddresses", system]),
         tests("NetlinkTests", ["CMNL", "KernelTestSupport", "Netlink", system]),
         tests("NetworkAddressesTests", ["NetworkAddresses"]),
+        tests("SourceLimitsTests", ["NetworkAddresses", "SourceLimits"]),
         tests(
             "VXLANFdbTests",
             ["KernelTestSupport", "LinkControl", "Netlink", "NetworkAddresses", "VXLANFdb", system]
@@ -174,7 +176,10 @@ let package = Package(
                 "WireGuardTypes", system,
             ]
         ),
-        tests("KexGatewayTests", ["EUI64", "KexGateway", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
+        tests(
+            "KexGatewayTests",
+            ["EUI64", "KexGateway", "KexProtocol", "NetworkAddresses", "SourceLimits", "WireGuardTypes"]
+        ),
         tests(
             "GatewayStateTests",
             ["GatewayState", "KexGateway", "KexProtocol", "SystemCalls", "WireGuardTypes", system]
@@ -186,8 +191,8 @@ let package = Package(
         tests(
             "KexServerTests",
             [
-                "HandlerChannel", "KexProtocol", "KexServer", "NetworkAddresses", "SystemCalls", "WireGuardTypes",
-                "kexd", logging, system,
+                "HandlerChannel", "KexProtocol", "KexServer", "NetworkAddresses", "SourceLimits", "SystemCalls",
+                "WireGuardTypes", "kexd", logging, system,
             ]
         ),
 

@@ -14,6 +14,8 @@ public struct Configuration: Hashable, Sendable {
     public var stateDirectory = "/var/lib/kex"
     /// File of keys that may not register; `nil` if there is none.
     public var prohibitedKeys: String?
+    /// Sources that stand for many routers, such as a proxy: no limit is kept for each of them.
+    public var unlimitedSources: [IPPrefix] = []
     /// In the order of the files. Never empty.
     public var domains: [Domain] = []
 
@@ -30,7 +32,9 @@ public struct Configuration: Hashable, Sendable {
         public var vxlan: InterfaceName
         public var addressProfile = AddressProfile.eui64
         public var fdb = FdbMode.macAndFlood
-        /// Most routers that may be registered at a time.
+        /// When a router gets its place in the flood list.
+        public var floodAfter = FloodMoment.firstFrame
+        /// Most routers that were heard of at a time.
         public var maximumPeers = 1000
         /// A router silent for longer than this is stale.
         public var staleAfter = Duration.seconds(3600)
@@ -57,11 +61,21 @@ public struct Configuration: Hashable, Sendable {
         public var hasFloodEntry: Bool { self != .mac }
     }
 
+    /// From when on a router gets broadcasts.
+    public enum FloodMoment: String, CaseIterable, Hashable, Sendable {
+        /// When it was heard of: before, each broadcast would be multiplied for nobody.
+        case firstFrame = "first-frame"
+        /// At once. What deployed gateways do.
+        case registration
+    }
+
     /// Ranges of what can be configured.
     public enum Limit {
         /// The kernel takes 2^20 peers a device, userspace WireGuard 65,536; a flood list beyond some thousand entries
         /// costs milliseconds for each broadcast (measured).
         public static let maximumPeers = 1...65536
+        /// They are compared one by one for each connection.
+        public static let unlimitedSources = 64
         /// Whole seconds; a year is for ever.
         public static let staleAfter = Duration.seconds(1)...Duration.seconds(365 * 86400)
         /// The same.
@@ -77,6 +91,9 @@ extension Configuration: CustomStringConvertible {
         lines += ["HandlerSocket=\(handlerSocket)", "ControlSocket=\(controlSocket)"]
         lines.append("StateDirectory=\(stateDirectory)")
         if let prohibitedKeys { lines.append("ProhibitedKeys=\(prohibitedKeys)") }
+        if !unlimitedSources.isEmpty {
+            lines.append("UnlimitedSources=\(unlimitedSources.map(\.description).joined(separator: " "))")
+        }
         for domain in domains {
             lines += [
                 "",
@@ -85,6 +102,7 @@ extension Configuration: CustomStringConvertible {
                 "VXLAN=\(domain.vxlan)",
                 "AddressProfile=\(domain.addressProfile.rawValue)",
                 "Fdb=\(domain.fdb.rawValue)",
+                "FloodAfter=\(domain.floodAfter.rawValue)",
                 "MaximumPeers=\(domain.maximumPeers)",
                 "StaleAfter=\(ConfiguredDuration.text(of: domain.staleAfter))",
                 "SweepInterval=\(ConfiguredDuration.text(of: domain.sweepInterval))",

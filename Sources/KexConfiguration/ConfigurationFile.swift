@@ -135,11 +135,20 @@ private struct ConfigurationReader {
             if let path = value(of: entry, expected: "an absolute path", absolutePath) {
                 configuration.prohibitedKeys = path
             }
+        case "UnlimitedSources":
+            let most = Configuration.Limit.unlimitedSources
+            let expected = "at most \(most) addresses or prefixes, such as 192.0.2.1 or 2001:db8::/48"
+            let sources = value(of: entry, expected: expected) { text in
+                let words = text.split(separator: " ")
+                let prefixes = words.compactMap { IPPrefix($0) }
+                return prefixes.count == words.count && words.count <= most ? prefixes : nil
+            }
+            if let sources { configuration.unlimitedSources = sources }
         default:
             fail(
                 entry.location,
                 "unknown key \(entry.key); [Gateway] has "
-                    + "Listen, HandlerSocket, ControlSocket, StateDirectory and ProhibitedKeys"
+                    + "Listen, HandlerSocket, ControlSocket, StateDirectory, ProhibitedKeys and UnlimitedSources"
             )
         }
     }
@@ -192,6 +201,11 @@ private struct ConfigurationReader {
                 return Configuration.FdbMode.allCases.first { Set($0.rawValue.split(separator: " ")) == words }
             }
             if let mode { domain.fdb = mode }
+        case "FloodAfter":
+            let known = Configuration.FloodMoment.allCases.map(\.rawValue).joined(separator: " or ")
+            if let moment = value(of: entry, expected: known, Configuration.FloodMoment.init(rawValue:)) {
+                domain.floodAfter = moment
+            }
         case "MaximumPeers":
             let range = Configuration.Limit.maximumPeers
             let count = value(of: entry, expected: "a number from \(range.lowerBound) to \(range.upperBound)") { text in
@@ -207,7 +221,7 @@ private struct ConfigurationReader {
                 domain.sweepInterval = duration
             }
         default:
-            let known = "WireGuard, VXLAN, AddressProfile, Fdb, MaximumPeers, StaleAfter and SweepInterval"
+            let known = "WireGuard, VXLAN, AddressProfile, Fdb, FloodAfter, MaximumPeers, StaleAfter and SweepInterval"
             fail(entry.location, "unknown key \(entry.key); [Domain NAME] has \(known)")
         }
     }

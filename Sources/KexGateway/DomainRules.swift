@@ -8,7 +8,9 @@ public struct DomainRules: Sendable {
     public var addresses: @Sendable (PublicKey) -> RouterAddresses
     /// The entries that a registered router has.
     public var fdbEntries: FdbEntries
-    /// Most routers at a time.
+    /// Whether a router gets its flood entry when it registers; otherwise when it is heard of.
+    public var floodsAtRegistration: Bool
+    /// Most routers that were heard of. ``DomainLimit/pending`` more may be on their way in.
     public var maximumPeers: Int
     /// A router that was silent for longer than this is stale.
     public var staleAfter: Duration
@@ -20,6 +22,7 @@ public struct DomainRules: Sendable {
     public init(
         addresses: @escaping @Sendable (PublicKey) -> RouterAddresses,
         fdbEntries: FdbEntries,
+        floodsAtRegistration: Bool = false,
         maximumPeers: Int,
         staleAfter: Duration,
         sweepInterval: Duration,
@@ -27,6 +30,7 @@ public struct DomainRules: Sendable {
     ) {
         self.addresses = addresses
         self.fdbEntries = fdbEntries
+        self.floodsAtRegistration = floodsAtRegistration
         self.maximumPeers = maximumPeers
         self.staleAfter = staleAfter
         self.sweepInterval = sweepInterval

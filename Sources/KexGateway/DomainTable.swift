@@ -1,5 +1,6 @@
 public import KexProtocol
 public import NetworkAddresses
+public import SourceLimits
 public import WireGuardTypes
 
 /// What one domain holds, and what a registration means for it.
@@ -55,11 +56,14 @@ public struct DomainTable: Sendable {
     struct Router: Hashable, Sendable {
         var addresses: RouterAddresses
         var entries: FdbEntries = []
-        /// Seconds since 1970: the last handshake, before this WireGuard device if there was none in it.
+        /// Seconds since 1970: the last handshake, before this WireGuard device if there was none in it. `nil` for a
+        /// pending router.
         var lastHeard: Int64?
         /// Whether there was a handshake in this WireGuard device.
         var hasSession = false
         var receivedBytes: UInt64 = 0
+        /// Time since the start of the machine at which its session was reset.
+        var lastReset: Duration?
         /// Set by the sweep that found the router stale first.
         var mark: StaleMark?
     }
@@ -68,6 +72,16 @@ public struct DomainTable: Sendable {
     private var ownKey: PublicKey?
     /// Peers that were made by a registration.
     var routers: [PublicKey: Router] = [:]
+    /// Those of ``routers`` that were never heard of.
+    private var pending = PendingRouters()
+    private var checks = SessionChecks()
+    /// New keys of sources that brought one lately, and of those that did not.
+    private var newKeys = TokenBucket()
+    private var freshKeys = TokenBucket()
+    /// Wall clock less time since the start of the machine, at the last registration.
+    private var clockOffset: Duration?
+    /// The wall clock was stepped: until this time the age of a handshake says nothing.
+    private var distrustedUntil = Duration.zero
     /// Every other peer. They are the operator's own, and are never touched.
     private var staticPeers: Set<PublicKey> = []
     /// Whose each single IPv6 address is. WireGuard *moves* an allowed IP to whoever asks last, without a word.
@@ -84,6 +98,9 @@ public struct DomainTable: Sendable {
 
     /// Number of routers in the domain.
     public var routerCount: Int { routers.count }
+
+    /// Routers that registered and were never heard of.
+    public var pendingCount: Int { pending.count }
 
     /// Whether there is a router that has not been heard of in this WireGuard device.
     public var awaitsSomebody: Bool { routers.values.contains { !$0.hasSession } }
@@ -125,6 +142,9 @@ public struct DomainTable: Sendable {
         self.listeningSince = clocks == nil ? .zero : listeningSince
     }
 
+    /// Who was heard of for the first time when the last picture was taken.
+    public private(set) var heardInPicture: [PublicKey] = []
+
     /// Takes a new picture of the kernel, and keeps what is known about the routers that are still there.
     ///
     /// What the kernel has lost while the device stayed, somebody took out, and it is forgotten here too. What is
@@ -138,6 +158,7 @@ public struct DomainTable: Sendable {
     ///   picture again.
     public mutating func reset(to picture: Picture, isNewDevice: Bool, sinceStart: Duration) -> [Admission] {
         let before = routers
+        var justHeard: [Peer] = []
         ownKey = picture.ownKey
         routers.removeAll(keepingCapacity: true)
         staticPeers.removeAll(keepingCapacity: true)
@@ -154,19 +175,33 @@ public struct DomainTable: Sendable {
             var entries: FdbEntries = []
             if picture.macs[addresses.linkLocal]?.contains(addresses.mac) == true { entries.insert(.mac) }
             if picture.floodList.contains(addresses.linkLocal) { entries.insert(.flood) }
-            routers[peer.publicKey] = Router(
+            let known = before[peer.publicKey]
+            var router = Router(
                 addresses: addresses,
                 entries: entries,
-                lastHeard: peer.lastHandshake ?? before[peer.publicKey]?.lastHeard,
-                hasSession: peer.lastHandshake != nil,
+                lastHeard: known?.lastHeard,
                 receivedBytes: peer.receivedBytes,
-                mark: before[peer.publicKey]?.mark
+                lastReset: known?.lastReset,
+                mark: known?.mark
             )
+            if let known, known.lastHeard == nil {
+                justHeard.append(peer)
+            } else if let lastHandshake = peer.lastHandshake {
+                router.lastHeard = lastHandshake
+                router.hasSession = true
+            }
+            routers[peer.publicKey] = router
         }
         let missing = isNewDevice ? restore(before.filter { routers[$0.key] == nil }, sinceStart: sinceStart) : []
+        pending.removeAll { key in routers[key].map { $0.lastHeard != nil } ?? true }
+        let wait = Set(pending.keys)
+        for (key, router) in routers where router.lastHeard == nil && !wait.contains(key) {
+            pending.insert(key, home: nil, at: sinceStart)
+        }
         let wereKnown = before.count { $0.value.lastHeard != nil }
         let stayed = before.count { $0.value.lastHeard != nil && routers[$0.key] != nil }
         if stayed != wereKnown || stayed != routers.count(where: { $0.value.lastHeard != nil }) { changeCount += 1 }
+        heardInPicture = hear(justHeard)
         return missing
     }
 
@@ -176,7 +211,8 @@ public struct DomainTable: Sendable {
         var admissions: [Admission] = []
         // Should there be too many, those heard of last are in.
         for (key, router) in lost.sorted(by: { $0.value.lastHeard ?? .min > $1.value.lastHeard ?? .min }) {
-            guard routers.count < rules.maximumPeers, owners[router.addresses.linkLocal] == nil,
+            let hasRoom = routers.count < rules.maximumPeers || router.lastHeard == nil
+            guard hasRoom, owners[router.addresses.linkLocal] == nil,
                 !rules.prohibitedKeys.contains(key), key != ownKey, !staticPeers.contains(key)
             else { continue }
             let (addresses, lastHeard) = (router.addresses, router.lastHeard)
@@ -193,65 +229,121 @@ public struct DomainTable: Sendable {
     /// who were heard of in this device. Before that it would multiply broadcasts for nobody.
     public func repairs() -> [Admission] {
         routers.compactMap { key, router in
-            var missing = rules.fdbEntries.subtracting(router.entries)
-            if !router.hasSession { missing.remove(.flood) }
+            let missing = missingEntries(of: router)
             guard !missing.isEmpty else { return nil }
             return Admission(key: key, addresses: router.addresses, isNewPeer: false, missingEntries: missing)
         }
     }
 
+    private func missingEntries(of router: Router) -> FdbEntries {
+        let missing = rules.fdbEntries.subtracting(router.entries)
+        return router.hasSession ? missing : missing.subtracting(.flood)
+    }
+
     /// Takes in what WireGuard says of its peers now, without the fdb.
     ///
-    /// - Returns: who was heard of for the first time.
+    /// - Returns: who was heard of for the first time in this device. A pending router that would be one too many stays
+    ///   what it is.
     public mutating func hear(_ peers: [Peer]) -> [PublicKey] {
-        var heard: [PublicKey] = []
-        for peer in peers {
-            guard let lastHandshake = peer.lastHandshake, let router = routers[peer.publicKey], !router.hasSession
-            else { continue }
-            if router.lastHeard == nil { changeCount += 1 }
-            routers[peer.publicKey]?.lastHeard = lastHandshake
-            routers[peer.publicKey]?.hasSession = true
+        peers.filter { peer in
+            guard let lastHandshake = peer.lastHandshake, hear(peer.publicKey, at: lastHandshake) else { return false }
             routers[peer.publicKey]?.receivedBytes = peer.receivedBytes
-            heard.append(peer.publicKey)
+            return true
+        }.map(\.publicKey)
+    }
+
+    /// Takes in that a frame has come from this address through WireGuard, which lets through only what the address's peer
+    /// has sent in a session.
+    ///
+    /// - Parameter wallClock: seconds since 1970.
+    /// - Returns: who was heard of for the first time in this device.
+    public mutating func hear(from address: IPv6Address, at wallClock: Int64) -> PublicKey? {
+        guard let key = owners[address], hear(key, at: wallClock) else { return nil }
+        return key
+    }
+
+    private mutating func hear(_ key: PublicKey, at lastHandshake: Int64) -> Bool {
+        guard var router = routers[key], !router.hasSession else { return false }
+        if router.lastHeard == nil {
+            guard routers.count - pending.count < rules.maximumPeers else { return false }
+            pending.remove(key)
+            changeCount += 1
         }
-        return heard
+        router.lastHeard = lastHandshake
+        router.hasSession = true
+        routers[key] = router
+        return true
     }
 
     // MARK: - Registrations
 
     /// Decides about one registration. An admission is in the table from now on, so that the next decision sees it.
-    public mutating func decide(_ key: PublicKey) -> Decision {
+    ///
+    /// - Parameters:
+    ///   - source: where it comes from, IPv4 as a mapped address.
+    ///   - limits: what each source may do, of ``DomainLimit/newKeysOfSource``. Only new keys cost something.
+    public mutating func decide(
+        _ key: PublicKey,
+        from source: IPv6Address,
+        at now: Clocks,
+        limits: inout SourceLimits
+    ) -> Decision {
+        noteClocks(now)
+        guard key.isUsable else { return .refuse(.invalidKey, reason: "no router can have this key") }
         if rules.prohibitedKeys.contains(key) { return .refuse(.prohibitedKey, reason: "the key is prohibited") }
         if key == ownKey { return .refuse(.prohibitedKey, reason: "the key is the gateway's own") }
         if staticPeers.contains(key) {
             return .refuse(.prohibitedKey, reason: "the key is a peer that was not made by a registration")
         }
-        if var router = routers[key] {
-            let missing = rules.fdbEntries.subtracting(router.entries)
-            if router.mark != nil { changeCount += 1 }
-            router.mark = nil  // it came back, and needs time for its handshake
-            routers[key] = router
-            guard !missing.isEmpty else { return .present }
-            return .admit(
-                Admission(key: key, addresses: router.addresses, isNewPeer: false, missingEntries: missing)
-            )
-        }
-        guard key.isUsable else {
-            return .refuse(.invalidKey, reason: "no router can have this key: it is of small order, or not canonical")
-        }
+        if routers[key] != nil { return decide(known: key, at: now) }
         let addresses = rules.addresses(key)
         if let owner = owners[addresses.linkLocal] {
             let reason = "its address \(addresses.linkLocal) belongs to \(owner)"
             return .refuse(.addressInUse, reason: reason)
         }
-        guard routers.count < rules.maximumPeers else {
-            return .refuse(.domainFull, reason: "the domain has \(rules.maximumPeers) routers already")
-        }
+        if let refusal = takePlace(for: key, from: source, at: now.sinceStart, &limits) { return refusal }
         owners[addresses.linkLocal] = key
         routers[key] = Router(addresses: addresses)
-        return .admit(
-            Admission(key: key, addresses: addresses, isNewPeer: true, missingEntries: rules.fdbEntries)
-        )
+        let missing = rules.floodsAtRegistration ? rules.fdbEntries : rules.fdbEntries.subtracting(.flood)
+        return .admit(Admission(key: key, addresses: addresses, isNewPeer: true, missingEntries: missing))
+    }
+
+    private mutating func decide(known key: PublicKey, at now: Clocks) -> Decision {
+        guard var router = routers[key] else { preconditionFailure("the key is known") }
+        if router.mark != nil { changeCount += 1 }
+        router.mark = nil  // it came back, and needs time for its handshake
+        routers[key] = router
+        armCheck(of: key, router, at: now)
+        let missing =
+            rules.floodsAtRegistration ? rules.fdbEntries.subtracting(router.entries) : missingEntries(of: router)
+        guard !missing.isEmpty else { return .present }
+        return .admit(Admission(key: key, addresses: router.addresses, isNewPeer: false, missingEntries: missing))
+    }
+
+    /// Makes a new key one of the pending, which costs its source and the domain a token; or says why not.
+    private mutating func takePlace(
+        for key: PublicKey,
+        from source: IPv6Address,
+        at now: Duration,
+        _ limits: inout SourceLimits
+    ) -> Decision? {
+        guard routers.count - pending.count < rules.maximumPeers else {
+            return .refuse(.domainFull, reason: "the domain has \(rules.maximumPeers) routers already")
+        }
+        let isFresh = limits.isFresh(source, at: now)
+        guard limits.take(from: source, at: now) else {
+            return .refuse(.rateLimited, reason: "its source has brought too many new keys")
+        }
+        guard isFresh && freshKeys.take(DomainLimit.newKeys, at: now) || newKeys.take(DomainLimit.newKeys, at: now)
+        else {
+            return .refuse(.rateLimited, reason: "too many new keys come from everywhere")
+        }
+        let home = limits.isUnlimited(source) ? nil : SourceLimits.home(of: source)
+        guard pending.makeRoom(forOneFrom: home, at: now) else {
+            return .refuse(.rateLimited, reason: "too many keys wait for their first handshake")
+        }
+        pending.insert(key, home: home, at: now)
+        return nil
     }
 
     /// The kernel has taken the whole admission.
@@ -269,5 +361,70 @@ public struct DomainTable: Sendable {
         guard let router = routers.removeValue(forKey: key) else { return }
         if router.lastHeard != nil { changeCount += 1 }
         owners[router.addresses.linkLocal] = nil
+        pending.remove(key)
+        checks.remove(key)
+    }
+
+    // MARK: - Time
+
+    /// Pending routers whose time is over: take them out of the kernel, then call ``remove(_:)``.
+    ///
+    /// - Parameter now: time since the start of the machine.
+    public func expired(at now: Duration) -> [(key: PublicKey, addresses: RouterAddresses)] {
+        pending.due(at: now).compactMap { key in routers[key].map { (key, $0.addresses) } }
+    }
+
+    /// When ``expired(at:)`` has somebody, time since the start of the machine.
+    public var nextExpiry: Duration? { pending.nextDue }
+
+    /// When ``deadSessions(_:at:)`` should be asked, time since the start of the machine.
+    public var nextCheck: Duration? { checks.nextDue }
+
+    /// Routers whose peers should be taken out and put in again, with one message: they registered, and what WireGuard
+    /// says shows no living session. Call ``noteReset(_:at:)`` after that.
+    ///
+    /// - Parameters:
+    ///   - peers: as WireGuard says just now.
+    ///   - now: time since the start of the machine.
+    public mutating func deadSessions(_ peers: [Peer], at now: Duration) -> [Admission] {
+        checks.expired(peers, at: now).compactMap { key in
+            routers[key].map {
+                Admission(key: key, addresses: $0.addresses, isNewPeer: true, missingEntries: [])
+            }
+        }
+    }
+
+    /// The router's peer was taken out and put in again.
+    public mutating func noteReset(_ key: PublicKey, at now: Duration) {
+        routers[key]?.hasSession = false
+        routers[key]?.receivedBytes = 0
+        routers[key]?.lastReset = now
+    }
+
+    /// Has the session looked at now if it is too old to be used, and otherwise when there was time for an authenticated
+    /// byte.
+    private mutating func armCheck(of key: PublicKey, _ router: Router, at now: Clocks) {
+        if let last = router.lastReset, now.sinceStart - last < DomainLimit.resetPause { return }
+        let isDead: Bool
+        if router.hasSession, let lastHeard = router.lastHeard {
+            // Before 1970 is as good as in 1970, and then the difference has no overflow. The future is fresh.
+            let age = Duration.seconds(now.wallClock - max(lastHeard, 0))
+            isDead = age > DomainLimit.sessionTime && now.sinceStart >= distrustedUntil
+        } else {
+            let since = router.lastReset ?? pending.registration(of: key) ?? listeningSince
+            isDead = now.sinceStart - since > DomainLimit.firstHandshakeTime
+        }
+        let due = isDead ? now.sinceStart : now.sinceStart + DomainLimit.evidenceTime
+        checks.arm(key, receivedBytes: router.receivedBytes, due: due)
+    }
+
+    private mutating func noteClocks(_ now: Clocks) {
+        let offset = Duration.seconds(now.wallClock) - now.sinceStart
+        if let clockOffset,
+            abs((offset - clockOffset).components.seconds) > DomainLimit.toleratedStep.components.seconds
+        {
+            distrustedUntil = now.sinceStart + DomainLimit.sessionTime
+        }
+        clockOffset = offset
     }
 }

@@ -16,6 +16,9 @@ public enum Refusal: UInt8, CaseIterable, Error, Sendable {
     case addressInUse = 7
     /// The domain has as many routers as its operator allows. Not in the deployed protocol.
     case domainFull = 8
+    /// The source asks too often, or too many new keys come at a time: worth another try in a minute. Not in the deployed
+    /// protocol.
+    case rateLimited = 9
 
     /// The word on the wire.
     public var code: String {
@@ -28,6 +31,7 @@ public enum Refusal: UInt8, CaseIterable, Error, Sendable {
         case .unavailable: "UNAVAILABLE"
         case .addressInUse: "ADDRESS_IN_USE"
         case .domainFull: "DOMAIN_FULL"
+        case .rateLimited: "RATE_LIMITED"
         }
     }
 

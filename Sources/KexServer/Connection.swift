@@ -40,6 +40,8 @@ struct Connection {
     var isWatched = false
     /// Bytes received since the answer.
     var drained = 0
+    /// Whether it counts as one of its source.
+    var isCounted = false
     /// Where the connection comes from, IPv4 as a mapped address.
     var source = IPv6Address(high: 0, low: 0)
     var parser = ExchangeParser()
@@ -74,6 +76,7 @@ struct ConnectionTable: ~Copyable {
         }
         connections[slot].descriptor = descriptor.release()
         connections[slot].phase = .reading
+        connections[slot].isCounted = false
         connections[slot].source = source
         connections[slot].parser = ExchangeParser()
         count += 1

@@ -3,6 +3,7 @@ internal import HandlerChannel
 internal import KexProtocol
 public import Logging
 internal import NetworkAddresses
+internal import SourceLimits
 public import SystemCalls
 public import SystemPackage
 internal import Systemd
@@ -24,6 +25,7 @@ public struct Server: ~Copyable {
     private var loop: EventLoop
     private var listeners = ListenerSet()
     private var connections = ConnectionTable()
+    private var sources: SourceLimits
     private var handler: HandlerLink
     private var buffer = ReceiveBuffer(size: 4096)
     /// The time of the events that are being handled.
@@ -61,6 +63,7 @@ public struct Server: ~Copyable {
         replies = (0...Refusal.allCases.map { Int($0.rawValue) }.max()!).map { number in
             Refusal(rawValue: UInt8(number)).map { Array($0.reply.utf8) } ?? []
         }
+        sources = SourceLimits(of: limits.source, unlimited: settings.unlimitedSources)
         loop = try EventLoop()
         handler = HandlerLink(path: settings.handlerPath, pause: limits.handlerPause)
         lineDeadlines = DeadlineQueue(after: limits.lineTime)
@@ -102,7 +105,9 @@ public struct Server: ~Copyable {
                     continue
                 }
                 switch try next() {
-                case .serve(let names): domains = KnownDomains(names)
+                case .serve(let names, let unlimitedSources):
+                    domains = KnownDomains(names)
+                    sources.unlimited = unlimitedSources
                 case .stop:
                     try loop.stopWatching(orders)
                     beginStopping()
@@ -162,7 +167,7 @@ public struct Server: ~Copyable {
             while let slot = answerDeadlines.removeExpired(now: now) { refuse(slot, .unavailable) }
             handler.keepWaiting { connections.slot(ofRequest: $0.id) != nil }
         }
-        while let slot = drainDeadlines.removeExpired(now: now) { connections.close(slot) }
+        while let slot = drainDeadlines.removeExpired(now: now) { close(slot) }
     }
 
     private mutating func beginStopping() {
@@ -200,8 +205,7 @@ extension Server {
                     try Socket.setReset(true, atCloseOf: accepted.descriptor.raw)
                 }
                 let source = accepted.address.endpoint?.mappedAddress ?? IPv6Address(high: 0, low: 0)
-                // Its first bytes are here in most cases: reading at once saves a round of the event loop.
-                read(connections.open(accepted.takeDescriptor(), from: source))
+                welcome(accepted.takeDescriptor(), from: source)
             } catch {
                 // No descriptor or no memory: the connection stays in the kernel's queue and its listener readable, so
                 // without a pause this would be tried again and again.
@@ -212,6 +216,24 @@ extension Server {
                 }
                 return
             }
+        }
+    }
+
+    /// Begins an exchange, unless its source has too many, or too many at a time. Then nothing is read before the answer.
+    private mutating func welcome(_ descriptor: consuming OwnedDescriptor, from source: IPv6Address) {
+        let beginning = sources.begin(from: source, at: .nanoseconds(Int64(now.nanoseconds)))
+        let slot = connections.open(descriptor, from: source)
+        connections[slot].isCounted = beginning == .welcome || beginning == .tooFast
+        switch beginning {
+        case .welcome, .unlimited:
+            // Its first bytes are here in most cases: reading at once saves a round of the event loop.
+            read(slot)
+        case .tooFast:
+            noteRefusal(slot, .rateLimited)
+            refuse(slot, .rateLimited)
+        case .tooMany:
+            noteRefusal(slot, .rateLimited)
+            turnAway(slot)
         }
     }
 
@@ -297,9 +319,20 @@ extension Server {
             _ = try Socket.send(reply, to: descriptor)
             try Socket.setReset(false, atCloseOf: descriptor)
         } catch {
-            return connections.close(slot)  // the client is gone
+            return close(slot)  // the client is gone
         }
         beginDraining(slot)
+    }
+
+    /// Answers without waiting for the client, who has no place here. If it goes on sending, its connection is reset.
+    private mutating func turnAway(_ slot: Int) {
+        debug(slot, .rateLimited)
+        let descriptor = connections[slot].descriptor
+        // What is unread when a connection is closed turns the answer into a reset; the lines are here in most cases.
+        _ = try? buffer.receive(from: descriptor)
+        _ = try? Socket.send(replies[Int(Refusal.rateLimited.rawValue)], to: descriptor)
+        try? Socket.setReset(false, atCloseOf: descriptor)
+        close(slot)
     }
 
     /// Answers a connection that has no deadline now.
@@ -308,13 +341,13 @@ extension Server {
         do throws(SystemCallError) {
             try Socket.setReset(false, atCloseOf: connections[slot].descriptor)
         } catch {
-            return connections.close(slot)  // the client is gone
+            return close(slot)  // the client is gone
         }
         // Closing over unread bytes would send a reset, and a client may take that for a failure.
         if case .some(.bytes) = try? buffer.receive(from: connections[slot].descriptor) {
             beginDraining(slot)
         } else {
-            connections.close(slot)
+            close(slot)
         }
     }
 
@@ -344,6 +377,11 @@ extension Server {
     private mutating func drop(_ slot: Int) {
         if lineDeadlines.contains(slot) { lineDeadlines.remove(slot) }
         if drainDeadlines.contains(slot) { drainDeadlines.remove(slot) }
+        close(slot)
+    }
+
+    private mutating func close(_ slot: Int) {
+        if connections[slot].isCounted { sources.end(from: connections[slot].source) }
         connections.close(slot)
     }
 

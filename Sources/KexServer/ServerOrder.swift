@@ -1,9 +1,11 @@
 public import KexProtocol
+public import NetworkAddresses
 
 /// What a running server is told to do.
 public enum ServerOrder: Sendable {
-    /// Serve these domains from now on. Exchanges whose domain was known when they named it go on.
-    case serve(Set<DomainName>)
+    /// Serve these domains from now on, with these sources unlimited. Exchanges whose domain was known when they named it
+    /// go on.
+    case serve(Set<DomainName>, unlimitedSources: [IPPrefix])
     /// Finish what is begun, and end.
     case stop
 }

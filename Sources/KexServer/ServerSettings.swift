@@ -1,15 +1,25 @@
 public import KexProtocol
+public import NetworkAddresses
+public import SourceLimits
 
 /// What a front door has to know.
 public struct ServerSettings: Sendable {
     public var domains: Set<DomainName>
     /// Unix socket of `kex-handler` for front doors.
     public var handlerPath: String
+    /// Sources that stand for many routers: ``ServerLimits/source`` is not for them.
+    public var unlimitedSources: [IPPrefix]
     public var limits: ServerLimits
 
-    public init(domains: Set<DomainName>, handlerPath: String, limits: ServerLimits = ServerLimits()) {
+    public init(
+        domains: Set<DomainName>,
+        handlerPath: String,
+        unlimitedSources: [IPPrefix] = [],
+        limits: ServerLimits = ServerLimits()
+    ) {
         self.domains = domains
         self.handlerPath = handlerPath
+        self.unlimitedSources = unlimitedSources
         self.limits = limits
     }
 }
@@ -19,6 +29,9 @@ public struct ServerLimits: Sendable {
     /// Connections at a time, 1 to ``ConnectionID/slots``. At two lines of 5 s each, 4096 take some 400 of the slowest
     /// clients a second.
     public var connections = ConnectionID.slots
+    /// Connections of one source. A block of houses behind one address has its power back, and each of its 32 routers
+    /// tries twice; in the long run a router comes once a minute or so.
+    public var source = SourceLimits.Share(burst: 64, interval: .milliseconds(500), atOnce: 16)
     /// Time for each line of an exchange.
     public var lineTime = ProtocolLimit.lineTime
     /// Time for the handler's answer, from when the exchange was complete. The handler answers within milliseconds.

@@ -53,6 +53,22 @@ public struct IPPrefix: Hashable, Sendable {
     }
 }
 
+extension IPPrefix {
+    /// Whether the address begins with the bits of this prefix. An IPv4 address is given as a mapped one, and is in no
+    /// IPv6 prefix.
+    public func contains(_ other: IPv6Address) -> Bool {
+        switch (address, other.mappedIPv4) {
+        case (.v4(let address), let other?):
+            return (address.value ^ other.value).leadingZeroBitCount >= Int(length)
+        case (.v6(let address), nil):
+            let high = (address.high ^ other.high).leadingZeroBitCount
+            let equal = high < 64 ? high : 64 + (address.low ^ other.low).leadingZeroBitCount
+            return equal >= Int(length)
+        default: return false
+        }
+    }
+}
+
 extension IPPrefix: CustomStringConvertible {
     /// The address, a slash, the length.
     public var description: String {

@@ -15,6 +15,10 @@ public enum GatewayEvent: String, CaseIterable, Hashable, Sendable {
     case refused
     /// A registration that is in order could not be carried out.
     case failed
+    /// A new router was taken out again, because it has not been heard of in its time.
+    case expired
+    /// A router's session was ended, because the router registered again and nothing came in it any more.
+    case reset
     /// A sweep or the operator took a router out.
     case removed
     /// A router that should go could not be removed.

@@ -98,6 +98,8 @@ extension Refusal {
             "another router has the address that is derived from this key; make a new key"
         case .domainFull:
             "the domain has as many routers as its operator allows; use another gateway, or ask the operator"
+        case .rateLimited:
+            "too many registrations come from this network, or new keys to this gateway; try again in some minutes"
         }
     }
 }

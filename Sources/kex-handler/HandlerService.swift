@@ -8,6 +8,7 @@ internal import Logging
 internal import Netlink
 internal import NetworkAddresses
 internal import ServiceProgram
+internal import SourceLimits
 internal import SystemCalls
 internal import SystemPackage
 internal import Systemd
@@ -30,7 +31,6 @@ struct HandlerService: ~Copyable {
     private let writer: StateWriter
     /// The domain whose state is being written.
     private var written: MeshDomain?
-    private var budget = LineBudget()
     /// What `systemctl status` shows.
     private var toldStatus = ""
     /// When connections are taken again after the system had no descriptor left.
@@ -53,7 +53,12 @@ struct HandlerService: ~Copyable {
         log: Logger
     ) throws {
         // All that can fail comes before the first property, or the compiler cannot take a half-made struct apart.
-        let host = try Host(log: log, stateDirectory: configuration.stateDirectory, bootID: bootID)
+        let host = try Host(
+            log: log,
+            stateDirectory: configuration.stateDirectory,
+            unlimitedSources: configuration.unlimitedSources,
+            bootID: bootID
+        )
         // Before the domains look: what changes while they do is looked at again.
         let links = try LinkWatch()
         let domains = try configuration.domains.map { settings in
@@ -149,7 +154,7 @@ struct HandlerService: ~Copyable {
             let changes = try links.changes()
             for domain in domains { domain.notice(changes) }
         } catch {
-            budget.log(.failed, .error, "\(error)", to: log)
+            host.budget.log(.failed, .error, "\(error)", to: log)
             for domain in domains { domain.notice(.missed) }
         }
     }
@@ -216,6 +221,7 @@ struct HandlerService: ~Copyable {
                 log.log(.restartNeeded, .warning, "\(keys) take effect at the next start")
             }
             self.configuration = configuration
+            host.newKeys.unlimited = configuration.unlimitedSources
             log.log(.reloaded, .notice, "reloaded: \(status)")
         } catch {
             for mistake in (error as? ConfigurationError)?.mistakes ?? [] {
@@ -257,7 +263,7 @@ struct HandlerService: ~Copyable {
                 let descriptor = accepted.takeDescriptor()
                 let peer = try PeerCredentials(of: descriptor.raw)
                 guard try listener.admits(peer) else {
-                    budget.log(
+                    host.budget.log(
                         .disconnected,
                         .warning,
                         "process \(peer.process) of user \(peer.user) may not use \(listener.path)",
@@ -271,7 +277,7 @@ struct HandlerService: ~Copyable {
                 connections[token] = connection
             }
         } catch {
-            budget.log(.exhausted, .error, "\(error)", to: log)
+            host.budget.log(.exhausted, .error, "\(error)", to: log)
             nextAccept = .now + Self.acceptPause
         }
     }
@@ -310,7 +316,7 @@ struct HandlerService: ~Copyable {
 
     private mutating func disconnect(_ token: UInt64, _ cause: Disconnect) {
         guard let connection = connections.removeValue(forKey: token), let reason = cause.reason else { return }
-        budget.log(.disconnected, .warning, "disconnected process \(connection.peer.process): \(reason)", to: log)
+        host.budget.log(.disconnected, .warning, "disconnected process \(connection.peer.process): \(reason)", to: log)
     }
 
     /// Why a connection ends; no reason if the other side ended it.
@@ -351,9 +357,7 @@ struct HandlerService: ~Copyable {
             // Several routers behind one key, or one that asks twice: one question, the same answer for all.
             let byKey = Dictionary(grouping: requests, by: \.registration.key)
             let keys = byKey.map { (key: $0.key, source: $0.value[0].source) }
-            let refusals = domain.register(keys) { event, level, key, line in
-                budget.log(event, level, domain: name.text, key: key.description, "\(name): \(line)", to: log)
-            }
+            let refusals = domain.register(keys)
             for ((key, _), refusal) in zip(keys, refusals) {
                 answers += byKey[key, default: []].map { RegistrationAnswer(id: $0.id, refusal: refusal) }
             }

@@ -2,6 +2,7 @@ internal import GatewayState
 internal import KexGateway
 internal import Logging
 internal import NetworkAddresses
+internal import SourceLimits
 internal import SystemCalls
 internal import Systemd
 
@@ -9,14 +10,24 @@ internal import Systemd
 final class Host {
     let log: Logger
     let pulse: Pulse
+    /// For lines that strangers cause.
+    var budget = LineBudget()
+    /// What each source has left of new keys, in all domains together.
+    var newKeys: SourceLimits
     /// Where the domains' memory is.
     let stateDirectory: String
     private let bootID: String
     private let networkNamespace: UInt64
 
     /// - Parameter bootID: as the unit's `%b` says; otherwise the kernel is asked.
-    init(log: Logger, stateDirectory: String, bootID: String?) throws(SystemCallError) {
+    init(
+        log: Logger,
+        stateDirectory: String,
+        unlimitedSources: [IPPrefix],
+        bootID: String?
+    ) throws(SystemCallError) {
         self.log = log
+        newKeys = SourceLimits(of: DomainLimit.newKeysOfSource, unlimited: unlimitedSources)
         self.stateDirectory = stateDirectory
         // A name of its own where it cannot be known: then nothing that was written down belongs to this run.
         self.bootID = bootID ?? readBootID() ?? "unknown-\(MonotonicTime.now.nanoseconds)"

@@ -20,6 +20,7 @@ internal import WireGuardTypes
 /// | `MeshDomain.swift` | the picture, when it is taken, and what a new WireGuard interface gets back |
 /// | `Registrations.swift` | routers come in |
 /// | `Removals.swift` | routers go |
+/// | `Sessions.swift` | routers are heard of, or their sessions found dead |
 /// | `Memory.swift` | what outlives this process |
 final class MeshDomain {
     /// What cannot be done now, and what the operator can do about it.
@@ -52,13 +53,11 @@ final class MeshDomain {
     private var nextLook: MonotonicTime?
     /// No look of that kind before this.
     private var earliestLook = MonotonicTime(nanoseconds: 0)
-    /// When WireGuard is asked for signs of life; `nil` while nobody is awaited.
-    private var nextListening: MonotonicTime?
-    private var listeningPause = MeshDomain.shortestListeningPause
-    /// Not before this, however many register: see ``listeningShare``.
-    private var earliestListening = MonotonicTime(nanoseconds: 0)
+    var listening = Listening()
+    /// After expired routers could not be removed: not before this again.
+    var earliestExpiry = MonotonicTime(nanoseconds: 0)
     /// What the last attempt to repair fdb entries met; logged when it changes.
-    private var repairTrouble: Trouble?
+    var repairTrouble: Trouble?
 
     /// How much longer a picture is used than it took to take: so at most this share of the time goes into asking the
     /// kernel, however fast registrations come in. What somebody else changes meanwhile is seen that much later: some
@@ -75,13 +74,6 @@ final class MeshDomain {
     static let retryPause = Duration.seconds(1)
     /// Changes of interfaces come in bursts; they are given this time.
     static let settlingTime = Duration.milliseconds(10)
-    /// WireGuard does not tell of handshakes, it must be asked (kernel: the family has no multicast group). This often
-    /// just after a registration, and more and more rarely up to ``longestListeningPause``.
-    static let shortestListeningPause = Duration.milliseconds(250)
-    static let longestListeningPause = Duration.seconds(5)
-    /// Asking WireGuard for signs of life takes at most this share of the time, unless one question takes so long that
-    /// it would be asked more rarely than every ``longestListeningPause``.
-    static let listeningShare = 100
     /// Peers that come back into a new interface in one go; then the watchdog is fed.
     static let restoredPerRound = 512
 
@@ -104,6 +96,7 @@ final class MeshDomain {
             addresses: { RouterAddresses(of: $0, profile: profile) },
             fdbEntries: (settings.fdb.hasMACEntry ? [.mac] : FdbEntries())
                 .union(settings.fdb.hasFloodEntry ? [.flood] : []),
+            floodsAtRegistration: settings.floodAfter == .registration,
             maximumPeers: settings.maximumPeers,
             staleAfter: settings.staleAfter,
             sweepInterval: settings.sweepInterval,
@@ -126,6 +119,23 @@ final class MeshDomain {
 
     /// What the domain holds, for the log.
     var summary: String { "\(table.routerCount) \(table.routerCount == 1 ? "router" : "routers")" }
+
+    /// A line that strangers can cause: there are not too many of them in a second.
+    func noteStranger(
+        _ event: GatewayEvent,
+        _ level: Logger.Level,
+        _ key: PublicKey,
+        _ message: @autoclosure () -> String
+    ) {
+        host.budget.log(
+            event,
+            level,
+            domain: settings.name.text,
+            key: key.description,
+            "\(settings.name): \(message())",
+            to: host.log
+        )
+    }
 
     func log(_ event: GatewayEvent, _ level: Logger.Level, key: PublicKey? = nil, _ message: String) {
         host.log.log(
@@ -163,6 +173,7 @@ final class MeshDomain {
         let use = min(Self.longestPictureUse, (now - start) * Self.pictureUse)
         pictureExpires = now + use
         earliestLook = now + use
+        noteHeard(table.heardInPicture)
         repair()
         scheduleListening(isNews: false)
     }
@@ -176,7 +187,7 @@ final class MeshDomain {
         let now = MonotonicTime.now
         pictureExpires = now + max(Self.restAfterTrouble, now - start)
         nextLook = now + max(Self.retryPause, (now - start) * 4)
-        nextListening = nil
+        listening.next = nil
     }
 
     private func takePicture() throws(Trouble) {
@@ -269,15 +280,27 @@ final class MeshDomain {
 
     /// When ``wake()`` has something to do.
     var nextWake: MonotonicTime? {
-        guard let nextLook, let nextListening else { return nextLook ?? nextListening }
-        return min(nextLook, nextListening)
+        var times = [nextLook]
+        // Out of service, only that can be done.
+        if trouble == nil {
+            times += [listening.next, table.nextCheck.map(MonotonicTime.init(sinceStart:))]
+            times.append(table.nextExpiry.map { max(MonotonicTime(sinceStart: $0), earliestExpiry) })
+        }
+        return times.compactMap(\.self).min()
     }
 
     /// Does what is due.
     func wake() {
         let now = MonotonicTime.now
         if let nextLook, nextLook <= now { try? refresh(evenIfFresh: true) }
-        if let nextListening, nextListening <= now { listen() }
+        guard trouble == nil else { return }
+        if let next = listening.next, next <= now { listen() }
+        if let next = table.nextCheck, MonotonicTime(sinceStart: next) <= now { resetDeadSessions() }
+        if let next = table.nextExpiry, MonotonicTime(sinceStart: next) <= now, earliestExpiry <= now,
+            (try? refresh()) != nil
+        {
+            removeExpired()
+        }
     }
 
     /// Takes in that interfaces appeared, changed, or went.
@@ -297,42 +320,8 @@ final class MeshDomain {
         nextLook = max(MonotonicTime.now + Self.settlingTime, earliestLook)
     }
 
-    /// Asks WireGuard soon for signs of life, if there is anybody who has not given one.
-    ///
-    /// - Parameter isNews: whether somebody has just been told that he is in.
-    func scheduleListening(isNews: Bool) {
-        if isNews {
-            listeningPause = Self.shortestListeningPause
-        } else if nextListening != nil {
-            return
-        }
-        guard isNews || table.awaitsSomebody else { return }
-        let next = max(MonotonicTime.now + listeningPause, earliestListening)
-        nextListening = min(nextListening ?? next, next)
-    }
-
-    private func listen() {
-        nextListening = nil
-        guard trouble == nil, let wireGuard = devices?.wireGuard else { return }
-        host.pulse.beat()
-        let start = MonotonicTime.now
-        do throws(WireGuardError) {
-            for key in table.hear(try wireGuard.state().peers) {
-                log(.confirmed, .info, key: key, "first sign of life of \(key)")
-            }
-        } catch {
-            return leaveService(Trouble("\(error)"), since: start)
-        }
-        repair()
-        let now = MonotonicTime.now
-        earliestListening = now + min((now - start) * Self.listeningShare, Self.longestListeningPause)
-        guard table.awaitsSomebody else { return }
-        nextListening = max(now + listeningPause, earliestListening)
-        listeningPause = min(listeningPause * 2, Self.longestListeningPause)
-    }
-
     /// Adds the fdb entries that routers should have by now.
-    private func repair() {
+    func repair() {
         let repairs = table.repairs()
         let entries = repairs.map(missingEntries(of:))
         var outcomes = append(entries.flatMap(\.self))[...]

@@ -16,44 +16,42 @@ extension MeshDomain {
     ///
     /// - Parameter keys: each once.
     /// - Returns: `nil` for success, or why not.
-    /// - Parameter log: writes a line that strangers can cause.
-    func register(
-        _ keys: [(key: PublicKey, source: IPv6Address)],
-        log: (GatewayEvent, Logger.Level, PublicKey, String) -> Void
-    ) -> [Refusal?] {
+    func register(_ keys: [(key: PublicKey, source: IPv6Address)]) -> [Refusal?] {
         do throws(Trouble) {
             try refresh()
         } catch {
             return keys.map { _ in .unavailable }
         }
+        let now = host.clocks
         var refusals = [Refusal?](repeating: nil, count: keys.count)
         var admissions: [(index: Int, admission: DomainTable.Admission)] = []
         for (index, (key, source)) in keys.enumerated() {
-            switch table.decide(key) {
+            switch table.decide(key, from: source, at: now, limits: &host.newKeys) {
             case .present: break
             case .admit(let admission): admissions.append((index, admission))
             case .refuse(let refusal, let reason):
                 refusals[index] = refusal
-                log(.refused, .info, key, "refused \(key) from \(source.unmappedDescription): \(reason)")
+                noteStranger(.refused, .info, key, "refused \(key) from \(source.unmappedDescription): \(reason)")
             }
         }
+        // A session that is certainly dead ends before its router is answered and begins the next one.
+        if let nextCheck = table.nextCheck, nextCheck <= now.sinceStart { resetDeadSessions() }
         guard !admissions.isEmpty else { return refusals }
+        // Those whose places are needed leave first.
+        removeExpired()
         let outcomes = admit(admissions.map(\.admission))
         if outcomes.contains(nil) { scheduleListening(isNews: true) }
         for ((index, admission), trouble) in zip(admissions, outcomes) {
             let (key, source) = keys[index]
             if let trouble {
                 refusals[index] = .unavailable
-                log(.failed, .error, key, "could not register \(key) from \(source.unmappedDescription): \(trouble)")
+                let line = "could not register \(key) from \(source.unmappedDescription): \(trouble)"
+                noteStranger(.failed, .error, key, line)
             } else {
                 let addresses = admission.addresses
                 let what = admission.isNewPeer ? "registered" : "repaired the fdb entries of"
-                log(
-                    admission.isNewPeer ? .registered : .repaired,
-                    .info,
-                    key,
-                    "\(what) \(key) from \(source.unmappedDescription): \(addresses.linkLocal), \(addresses.mac)"
-                )
+                let line = "\(what) \(key) from \(source.unmappedDescription): \(addresses.linkLocal), \(addresses.mac)"
+                noteStranger(admission.isNewPeer ? .registered : .repaired, .info, key, line)
             }
         }
         return refusals
@@ -95,13 +93,16 @@ extension MeshDomain {
     }
 
     func missingEntries(of admission: DomainTable.Admission) -> [FdbEntry] {
+        entries(admission.missingEntries, of: admission.addresses)
+    }
+
+    func entries(_ kinds: FdbEntries, of addresses: RouterAddresses) -> [FdbEntry] {
         guard let via = devices?.wireGuardIndex else { return [] }
         var entries: [FdbEntry] = []
-        let (mac, destination) = (admission.addresses.mac, admission.addresses.linkLocal)
-        if admission.missingEntries.contains(.mac) {
-            entries.append(FdbEntry(mac: mac, destination: destination, via: via))
+        if kinds.contains(.mac) {
+            entries.append(FdbEntry(mac: addresses.mac, destination: addresses.linkLocal, via: via))
         }
-        if admission.missingEntries.contains(.flood) { entries.append(.flood(to: destination, via: via)) }
+        if kinds.contains(.flood) { entries.append(.flood(to: addresses.linkLocal, via: via)) }
         return entries
     }
 
@@ -137,9 +138,7 @@ extension MeshDomain {
     func append(_ entries: [FdbEntry]) -> [Trouble?] {
         guard !entries.isEmpty else { return [] }
         do throws(NetlinkError) {
-            return (try devices?.fdb.append(entries) ?? []).map { outcome in
-                if case .failed(let error) = outcome { Trouble("\(error)") } else { nil }
-            }
+            return try devices?.fdb.append(entries).map(Trouble.init(of:)) ?? []
         } catch {
             return entries.map { _ in Trouble("\(error)") }
         }

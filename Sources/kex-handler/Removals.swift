@@ -11,6 +11,11 @@ internal import WireGuardTypes
 
 /// Routers go.
 extension MeshDomain {
+    /// Routers that go in one go; then the watchdog is fed.
+    static let removedPerRound = 64
+    /// After expired routers could not be removed.
+    static let expiryPause = Duration.seconds(1)
+
     /// Marks stale routers, and takes out those that stayed stale.
     ///
     /// - Returns: an event for each router that the operator should hear of, and the number of routers looked at.
@@ -23,7 +28,13 @@ extension MeshDomain {
             log(.clockStepped, .warning, "the clock was stepped by \(step) s: this sweep removes nobody")
         }
         let verdicts = table.sweep(now, isDryRun: isDryRun)
-        let failed = isDryRun ? [] : remove(verdicts.filter { $0.action == .remove })
+        let gone = verdicts.filter { $0.action == .remove }.map { ($0.key, $0.addresses) }
+        let failed =
+            isDryRun
+            ? []
+            : remove(gone) { key in
+                log(.removed, .info, key: key, "removed \(key): silent in two sweeps")
+            }
         let events = verdicts.map { verdict in
             let action: SweepEvent.Action =
                 switch verdict.action {
@@ -37,37 +48,78 @@ extension MeshDomain {
         return (events, peers)
     }
 
-    /// Entries first, peer second, so that no frame is sent towards a peer that is gone. All entries of the
-    /// destination go, learned ones too: the kernel tells only of MACs that it does not know yet.
+    /// Takes out the new routers that were not heard of in their time.
+    func removeExpired() {
+        let expired = table.expired(at: host.clocks.sinceStart)
+        guard !expired.isEmpty else { return }
+        let failed = remove(expired) { key in
+            noteStranger(.expired, .info, key, "removed \(key): not heard of since it registered")
+        }
+        earliestExpiry = failed.isEmpty ? earliestExpiry : .now + Self.expiryPause
+    }
+
+    /// Entries first, peers second, so that no frame is sent towards a peer that is gone. All entries of the
+    /// destinations go, learned ones too: the kernel tells only of MACs that it does not know yet.
     ///
+    /// - Parameter log: called for each that is gone.
     /// - Returns: the keys that are still there.
-    private func remove(_ verdicts: [SweepVerdict]) -> Set<PublicKey> {
+    private func remove(
+        _ routers: [(key: PublicKey, addresses: RouterAddresses)],
+        log: (PublicKey) -> Void
+    ) -> Set<PublicKey> {
         var failed: Set<PublicKey> = []
-        for verdict in verdicts {
+        for start in stride(from: 0, to: routers.count, by: Self.removedPerRound) {
             host.pulse.beat()
-            let entries = fdbEntries[verdict.addresses.linkLocal] ?? []
-            // Out of service since one of the removals before, which is in the log: the rest would fail as well.
-            if trouble != nil {
-                failed.insert(verdict.key)
-            } else if let trouble = delete(entries) ?? apply([.remove(verdict.key)]) {
-                failed.insert(verdict.key)
-                log(.kept, .error, key: verdict.key, "could not remove \(verdict.key): \(trouble)")
-                if self.trouble == nil { pictureExpires = MonotonicTime(nanoseconds: 0) }
-            } else {
-                table.remove(verdict.key)
-                log(.removed, .info, key: verdict.key, "removed \(verdict.key): silent in two sweeps")
+            let round = routers[start...].prefix(Self.removedPerRound)
+            for ((key, _), trouble) in zip(round, removeRound(round)) {
+                if let trouble {
+                    failed.insert(key)
+                    // Out of service: that is in the log.
+                    if self.trouble == nil {
+                        self.log(.kept, .error, key: key, "could not remove \(key): \(trouble)")
+                        pictureExpires = MonotonicTime(nanoseconds: 0)
+                    }
+                } else {
+                    table.remove(key)
+                    log(key)
+                }
             }
         }
         return failed
     }
 
-    func delete(_ entries: [FdbEntry]) -> Trouble? {
-        guard !entries.isEmpty else { return nil }
-        do throws(NetlinkError) {
-            for case .failed(let error) in try devices?.fdb.delete(entries) ?? [] { return Trouble("\(error)") }
-            return nil
-        } catch {
-            return Trouble("\(error)")
+    /// - Returns: for each router `nil`, or why it is still there.
+    private func removeRound(_ routers: ArraySlice<(key: PublicKey, addresses: RouterAddresses)>) -> [Trouble?] {
+        let entries = routers.map { router in
+            // Those of the picture, and what was added since.
+            Set(fdbEntries[router.addresses.linkLocal] ?? []).union(self.entries([.mac, .flood], of: router.addresses))
         }
+        var outcomes = delete(entries.flatMap(\.self))[...]
+        var troubles = entries.map { own in
+            defer { outcomes = outcomes.dropFirst(own.count) }
+            return outcomes.prefix(own.count).compactMap(\.self).first
+        }
+        let good = zip(troubles.indices, routers).filter { troubles[$0.0] == nil }
+        guard apply(good.map { .remove($0.1.key) }) != nil else { return troubles }
+        // One of them was refused. Removing is safe to repeat, so one by one tells.
+        for (index, router) in good { troubles[index] = apply([.remove(router.key)]) }
+        return troubles
+    }
+    /// - Returns: for each entry `nil`, or why it may still be there.
+    func delete(_ entries: [FdbEntry]) -> [Trouble?] {
+        guard !entries.isEmpty else { return [] }
+        do throws(NetlinkError) {
+            return try devices?.fdb.delete(entries).map(Trouble.init(of:)) ?? []
+        } catch {
+            return entries.map { _ in Trouble("\(error)") }
+        }
+    }
+}
+
+extension MeshDomain.Trouble {
+    /// `nil` unless the kernel refused the entry.
+    init?(of outcome: FdbOutcome) {
+        guard case .failed(let error) = outcome else { return nil }
+        self.init("\(error)")
     }
 }

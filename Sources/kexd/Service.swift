@@ -29,7 +29,8 @@ func serve(
     try raiseDescriptorLimit()
     let settings = ServerSettings(
         domains: Set(configuration.domains.map(\.name)),
-        handlerPath: handler ?? configuration.handlerSocket
+        handlerPath: handler ?? configuration.handlerSocket,
+        unlimitedSources: configuration.unlimitedSources
     )
     var server = try Server(settings, logger: log)
     var addresses: [String] = []
@@ -64,7 +65,7 @@ func serve(
                 log.log(.restartNeeded, .warning, "Listen= and HandlerSocket= stay as they were until a restart")
             }
             log.log(.reloaded, .notice, "configuration read again, \(new.domains.count) domains")
-            return .serve(Set(new.domains.map(\.name)))
+            return .serve(Set(new.domains.map(\.name)), unlimitedSources: new.unlimitedSources)
         } catch {
             error.log(to: log)
             log.log(.reloadFailed, .error, "keeping the configuration as it was")

@@ -132,8 +132,8 @@ private func frame(of answers: [RegistrationAnswer]) -> [UInt8] {
     @Test("are refused for a refusal that is none")
     func refusal() {
         var bytes = frame(of: [RegistrationAnswer(id: 1, refusal: nil)])
-        bytes[8] = 9
-        #expect(throws: MalformedFrame.record("refusal 9")) { try RegistrationFrame.answers(in: bytes.span) }
+        bytes[8] = 10
+        #expect(throws: MalformedFrame.record("refusal 10")) { try RegistrationFrame.answers(in: bytes.span) }
     }
 }
 

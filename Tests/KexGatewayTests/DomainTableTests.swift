@@ -7,15 +7,18 @@ import WireGuardTypes
 @testable import KexGateway
 
 @Suite("What a registration means") struct DomainTableTests {
-    @Test("A new key is admitted as a peer with every entry of the domain")
-    func newKey() {
-        var table = DomainTable(rules: rules())
+    @Test(
+        "A new key is admitted as a peer with its unicast entry, and with the flood entry where that is the rule",
+        arguments: [(false, .mac), (true, [.mac, .flood])] as [(Bool, FdbEntries)]
+    )
+    func newKey(floodsAtRegistration: Bool, entries: FdbEntries) {
+        var table = DomainTable(rules: rules(floodsAtRegistration: floodsAtRegistration))
         let addresses = RouterAddresses(of: key(1), profile: .eui64)
         let admission = DomainTable.Admission(
             key: key(1),
             addresses: addresses,
             isNewPeer: true,
-            missingEntries: [.mac, .flood]
+            missingEntries: entries
         )
         #expect(table.decide(key(1)) == .admit(admission))
         table.confirm(admission)
@@ -29,7 +32,7 @@ import WireGuardTypes
     )
     func halfDone(present: FdbEntries, missing: FdbEntries) {
         var table = DomainTable(rules: rules())
-        table.reset(to: picture([router(1)], entries: present))
+        table.reset(to: picture([router(1, heard: 1)], entries: present))
         guard case .admit(let admission) = table.decide(key(1)) else {
             Issue.record("not admitted")
             return
@@ -49,7 +52,7 @@ import WireGuardTypes
 
     @Test("Only the entries of the domain's mode are asked for", arguments: [FdbEntries.mac, .flood])
     func mode(entries: FdbEntries) {
-        var table = DomainTable(rules: rules(entries: entries))
+        var table = DomainTable(rules: rules(entries: entries, floodsAtRegistration: true))
         guard case .admit(let admission) = table.decide(key(1)) else {
             Issue.record("not admitted")
             return
@@ -80,7 +83,7 @@ import WireGuardTypes
     @Test("A failed repair leaves the router that was there")
     func abandonedRepair() {
         var table = DomainTable(rules: rules())
-        table.reset(to: picture([router(1)], entries: [.mac]))
+        table.reset(to: picture([router(1, heard: 1)], entries: [.mac]))
         guard case .admit(let admission) = table.decide(key(1)) else {
             Issue.record("not admitted")
             return
@@ -143,22 +146,6 @@ import WireGuardTypes
         let gateway = Peer(publicKey: key(9), allowedIPs: [IPPrefix(host: address), IPPrefix("10.0.0.0/8")!])
         table.reset(to: DomainTable.Picture(ownKey: nil, peers: [gateway]))
         #expect(refusal(table.decide(key(1))) == .addressInUse)
-    }
-
-    @Test("The domain is full at its limit, and those who are in stay in", arguments: [1, 2, 3])
-    func full(limit: Int) {
-        var table = DomainTable(rules: rules(maximumPeers: limit))
-        for number in 1...limit {
-            guard case .admit(let admission) = table.decide(key(number)) else {
-                Issue.record("router \(number) of \(limit) not admitted")
-                return
-            }
-            table.confirm(admission)
-        }
-        #expect(refusal(table.decide(key(99))) == .domainFull)
-        #expect(table.decide(key(limit)) == .present)
-        table.remove(key(1))
-        #expect(refusal(table.decide(key(99))) == nil)
     }
 }
 
@@ -277,12 +264,7 @@ import WireGuardTypes
 }
 
 @Suite("What outlives the kernel's picture") struct MemoryTests {
-    /// A picture with a router that was heard of at second 1000.
-    private static let heard: Peer = {
-        var peer = router(1)
-        peer.lastHandshake = 1000
-        return peer
-    }()
+    private static let heard = router(1, heard: 1000)
 
     @Test("A new device gets back who was there, with the unicast entry and without the flood entry")
     func newDevice() {
@@ -342,7 +324,7 @@ import WireGuardTypes
         #expect(table.repairs().map(\.missingEntries) == [.mac])
         for repair in table.repairs() { table.confirm(repair) }
         #expect(table.awaitsSomebody)
-        #expect(table.hear([router(1), Self.stranger]).isEmpty)
+        #expect(table.hear([router(1), router(7, heard: 5)]).isEmpty)
         #expect(table.repairs().isEmpty)
         #expect(table.hear([Self.heard]) == [key(1)])
         #expect(table.repairs().map(\.missingEntries) == [.flood])
@@ -352,12 +334,6 @@ import WireGuardTypes
         #expect(!table.awaitsSomebody)
         #expect(table.knownRouters == [KnownRouter(key: key(1), lastHeard: 1000)])
     }
-
-    private static let stranger: Peer = {
-        var peer = router(7)
-        peer.lastHandshake = 5
-        return peer
-    }()
 
     @Test("Only who was heard of is worth remembering")
     func known() {
@@ -432,61 +408,4 @@ import WireGuardTypes
         let now = Clocks(wallClock: 5100 + seconds, sinceStart: .seconds(100))
         #expect((table.clockStep(until: now) != nil) == isStep)
     }
-}
-
-// MARK: - What the tests share
-
-/// A key that differs from all others by its number.
-private func key(_ number: Int) -> PublicKey {
-    var bytes = [UInt8](repeating: 0x40, count: 32)
-    bytes[0] = UInt8(number)
-    return PublicKey(bytes: bytes.span)!
-}
-
-/// A peer as a registration makes it.
-private func router(_ number: Int) -> Peer {
-    let address = RouterAddresses(of: key(number), profile: .eui64).linkLocal
-    return Peer(publicKey: key(number), allowedIPs: [IPPrefix(host: address)])
-}
-
-private func picture(_ peers: [Peer], entries: FdbEntries) -> DomainTable.Picture {
-    let addresses = peers.map { RouterAddresses(of: $0.publicKey, profile: .eui64) }
-    return DomainTable.Picture(
-        ownKey: nil,
-        peers: peers,
-        macs: entries.contains(.mac)
-            ? Dictionary(uniqueKeysWithValues: addresses.map { ($0.linkLocal, [$0.mac]) }) : [:],
-        floodList: entries.contains(.flood) ? Set(addresses.map(\.linkLocal)) : []
-    )
-}
-
-private func rules(
-    entries: FdbEntries = [.mac, .flood],
-    maximumPeers: Int = 1000,
-    prohibited: Set<PublicKey> = [],
-    addresses: @escaping @Sendable (PublicKey) -> RouterAddresses = { RouterAddresses(of: $0, profile: .eui64) }
-) -> DomainRules {
-    DomainRules(
-        addresses: addresses,
-        fdbEntries: entries,
-        maximumPeers: maximumPeers,
-        staleAfter: .seconds(3600),
-        sweepInterval: .seconds(900),
-        prohibitedKeys: prohibited
-    )
-}
-
-extension DomainTable {
-    /// The same device, at no particular time; nothing is missing then.
-    fileprivate mutating func reset(to picture: Picture) {
-        #expect(reset(to: picture, isNewDevice: false, sinceStart: .zero).isEmpty)
-    }
-
-    fileprivate mutating func sweep(sinceStart: Duration, wallClock: Int64, isDryRun: Bool) -> [SweepVerdict] {
-        sweep(Clocks(wallClock: wallClock, sinceStart: sinceStart), isDryRun: isDryRun)
-    }
-}
-
-private func refusal(_ decision: DomainTable.Decision) -> Refusal? {
-    if case .refuse(let refusal, _) = decision { refusal } else { nil }
 }

@@ -24,7 +24,7 @@ import Testing
     func words() {
         let codes = Refusal.allCases.map(\.code)
         let deployed = ["NO_DOMAIN", "INVALID_DOMAIN", "NO_WGKEY", "INVALID_WGKEY", "PROHIBITED_WGKEY"]
-        #expect(codes == deployed + ["UNAVAILABLE", "ADDRESS_IN_USE", "DOMAIN_FULL"])
+        #expect(codes == deployed + ["UNAVAILABLE", "ADDRESS_IN_USE", "DOMAIN_FULL", "RATE_LIMITED"])
         #expect(Refusal.noKey.reply == "ERR: NO_WGKEY\n")
     }
 

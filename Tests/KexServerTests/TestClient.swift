@@ -29,8 +29,27 @@ final class TestClient {
 
     private let descriptor: OwnedDescriptor
 
-    init(port: UInt16) throws {
-        descriptor = try Socket.startConnecting(to: .v4(IPv4Address(value: 0x7f00_0001), port: port))
+    /// - Parameter source: last three bytes of its own address, in 127.0.0.0/8.
+    init(port: UInt16, source: UInt32 = 1) throws {
+        descriptor = OwnedDescriptor(
+            adopting: FileDescriptor(rawValue: socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0))
+        )
+        let number = descriptor.raw.rawValue
+        func address(_ host: UInt32, _ port: UInt16) -> sockaddr_in {
+            var address = sockaddr_in()
+            address.sin_family = sa_family_t(AF_INET)
+            address.sin_port = port.bigEndian
+            address.sin_addr.s_addr = (0x7f00_0000 | host).bigEndian
+            return address
+        }
+        let results = withUnsafeBytes(of: (address(source, 0), address(1, port))) { both in
+            let first = both.baseAddress!.assumingMemoryBound(to: sockaddr.self)
+            let size = socklen_t(MemoryLayout<sockaddr_in>.size)
+            let bound = bind(number, first, size)
+            return (bound, connect(number, (both.baseAddress! + Int(size)).assumingMemoryBound(to: sockaddr.self), size))
+        }
+        guard results == (0, 0) else { throw TimedOut(what: "connect: errno \(errno)") }
+        guard fcntl(number, F_SETFL, O_NONBLOCK) == 0 else { throw TimedOut(what: "fcntl") }
         try wait(for: descriptor.raw, toBe: POLLOUT, "connection to port \(port)")
         if let error = try Socket.pendingError(of: descriptor.raw) { throw error }
     }

@@ -18,23 +18,34 @@ final class TestServer {
     private var isRunning = false
 
     /// Listens. Connections wait until ``start()``.
-    init(handler: String, limits: ServerLimits = ServerLimits(), log: RecordingLog = RecordingLog()) throws {
+    init(
+        handler: String,
+        limits: ServerLimits = ServerLimits(),
+        unlimitedSources: [IPPrefix] = [IPPrefix("127.0.0.0/8")!],
+        log: RecordingLog = RecordingLog()
+    ) throws {
         self.log = log
         let owned = try Socket.listen(on: .v4(IPv4Address(value: 0x7f00_0001), port: 0))
         guard let endpoint = try Socket.localAddress(of: owned.raw).endpoint else { throw TimedOut(what: "a port") }
         port = endpoint.port
         listener = owned.release()
         (stopRead, stopWrite) = try FileDescriptor.pipe()
-        settings = ServerSettings(domains: [DomainName("ffww01")!], handlerPath: handler, limits: limits)
+        settings = ServerSettings(
+            domains: [DomainName("ffww01")!],
+            handlerPath: handler,
+            unlimitedSources: unlimitedSources,
+            limits: limits
+        )
     }
 
     /// A server that is already running.
     static func running(
         handler: String,
         limits: ServerLimits = ServerLimits(),
+        unlimitedSources: [IPPrefix] = [IPPrefix("127.0.0.0/8")!],
         log: RecordingLog = RecordingLog()
     ) throws -> TestServer {
-        let server = try TestServer(handler: handler, limits: limits, log: log)
+        let server = try TestServer(handler: handler, limits: limits, unlimitedSources: unlimitedSources, log: log)
         server.start()
         return server
     }

@@ -15,6 +15,7 @@ final class GatewayFixture {
     let namespace: String
     let folder: String
     let domains: [Domain]
+    private let unlimitedSources: String
     private(set) var handler: Daemon?
     private(set) var listener: Daemon?
     private(set) var port: UInt16 = 0
@@ -35,7 +36,14 @@ final class GatewayFixture {
     /// - Parameters:
     ///   - settings: lines for each domain's section.
     ///   - prohibited: content of the file of prohibited keys.
-    init(domains names: [String] = ["ffww01"], settings: String = "", prohibited: String = "") throws {
+    ///   - unlimited: sources that stand for many routers: by default that of the tests.
+    init(
+        domains names: [String] = ["ffww01"],
+        settings: String = "",
+        prohibited: String = "",
+        unlimited: String = "127.0.0.0/8"
+    ) throws {
+        unlimitedSources = unlimited
         guard getuid() == 0 else { throw Failure("this test makes network namespaces and needs root") }
         let number = Self.count.add(1, ordering: .relaxed).newValue
         let unique = "\(getpid() % 100_000)x\(number)"
@@ -68,6 +76,7 @@ final class GatewayFixture {
         ControlSocket=\(folder)/control.sock
         StateDirectory=\(folder)/state
         ProhibitedKeys=\(folder)/prohibited
+        UnlimitedSources=\(unlimitedSources)
 
         """
             + domains.map { domain in
@@ -136,6 +145,15 @@ final class GatewayFixture {
         return try Command.check("wg show \(router.wireGuard) public-key").trimmingCharacters(in: .newlines)
     }
 
+    /// A router that registered and shook hands; returns its public key.
+    func makeConnectedRouter(_ number: Int) throws -> String {
+        let key = try makeRouter(number)
+        guard try register(key) == "" else { throw Failure("router \(number) is not in") }
+        try connectRouter(number)
+        try handler?.waitFor(Regex<Substring>(verbatim: "first sign of life of \(key)"))
+        return key
+    }
+
     /// Lets a router shake hands with the domain's WireGuard as it is now.
     func connectRouter(_ number: Int) throws {
         let port = try Command.check("wg show \(domains[0].wireGuard) listen-port")
@@ -196,9 +214,15 @@ final class GatewayFixture {
     static func running(
         domains: [String] = ["ffww01"],
         settings: String = "",
-        prohibited: String = ""
+        prohibited: String = "",
+        unlimited: String = "127.0.0.0/8"
     ) throws -> GatewayFixture {
-        let gateway = try GatewayFixture(domains: domains, settings: settings, prohibited: prohibited)
+        let gateway = try GatewayFixture(
+            domains: domains,
+            settings: settings,
+            prohibited: prohibited,
+            unlimited: unlimited
+        )
         try gateway.startHandler()
         try gateway.startListener()
         return gateway

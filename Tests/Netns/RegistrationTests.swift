@@ -6,9 +6,29 @@ import WireGuardTypes
 
 /// What a registration changes in the kernel, as the system's own tools show it.
 @Suite("Registrations", .serialized) struct RegistrationTests {
-    @Test("A router gets its peer, its unicast entry and its place in the flood list, once")
-    func effects() throws {
+    @Test(
+        "A router gets its peer and its unicast entry when it registers, its place in the flood list when it is heard of"
+    )
+    func firstFrame() throws {
         let gateway = try GatewayFixture.running()
+        let (wireGuard, key) = (gateway.domains[0].wireGuard, try gateway.makeRouter(1))
+        let (address, mac) = (try address(of: key), AddressProfile.eui64.mac(of: try #require(PublicKey(text: key))))
+        let unicast = "\(mac) dst \(address) via \(wireGuard) self permanent"
+        let flood = "00:00:00:00:00:00 dst \(address) via \(wireGuard) self permanent"
+        #expect(try gateway.register(key) == "")
+        #expect(try gateway.peers() == [key: "\(address)/128"])
+        usleep(600_000)
+        #expect(try gateway.register(key) == "")
+        #expect(try gateway.fdb() == [unicast])
+        try gateway.connectRouter(1)
+        try wait(for: "the flood entry") { try gateway.fdb() == [unicast, flood] }
+        #expect(try gateway.register(key) == "")
+        #expect(try gateway.fdb() == [unicast, flood])
+    }
+
+    @Test("With FloodAfter=registration a router gets everything when it registers, once")
+    func effects() throws {
+        let gateway = try GatewayFixture.running(settings: "FloodAfter=registration")
         let (wireGuard, key) = (gateway.domains[0].wireGuard, ExchangeTests.key)
         #expect(try gateway.peers().isEmpty)
         #expect(try gateway.fdb().isEmpty)
@@ -28,7 +48,10 @@ import WireGuardTypes
         "The profile and the kind of entries are the domain's",
         arguments: [
             ("AddressProfile=ffmuc\nFdb=mac", "fe80::2a6:8fff:fe21:5465", ["02:a6:8f:21:54:65"]),
-            ("AddressProfile=gluon\nFdb=flood", "fe80::268:63ff:fef3:8912", ["00:00:00:00:00:00"]),
+            (
+                "AddressProfile=gluon\nFdb=flood\nFloodAfter=registration", "fe80::268:63ff:fef3:8912",
+                ["00:00:00:00:00:00"]
+            ),
         ]
     )
     func settings(settings: String, address: String, macs: [String]) throws {
@@ -73,18 +96,18 @@ import WireGuardTypes
         #expect(try gateway.peers() == [owner: "\(address)/128"])
     }
 
-    @Test("The domain is full at its limit; who is in can come again")
+    @Test("The domain is full at its limit of routers that were heard of; who is in can come again")
     func full() throws {
-        let gateway = try GatewayFixture.running(settings: "MaximumPeers=2")
-        let keys = try (0..<3).map { _ in try newKey() }
-        #expect(try keys.map { try gateway.register($0) } == ["", "", "ERR: DOMAIN_FULL\n"])
-        #expect(try gateway.register(keys[0]) == "")
-        #expect(try gateway.peers().count == 2)
+        let gateway = try GatewayFixture.running(settings: "MaximumPeers=1")
+        let router = try gateway.makeConnectedRouter(1)
+        #expect(try gateway.register(newKey()) == "ERR: DOMAIN_FULL\n")
+        #expect(try gateway.register(router) == "")
+        #expect(try gateway.peers().count == 1)
     }
 
     @Test("A registration of which the fdb refuses a part is taken back whole")
     func rollback() throws {
-        let gateway = try GatewayFixture(domains: ["ffww01"])
+        let gateway = try GatewayFixture(domains: ["ffww01"], settings: "FloodAfter=registration")
         let domain = gateway.domains[0]
         // Room for one MAC address: the unicast entry takes it, the flood list does not get in.
         try Command.check("ip -n \(gateway.namespace) link delete \(domain.vxlan)")
@@ -110,7 +133,7 @@ import WireGuardTypes
 
     @Test("What somebody else took away is made again at the next registration")
     func repair() throws {
-        let gateway = try GatewayFixture.running()
+        let gateway = try GatewayFixture.running(settings: "FloodAfter=registration")
         let (domain, key) = (gateway.domains[0], ExchangeTests.key)
         #expect(try gateway.register(key) == "")
         let complete = try (gateway.peers(), gateway.fdb())
@@ -149,7 +172,7 @@ import WireGuardTypes
         try gateway.makeVXLAN(domain)
         try wait(for: "the domain to be in service") { try gateway.register(key) == "" }
         #expect(try gateway.peers().keys.contains(key))
-        #expect(try gateway.fdb().count == 2)
+        #expect(try gateway.fdb().count == 1)
         // And gone again, WireGuard and all: no silence, which would be success.
         try Command.check("ip -n \(gateway.namespace) link delete \(domain.wireGuard)")
         try wait(for: "the handler to notice") { try gateway.register(newKey()) == "ERR: UNAVAILABLE\n" }

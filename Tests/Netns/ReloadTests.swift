@@ -71,7 +71,7 @@ import Testing
     @Test("Settings of a domain change in place: its limit counts at once")
     func settings() throws {
         let gateway = try GatewayFixture.running(settings: "MaximumPeers=1")
-        #expect(try gateway.register(ExchangeTests.key) == "")
+        _ = try gateway.makeConnectedRouter(1)
         let key = try newKey()
         #expect(try gateway.register(key) == "ERR: DOMAIN_FULL\n")
         try reload(gateway, try configuration(of: gateway).replacing("MaximumPeers=1", with: "MaximumPeers=2"))

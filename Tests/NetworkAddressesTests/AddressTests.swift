@@ -213,3 +213,22 @@ import Testing
         #expect(InterfaceIndex(.max)?.description == "4294967295")
     }
 }
+
+@Suite("What is in a prefix") struct PrefixContentTests {
+    @Test(
+        "An address is in a prefix of its own family that it begins with",
+        arguments: [
+            ("10.0.0.0/8", "10.255.0.1", true), ("10.0.0.0/8", "11.0.0.1", false), ("0.0.0.0/0", "192.0.2.1", true),
+            ("192.0.2.1", "192.0.2.1", true), ("192.0.2.1", "192.0.2.0", false), ("::/0", "192.0.2.1", false),
+            ("::/0", "2001:db8::1", true), ("0.0.0.0/0", "2001:db8::1", false),
+            ("2001:db8::/32", "2001:db8:ffff::1", true), ("2001:db8::/32", "2001:db9::", false),
+            ("2001:db8::/64", "2001:db8::1:2:3:4", true), ("2001:db8::/65", "2001:db8::8000:0:0:0", false),
+            ("2001:db8::1/128", "2001:db8::1", true), ("2001:db8::1/128", "2001:db8::2", false),
+        ]
+    )
+    func content(prefix: String, address: String, isInside: Bool) throws {
+        let prefix = try #require(IPPrefix(prefix))
+        let address = try #require(IPv4Address(address).map(IPv6Address.init(mapping:)) ?? IPv6Address(address))
+        #expect(prefix.contains(address) == isInside)
+    }
+}

@@ -1,0 +1,186 @@
+public import NetworkAddresses
+
+/// What each source of the internet may ask for, in memory that does not grow however many sources there are.
+///
+/// A source is an IPv4 address or an IPv6 /64, because that is what one home has. IPv6 has a second limit for each /48,
+/// which is what one customer may get: ``wideFactor`` times as much.
+///
+/// ```swift
+/// var limits = SourceLimits(of: SourceLimits.Share(burst: 60, interval: .milliseconds(500), atOnce: 16))
+/// switch limits.begin(from: address, at: now) { … }
+/// limits.end(from: address)
+/// ```
+///
+/// Sources share a table of ``slots`` buckets, in sets of ``setSize``. Which set is a source's is known to nobody outside:
+/// the hash has a seed of this process. When a set has no room, the fullest bucket goes, and its source begins with a full
+/// one: who comes with more sources than there are slots gains some tokens, and takes none from others.
+public struct SourceLimits: Sendable {
+    /// What one source may do.
+    public struct Share: Hashable, Sendable {
+        public let bucket: TokenBucket.Size
+        /// Things at a time.
+        public let atOnce: UInt32
+
+        /// - Parameters:
+        ///   - burst: things without a pause.
+        ///   - interval: time from one to the next in the long run.
+        public init(burst: UInt64, interval: Duration, atOnce: UInt32 = .max) {
+            bucket = TokenBucket.Size(burst: burst, interval: interval)
+            self.atOnce = atOnce
+        }
+    }
+
+    /// What became of ``begin(from:at:)``.
+    public enum Beginning: Hashable, Sendable {
+        /// Go on, and call ``end(from:)`` later.
+        case welcome
+        /// The source is too fast. It counts as one more at a time all the same: say so, and call ``end(from:)`` later.
+        case tooFast
+        /// The source has as many at a time as it may. Nothing is counted: do not call ``end(from:)``.
+        case tooMany
+        /// The source has no limit. Nothing is counted: do not call ``end(from:)``.
+        case unlimited
+    }
+
+    /// Buckets in the table, 24 bytes each.
+    public static let slots = 65_536
+    /// Buckets among which a source's may be.
+    static let setSize = 4
+    /// How many times the share of a /64 all of a /48 may have.
+    static let wideFactor: UInt64 = 8
+
+    private let share: Share
+    private let wideShare: Share
+    /// Sources that stand for many: they have no limit.
+    public var unlimited: [IPPrefix]
+    private var table: [Slot]
+
+    /// - Parameter slots: size of the table; a multiple of four.
+    public init(of share: Share, unlimited: [IPPrefix] = [], slots: Int = Self.slots) {
+        precondition(slots > 0 && slots % Self.setSize == 0, "a table of whole sets")
+        self.share = share
+        let atOnce = share.atOnce.multipliedReportingOverflow(by: UInt32(Self.wideFactor))
+        wideShare = Share(share.bucket.times(Self.wideFactor), atOnce: atOnce.overflow ? .max : atOnce.partialValue)
+        self.unlimited = unlimited
+        table = Array(repeating: Slot(), count: slots)
+    }
+
+    /// The address that stands for the source's home: an IPv4 address itself, a /64 with zeros behind.
+    public static func home(of source: IPv6Address) -> IPv6Address {
+        source.mappedIPv4 == nil ? IPv6Address(high: source.high, low: 0) : source
+    }
+
+    /// Whether the source is one of ``unlimited``.
+    public func isUnlimited(_ source: IPv6Address) -> Bool { unlimited.contains { $0.contains(source) } }
+
+    /// Whether the source has done nothing lately: all of its tokens are there. Not for one without limit.
+    public func isFresh(_ source: IPv6Address, at now: Duration) -> Bool {
+        guard !isUnlimited(source) else { return false }
+        return Self.networks(of: source).allSatisfy { network in
+            index(of: network).map { table[$0].bucket.isFull(at: now) } ?? true
+        }
+    }
+
+    /// Takes a token of the source.
+    ///
+    /// - Parameters:
+    ///   - source: IPv4 as a mapped address.
+    ///   - now: time since the start of the machine.
+    /// - Returns: whether there was one.
+    public mutating func take(from source: IPv6Address, at now: Duration) -> Bool {
+        isUnlimited(source) || takeTokens(of: Self.networks(of: source), at: now)
+    }
+
+    /// Takes a token of the source for something that lasts until ``end(from:)``.
+    public mutating func begin(from source: IPv6Address, at now: Duration) -> Beginning {
+        if isUnlimited(source) { return .unlimited }
+        let networks = Self.networks(of: source)
+        for (position, network) in networks.enumerated() {
+            guard let index = place(network), table[index].open < share(of: network).atOnce else {
+                for counted in networks[..<position] { endOne(of: counted) }
+                return .tooMany
+            }
+            table[index].open += 1
+        }
+        return takeTokens(of: networks, at: now) ? .welcome : .tooFast
+    }
+
+    /// Something that was begun has ended.
+    public mutating func end(from source: IPv6Address) {
+        for network in Self.networks(of: source) { endOne(of: network) }
+    }
+}
+
+// MARK: - The table
+
+extension SourceLimits.Share {
+    fileprivate init(_ bucket: TokenBucket.Size, atOnce: UInt32) {
+        self.bucket = bucket
+        self.atOnce = atOnce
+    }
+}
+
+extension SourceLimits {
+    /// What a bucket is for.
+    private struct Network: Hashable {
+        enum Kind: UInt8 {
+            case nobody
+            case address
+            case narrow
+            case wide
+        }
+        var kind = Kind.nobody
+        /// The address, or the bits of the prefix.
+        var bits: UInt64 = 0
+    }
+
+    private struct Slot {
+        var network = Network()
+        /// Things of it at this moment.
+        var open: UInt32 = 0
+        var bucket = TokenBucket()
+    }
+
+    private static func networks(of source: IPv6Address) -> [Network] {
+        if let address = source.mappedIPv4 { return [Network(kind: .address, bits: UInt64(address.value))] }
+        return [
+            Network(kind: .narrow, bits: source.high),
+            Network(kind: .wide, bits: source.high & 0xffff_ffff_ffff_0000),
+        ]
+    }
+
+    private func share(of network: Network) -> Share { network.kind == .wide ? wideShare : share }
+
+    /// The set of four that a network belongs to.
+    private func set(of network: Network) -> Range<Int> {
+        let sets = table.count / Self.setSize
+        let first = Int(UInt(bitPattern: network.hashValue) % UInt(sets)) * Self.setSize
+        return first..<first + Self.setSize
+    }
+
+    private func index(of network: Network) -> Int? { set(of: network).first { table[$0].network == network } }
+
+    /// The network's bucket, which may be new; `nil` if all four that it could have are held by something open.
+    private mutating func place(_ network: Network) -> Int? {
+        if let index = index(of: network) { return index }
+        let candidates = set(of: network).filter { table[$0].open == 0 }
+        guard let index = candidates.min(by: { table[$0].bucket.fullAt < table[$1].bucket.fullAt }) else { return nil }
+        table[index] = Slot(network: network)
+        return index
+    }
+
+    private mutating func takeTokens(of networks: [Network], at now: Duration) -> Bool {
+        networks.allSatisfy { network in
+            guard let index = place(network) else { return false }
+            return table[index].bucket.take(share(of: network).bucket, at: now)
+        }
+    }
+
+    private mutating func endOne(of network: Network) {
+        // One with something open keeps its place.
+        guard let index = index(of: network), table[index].open > 0 else {
+            preconditionFailure("nothing of this source was begun")
+        }
+        table[index].open -= 1
+    }
+}
