@@ -37,10 +37,15 @@ private let limited = TestClient.Outcome.closed("ERR: RATE_LIMITED\n")
         // One of the three ends, and there is room for another.
         try waiting[0].send("nowhere\n")
         #expect(try waiting[0].outcome() == .closed("ERR: INVALID_DOMAIN\n"))
-        let next = try TestClient(port: server.port)
-        try next.send("nowhere\n")
-        #expect(try next.outcome() == .closed("ERR: INVALID_DOMAIN\n"))
-        #expect(log.count(of: "refused an exchange from 127.0.0.1: RATE_LIMITED") == 1)
+        waiting[0].finishSending()  // until then its answer may be on the way
+        var outcome = limited
+        for _ in 0..<100 where outcome == limited {
+            let next = try TestClient(port: server.port)
+            try next.send("nowhere\n")
+            outcome = try next.outcome()
+        }
+        #expect(outcome == .closed("ERR: INVALID_DOMAIN\n"))
+        #expect(log.count(of: "refused an exchange from 127.0.0.1: RATE_LIMITED") >= 1)
     }
 
     @Test("Who comes too often is answered, and can come again later; other sources are served")
