@@ -92,7 +92,8 @@ let package = Package(
         library(
             "KexServer",
             [
-                "EventLoop", "HandlerChannel", "KexProtocol", "NetworkAddresses", "SourceLimits", "SystemCalls", "Systemd",
+                "EventLoop", "HandlerChannel", "KexProtocol", "NetworkAddresses", "SourceLimits", "SystemCalls",
+                "Systemd",
                 "WireGuardTypes", logging, system,
             ]
         ),

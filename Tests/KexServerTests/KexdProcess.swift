@@ -106,7 +106,9 @@ final class KexdProcess {
 final class ConfigurationFile {
     let path = "/tmp/kex-test-\(getpid())-\(UInt32.random(in: 0...UInt32.max)).conf"
 
-    init(_ text: String = "[Gateway]\nUnlimitedSources=127.0.0.0/8\n[Domain ffww01]\nWireGuard=wgww01\nVXLAN=vxww01\n") throws {
+    init(_ text: String = "[Gateway]\nUnlimitedSources=127.0.0.0/8\n[Domain ffww01]\nWireGuard=wgww01\nVXLAN=vxww01\n")
+        throws
+    {
         try text.write(toFile: path, atomically: false, encoding: .utf8)
     }
 

@@ -46,7 +46,8 @@ final class TestClient {
             let first = both.baseAddress!.assumingMemoryBound(to: sockaddr.self)
             let size = socklen_t(MemoryLayout<sockaddr_in>.size)
             let bound = bind(number, first, size)
-            return (bound, connect(number, (both.baseAddress! + Int(size)).assumingMemoryBound(to: sockaddr.self), size))
+            let second = (both.baseAddress! + Int(size)).assumingMemoryBound(to: sockaddr.self)
+            return (bound, connect(number, second, size))
         }
         guard results == (0, 0) else { throw TimedOut(what: "connect: errno \(errno)") }
         guard fcntl(number, F_SETFL, O_NONBLOCK) == 0 else { throw TimedOut(what: "fcntl") }
