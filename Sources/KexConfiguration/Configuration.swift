@@ -34,6 +34,8 @@ public struct Configuration: Hashable, Sendable {
         public var fdb = FdbMode.macAndFlood
         /// When a router gets its place in the flood list.
         public var floodAfter = FloodMoment.firstFrame
+        /// File of the only keys that may register, with names; `nil` if everybody may.
+        public var allowedKeys: String?
         /// Most routers that were heard of at a time.
         public var maximumPeers = 1000
         /// A router silent for longer than this is stale.
@@ -107,6 +109,7 @@ extension Configuration: CustomStringConvertible {
                 "StaleAfter=\(ConfiguredDuration.text(of: domain.staleAfter))",
                 "SweepInterval=\(ConfiguredDuration.text(of: domain.sweepInterval))",
             ]
+            if let allowedKeys = domain.allowedKeys { lines.append("AllowedKeys=\(allowedKeys)") }
         }
         return lines.joined(separator: "\n")
     }

@@ -116,7 +116,6 @@ private struct ConfigurationReader {
         func socket(_ text: String) -> String? {
             text.hasPrefix("/") && SocketAddress(path: text) != nil ? text : nil
         }
-        func absolutePath(_ text: String) -> String? { text.hasPrefix("/") ? text : nil }
         switch entry.key {
         case "Listen":
             if let endpoint = value(of: entry, expected: "ADDRESS:PORT, IPv6 in brackets", Self.endpoint) {
@@ -128,11 +127,11 @@ private struct ConfigurationReader {
         case "ControlSocket":
             if let path = value(of: entry, expected: socketPath, socket) { configuration.controlSocket = path }
         case "StateDirectory":
-            if let path = value(of: entry, expected: "an absolute path", absolutePath) {
+            if let path = absolutePath(of: entry) {
                 configuration.stateDirectory = path
             }
         case "ProhibitedKeys":
-            if let path = value(of: entry, expected: "an absolute path", absolutePath) {
+            if let path = absolutePath(of: entry) {
                 configuration.prohibitedKeys = path
             }
         case "UnlimitedSources":
@@ -206,6 +205,8 @@ private struct ConfigurationReader {
             if let moment = value(of: entry, expected: known, Configuration.FloodMoment.init(rawValue:)) {
                 domain.floodAfter = moment
             }
+        case "AllowedKeys":
+            if let path = absolutePath(of: entry) { domain.allowedKeys = path }
         case "MaximumPeers":
             let range = Configuration.Limit.maximumPeers
             let count = value(of: entry, expected: "a number from \(range.lowerBound) to \(range.upperBound)") { text in
@@ -221,9 +222,14 @@ private struct ConfigurationReader {
                 domain.sweepInterval = duration
             }
         default:
-            let known = "WireGuard, VXLAN, AddressProfile, Fdb, FloodAfter, MaximumPeers, StaleAfter and SweepInterval"
+            let known =
+                "WireGuard, VXLAN, AddressProfile, Fdb, FloodAfter, AllowedKeys, MaximumPeers, StaleAfter and SweepInterval"
             fail(entry.location, "unknown key \(entry.key); [Domain NAME] has \(known)")
         }
+    }
+
+    private mutating func absolutePath(of entry: INIFile.Entry) -> String? {
+        value(of: entry, expected: "an absolute path") { $0.hasPrefix("/") ? $0 : nil }
     }
 
     private mutating func duration(of entry: INIFile.Entry, in range: ClosedRange<Duration>) -> Duration? {

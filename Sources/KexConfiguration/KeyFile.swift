@@ -9,21 +9,31 @@ public enum KeyFile {
     /// - Throws: each line that is neither; a file that cannot be read is a mistake too, because a list of prohibited
     ///   keys that is missing would let everybody in.
     public static func read(path: String) throws(ConfigurationError) -> Set<PublicKey> {
-        var keys: Set<PublicKey> = []
+        Set(try read(path: path, hasNames: false).keys)
+    }
+
+    /// Reads a file in which each key may have a name behind it, of any words. Throws as ``read(path:)``.
+    public static func readNames(path: String) throws(ConfigurationError) -> [PublicKey: String] {
+        try read(path: path, hasNames: true)
+    }
+
+    private static func read(path: String, hasNames: Bool) throws(ConfigurationError) -> [PublicKey: String] {
+        var names: [PublicKey: String] = [:]
         var mistakes: [ConfigurationMistake] = []
         let lines = try contents(ofFile: path, limit: maximumSize)
             .split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
         for (index, line) in lines.enumerated() {
             let words = line.split { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") || $0 == UInt8(ascii: "\r") }
-            guard let word = words.first, word.first != UInt8(ascii: "#") else { continue }
-            if words.count == 1 || words[1].first == UInt8(ascii: "#"), let key = PublicKey(text: Array(word).span) {
-                keys.insert(key)
+                .prefix { $0.first != UInt8(ascii: "#") }
+            guard let word = words.first else { continue }
+            if hasNames || words.count == 1, let key = PublicKey(text: Array(word).span) {
+                names[key] = words.dropFirst().map { String(decoding: $0, as: UTF8.self) }.joined(separator: " ")
             } else {
                 let location = ConfigurationLocation(file: path, line: index + 1)
                 mistakes.append(ConfigurationMistake(at: location, "not a WireGuard public key"))
             }
         }
         guard mistakes.isEmpty else { throw ConfigurationError(mistakes) }
-        return keys
+        return names
     }
 }

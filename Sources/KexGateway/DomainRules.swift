@@ -18,6 +18,8 @@ public struct DomainRules: Sendable {
     public var sweepInterval: Duration
     /// Keys that may not register.
     public var prohibitedKeys: Set<PublicKey>
+    /// The only keys that may register, with the operator's names for them; `nil` if the domain is open.
+    public var allowedKeys: [PublicKey: String]?
 
     public init(
         addresses: @escaping @Sendable (PublicKey) -> RouterAddresses,
@@ -26,7 +28,8 @@ public struct DomainRules: Sendable {
         maximumPeers: Int,
         staleAfter: Duration,
         sweepInterval: Duration,
-        prohibitedKeys: Set<PublicKey>
+        prohibitedKeys: Set<PublicKey>,
+        allowedKeys: [PublicKey: String]? = nil
     ) {
         self.addresses = addresses
         self.fdbEntries = fdbEntries
@@ -35,6 +38,14 @@ public struct DomainRules: Sendable {
         self.staleAfter = staleAfter
         self.sweepInterval = sweepInterval
         self.prohibitedKeys = prohibitedKeys
+        self.allowedKeys = allowedKeys
+    }
+
+    /// Why the key may not register; `nil` if it may.
+    func objection(to key: PublicKey) -> String? {
+        if prohibitedKeys.contains(key) { return "the key is prohibited" }
+        if let allowedKeys, allowedKeys[key] == nil { return "the domain is closed, and the key is not on its list" }
+        return nil
     }
 }
 

@@ -88,6 +88,9 @@ public struct DomainTable: Sendable {
     private var owners: [IPv6Address: PublicKey] = [:]
     /// Both clocks at the last sweep, to see whether the wall clock was stepped since.
     public internal(set) var clocks: Clocks?
+    /// When a sweep found first that ``suspiciousShare`` of the routers should go at once, time since the start of the
+    /// machine.
+    var suspicion: Duration?
     /// Time since the start of the machine at which the WireGuard device was filled from memory: nobody could be heard
     /// before.
     public private(set) var listeningSince = Duration.zero
@@ -213,7 +216,7 @@ public struct DomainTable: Sendable {
         for (key, router) in lost.sorted(by: { $0.value.lastHeard ?? .min > $1.value.lastHeard ?? .min }) {
             let hasRoom = routers.count < rules.maximumPeers || router.lastHeard == nil
             guard hasRoom, owners[router.addresses.linkLocal] == nil,
-                !rules.prohibitedKeys.contains(key), key != ownKey, !staticPeers.contains(key)
+                rules.objection(to: key) == nil, key != ownKey, !staticPeers.contains(key)
             else { continue }
             let (addresses, lastHeard) = (router.addresses, router.lastHeard)
             owners[addresses.linkLocal] = key
@@ -290,7 +293,7 @@ public struct DomainTable: Sendable {
     ) -> Decision {
         noteClocks(now)
         guard key.isUsable else { return .refuse(.invalidKey, reason: "no router can have this key") }
-        if rules.prohibitedKeys.contains(key) { return .refuse(.prohibitedKey, reason: "the key is prohibited") }
+        if let reason = rules.objection(to: key) { return .refuse(.prohibitedKey, reason: reason) }
         if key == ownKey { return .refuse(.prohibitedKey, reason: "the key is the gateway's own") }
         if staticPeers.contains(key) {
             return .refuse(.prohibitedKey, reason: "the key is a peer that was not made by a registration")
@@ -344,6 +347,11 @@ public struct DomainTable: Sendable {
         }
         pending.insert(key, home: home, at: now)
         return nil
+    }
+
+    /// Routers whose keys the rules do not allow any more: take them out of the kernel, then call ``remove(_:)``.
+    public var banned: [(key: PublicKey, addresses: RouterAddresses)] {
+        routers.filter { rules.objection(to: $0.key) != nil }.map { ($0.key, $0.value.addresses) }
     }
 
     /// The kernel has taken the whole admission.

@@ -26,6 +26,15 @@ extension DomainTable {
     /// slow corrections of NTP between two sweeps, and less than anything that could make a router stale.
     public static let clockStep = Duration.seconds(60)
 
+    /// Removals in one sweep from which they are compared with ``suspiciousShare``; below, a small domain is just small.
+    public static let suspiciousRemovals = 10
+    /// If more than one of this many routers should go at once, the gateway is the more likely culprit: a clock, or its own
+    /// way to the internet.
+    public static let suspiciousShare = 2
+
+    /// Whether the last sweep removed nobody because of ``suspiciousShare``.
+    public var isSilenceSuspicious: Bool { suspicion != nil }
+
     /// Goes through all routers, in the order of their keys' text. Call it right after
     /// ``reset(to:isNewDevice:sinceStart:)``.
     ///
@@ -35,6 +44,9 @@ extension DomainTable {
     /// WireGuard tells handshakes by the wall clock. So a handshake of the future counts as fresh, two more things are
     /// asked before a router is taken out: that no authenticated byte came in since it was marked, and that the clock
     /// was not stepped since; after a step all marks are set anew.
+    ///
+    /// If ``suspiciousShare`` of the routers should be taken out at once, they have to stay silent for one more
+    /// ``DomainRules/sweepInterval``.
     ///
     /// - Parameter isDryRun: leave the marks as they are.
     public mutating func sweep(_ now: Clocks, isDryRun: Bool) -> [SweepVerdict] {
@@ -75,7 +87,15 @@ extension DomainTable {
                 verdicts.append(SweepVerdict(key: key, addresses: router.addresses, action: action, silence: silence))
             }
         }
+        let removals = verdicts.count { $0.action == .remove }
+        let isMany = removals >= Self.suspiciousRemovals && removals * Self.suspiciousShare > routers.count
+        let suspicion = isMany ? self.suspicion ?? now.sinceStart : nil
+        let isCertain = suspicion.map { now.sinceStart - $0 >= rules.sweepInterval } ?? true
+        if !isCertain {
+            for index in verdicts.indices where verdicts[index].action == .remove { verdicts[index].action = .wait }
+        }
         if !isDryRun {
+            self.suspicion = isCertain ? nil : suspicion
             clocks = now
             changeCount += 1
         }

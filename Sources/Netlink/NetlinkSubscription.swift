@@ -9,10 +9,13 @@ public import SystemPackage
     public enum Group: Sendable {
         /// Interfaces appear, change and go: RTNLGRP_LINK.
         case links
+        /// Neighbours, fdb entries among them: RTNLGRP_NEIGH.
+        case neighbours
 
         fileprivate var number: rtnetlink_groups {
             switch self {
             case .links: RTNLGRP_LINK
+            case .neighbours: RTNLGRP_NEIGH
             }
         }
     }

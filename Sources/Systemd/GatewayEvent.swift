@@ -51,6 +51,8 @@ public enum GatewayEvent: String, CaseIterable, Hashable, Sendable {
     case reloadFailed = "reload-failed"
     /// A change of the configuration that takes a restart.
     case restartNeeded = "restart-needed"
+    /// So many routers fell silent together that a sweep suspects the gateway, and removes nobody.
+    case massSilence = "mass-silence"
     /// The wall clock was set.
     case clockStepped = "clock-stepped"
 

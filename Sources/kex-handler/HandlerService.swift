@@ -12,6 +12,7 @@ internal import SourceLimits
 internal import SystemCalls
 internal import SystemPackage
 internal import Systemd
+internal import VXLANFdb
 internal import WireGuardTypes
 
 /// The whole of `kex-handler`: the only program that changes the kernel. One thread, one request at a time.
@@ -20,14 +21,15 @@ struct HandlerService: ~Copyable {
     private let signals: SignalReceiver
     private var listeners: [UInt64: DoorListener] = [:]
     private var connections: [UInt64: Connection] = [:]
-    private var lastToken = Self.writerToken
+    private var lastToken = Self.fdbToken
     /// In the order of the configuration.
     private var domains: [MeshDomain]
-    private let source: ConfigurationSource<Set<PublicKey>>
+    private let source: ConfigurationSource<KeyLists>
     private var configuration: Configuration
     private let host: Host
     private let log: Logger
     private var links: LinkWatch
+    private let fdb: FdbWatch
     private let writer: StateWriter
     /// The domain whose state is being written.
     private var written: MeshDomain?
@@ -40,14 +42,15 @@ struct HandlerService: ~Copyable {
     private static let signalToken: UInt64 = 0
     private static let linksToken: UInt64 = 1
     private static let writerToken: UInt64 = 2
+    private static let fdbToken: UInt64 = 3
     /// Pause after an accept that failed, because the connection that waits would wake the loop again at once.
     private static let acceptPause = Duration.milliseconds(100)
 
     /// - Parameter listeners: the sockets to serve; one door may have several.
     init(
         _ configuration: Configuration,
-        prohibitedKeys: Set<PublicKey>,
-        source: ConfigurationSource<Set<PublicKey>>,
+        keys: KeyLists,
+        source: ConfigurationSource<KeyLists>,
         bootID: String?,
         listeners: [DoorListener],
         log: Logger
@@ -61,8 +64,9 @@ struct HandlerService: ~Copyable {
         )
         // Before the domains look: what changes while they do is looked at again.
         let links = try LinkWatch()
+        let fdb = try FdbWatch()
         let domains = try configuration.domains.map { settings in
-            try MeshDomain(settings, prohibitedKeys: prohibitedKeys, host: host)
+            try MeshDomain(settings, keys: keys, host: host)
         }
         let signals = try SignalReceiver(for: [.terminate, .interrupt, .hangup])
         let loop = try EventLoop()
@@ -75,6 +79,7 @@ struct HandlerService: ~Copyable {
         self.host = host
         self.log = log
         self.links = links
+        self.fdb = fdb
         self.writer = writer
         for listener in listeners { self.listeners[newToken()] = listener }
     }
@@ -92,6 +97,7 @@ struct HandlerService: ~Copyable {
         try loop.watch(signals.descriptor, for: .readable, token: Self.signalToken)
         try loop.watch(links.descriptor, for: .readable, token: Self.linksToken)
         try loop.watch(writer.descriptor, for: .readable, token: Self.writerToken)
+        try loop.watch(fdb.descriptor, for: .readable, token: Self.fdbToken)
         try watchListeners()
         while true {
             let count = try loop.wait(until: nextDeadline)
@@ -113,6 +119,7 @@ struct HandlerService: ~Copyable {
                     }
                 case Self.linksToken: continue
                 case Self.writerToken: noteWritten()
+                case Self.fdbToken: noticeFrames()
                 default:
                     if let listener = listeners[event.token] {
                         acceptConnections(from: listener)
@@ -155,7 +162,16 @@ struct HandlerService: ~Copyable {
             for domain in domains { domain.notice(changes) }
         } catch {
             host.budget.log(.failed, .error, "\(error)", to: log)
-            for domain in domains { domain.notice(.missed) }
+            for domain in domains { domain.notice(LinkChanges.missed) }
+        }
+    }
+
+    private mutating func noticeFrames() {
+        do throws(NetlinkError) {
+            let news = try fdb.news()
+            for domain in domains { domain.notice(news) }
+        } catch {
+            host.budget.log(.failed, .error, "\(error)", to: log)
         }
     }
 
@@ -201,15 +217,15 @@ struct HandlerService: ~Copyable {
         ServiceState.reloading()
         defer { ServiceState.ready(status: status) }
         do {
-            let (configuration, prohibitedKeys) = try source.read()
+            let (configuration, keys) = try source.read()
             // A domain that begins anew reads its file.
             writeEverything()
             let old = Dictionary(uniqueKeysWithValues: domains.map { ($0.settings.name, $0) })
             domains = try configuration.domains.map { settings in
-                if let domain = old[settings.name], domain.change(to: settings, prohibitedKeys: prohibitedKeys) {
+                if let domain = old[settings.name], domain.change(to: settings, keys: keys) {
                     return domain
                 }
-                let domain = try MeshDomain(settings, prohibitedKeys: prohibitedKeys, host: host)
+                let domain = try MeshDomain(settings, keys: keys, host: host)
                 if (try? domain.refresh()) != nil { domain.log(.inService, .info, "in service: \(domain.summary)") }
                 return domain
             }

@@ -12,6 +12,7 @@ final class Host {
     let pulse: Pulse
     /// For lines that strangers cause.
     var budget = LineBudget()
+    var refusalNotices = RefusalNotices()
     /// What each source has left of new keys, in all domains together.
     var newKeys: SourceLimits
     /// Where the domains' memory is.

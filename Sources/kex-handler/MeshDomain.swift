@@ -79,18 +79,18 @@ final class MeshDomain {
 
     init(
         _ settings: Configuration.Domain,
-        prohibitedKeys: Set<PublicKey>,
+        keys: KeyLists,
         host: Host
     ) throws(NetlinkError) {
         self.settings = settings
         self.host = host
-        table = DomainTable(rules: Self.rules(settings, prohibitedKeys))
+        table = DomainTable(rules: Self.rules(settings, keys))
         memory = Memory(StateFile(directory: host.stateDirectory, domain: settings.name))
         links = try LinkControl()
         recall()
     }
 
-    private static func rules(_ settings: Configuration.Domain, _ prohibitedKeys: Set<PublicKey>) -> DomainRules {
+    private static func rules(_ settings: Configuration.Domain, _ keys: KeyLists) -> DomainRules {
         let profile = settings.addressProfile
         return DomainRules(
             addresses: { RouterAddresses(of: $0, profile: profile) },
@@ -100,18 +100,19 @@ final class MeshDomain {
             maximumPeers: settings.maximumPeers,
             staleAfter: settings.staleAfter,
             sweepInterval: settings.sweepInterval,
-            prohibitedKeys: prohibitedKeys
+            prohibitedKeys: keys.prohibited,
+            allowedKeys: keys.allowed[settings.name]
         )
     }
 
     /// Goes on with other settings, unless they are of another domain in truth: other interfaces, or other addresses.
-    func change(to settings: Configuration.Domain, prohibitedKeys: Set<PublicKey>) -> Bool {
+    func change(to settings: Configuration.Domain, keys: KeyLists) -> Bool {
         let old = self.settings
         guard settings.name == old.name, settings.wireGuard == old.wireGuard, settings.vxlan == old.vxlan,
             settings.addressProfile == old.addressProfile
         else { return false }
         self.settings = settings
-        table.change(rules: Self.rules(settings, prohibitedKeys))
+        table.change(rules: Self.rules(settings, keys))
         pictureExpires = MonotonicTime(nanoseconds: 0)
         nextLook = .now
         return true
@@ -175,6 +176,7 @@ final class MeshDomain {
         earliestLook = now + use
         noteHeard(table.heardInPicture)
         repair()
+        removeBanned()
         scheduleListening(isNews: false)
     }
 

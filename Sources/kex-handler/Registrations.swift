@@ -31,6 +31,7 @@ extension MeshDomain {
             case .admit(let admission): admissions.append((index, admission))
             case .refuse(let refusal, let reason):
                 refusals[index] = refusal
+                guard host.refusalNotices.permits(refusal, key, settings.name) else { continue }
                 noteStranger(.refused, .info, key, "refused \(key) from \(source.unmappedDescription): \(reason)")
             }
         }
@@ -50,7 +51,9 @@ extension MeshDomain {
             } else {
                 let addresses = admission.addresses
                 let what = admission.isNewPeer ? "registered" : "repaired the fdb entries of"
-                let line = "\(what) \(key) from \(source.unmappedDescription): \(addresses.linkLocal), \(addresses.mac)"
+                let name = table.rules.allowedKeys?[key].map { $0.isEmpty ? "" : " (\($0))" } ?? ""
+                let line =
+                    "\(what) \(key)\(name) from \(source.unmappedDescription): \(addresses.linkLocal), \(addresses.mac)"
                 noteStranger(admission.isNewPeer ? .registered : .repaired, .info, key, line)
             }
         }

@@ -27,7 +27,12 @@ extension MeshDomain {
         if let step = table.clockStep(until: now), !isDryRun {
             log(.clockStepped, .warning, "the clock was stepped by \(step) s: this sweep removes nobody")
         }
+        let wasSuspicious = table.isSilenceSuspicious
         let verdicts = table.sweep(now, isDryRun: isDryRun)
+        if table.isSilenceSuspicious, !wasSuspicious, !isDryRun {
+            let line = "more than half of the routers fell silent together: this sweep removes nobody"
+            log(.massSilence, .warning, "\(line); a later one does, if they stay silent")
+        }
         let gone = verdicts.filter { $0.action == .remove }.map { ($0.key, $0.addresses) }
         let failed =
             isDryRun
@@ -56,6 +61,15 @@ extension MeshDomain {
             noteStranger(.expired, .info, key, "removed \(key): not heard of since it registered")
         }
         earliestExpiry = failed.isEmpty ? earliestExpiry : .now + Self.expiryPause
+    }
+
+    /// Takes out the routers whose keys the operator's lists do not allow any more.
+    func removeBanned() {
+        let banned = table.banned
+        guard !banned.isEmpty else { return }
+        _ = remove(banned) { key in
+            log(.removed, .info, key: key, "removed \(key): the operator's lists do not allow it")
+        }
     }
 
     /// Entries first, peers second, so that no frame is sent towards a peer that is gone. All entries of the

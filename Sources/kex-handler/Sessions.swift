@@ -2,6 +2,7 @@ internal import KexGateway
 internal import Logging
 internal import SystemCalls
 internal import Systemd
+internal import VXLANFdb
 internal import WireGuardControl
 internal import WireGuardTypes
 
@@ -56,6 +57,22 @@ extension MeshDomain {
         listening.earliest = now + min((now - start) * Listening.share, Listening.longestPause)
         guard table.awaitsSomebody else { return }
         listening.next = max(now + listening.pause(at: now), listening.earliest)
+    }
+
+    /// Takes in what VXLAN interfaces learned: a router's first frame.
+    func notice(_ news: FdbNews) {
+        guard trouble == nil, let device = devices?.fdb.device, let via = devices?.wireGuardIndex else { return }
+        guard case .learned(let entries) = news else {
+            if table.awaitsSomebody { listening.next = .now }
+            return
+        }
+        let wallClock = host.clocks.wallClock
+        let heard = entries.filter { $0.device == device && $0.entry.via == via }.compactMap {
+            table.hear(from: $0.entry.destination, at: wallClock)
+        }
+        guard !heard.isEmpty else { return }
+        noteHeard(heard)
+        repair()
     }
 
     func noteHeard(_ keys: [PublicKey]) {

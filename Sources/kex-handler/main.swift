@@ -3,7 +3,6 @@ internal import GatewayState
 internal import KexConfiguration
 internal import ServiceProgram
 internal import SystemCalls
-internal import WireGuardTypes
 
 let program = ServiceProgram(
     "kex-handler",
@@ -17,16 +16,9 @@ let program = ServiceProgram(
     ]
 )
 
-program.run { configuration throws(ConfigurationError) -> Set<PublicKey> in
-    guard let path = configuration.prohibitedKeys else { return [] }
-    do throws(ConfigurationError) {
-        return try KeyFile.read(path: path)
-    } catch {
-        let location = ConfigurationLocation(file: path, line: nil)
-        let advice = ConfigurationMistake(at: location, "ProhibitedKeys= names this file; an empty one will do")
-        throw ConfigurationError(error.mistakes + [advice])
-    }
-} serve: { configuration, prohibitedKeys, source, options, log in
+program.run { configuration throws(ConfigurationError) in
+    try KeyLists(of: configuration)
+} serve: { configuration, keys, source, options, log in
     try raiseDescriptorLimit()
     let bootID = try options.values("boot-id", expected: "1 to \(DeviceIdentity.maximumBootID) letters and digits") {
         DeviceIdentity.isBootID($0) ? $0 : nil
@@ -40,7 +32,7 @@ program.run { configuration throws(ConfigurationError) -> Set<PublicKey> in
     }
     var service = try HandlerService(
         configuration,
-        prohibitedKeys: prohibitedKeys,
+        keys: keys,
         source: source,
         bootID: bootID,
         listeners: listeners,

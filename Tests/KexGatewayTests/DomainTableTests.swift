@@ -101,6 +101,21 @@ import WireGuardTypes
         #expect(refusal(table.decide(key(8))) == .prohibitedKey)
     }
 
+    @Test("A closed domain takes the keys of its list only; who is no longer allowed is to go")
+    func closed() {
+        var table = DomainTable(rules: rules(allowed: [key(1): "Anna"]))
+        #expect(refusal(table.decide(key(1))) == nil)
+        #expect(refusal(table.decide(key(2))) == .prohibitedKey)
+        #expect(table.banned.isEmpty)
+        table.change(rules: rules(prohibited: [key(1)]))
+        #expect(table.banned.map(\.key) == [key(1)])
+        #expect(refusal(table.decide(key(1))) == .prohibitedKey)
+        table.change(rules: rules(allowed: [:]))
+        #expect(table.banned.map(\.key) == [key(1)])
+        table.change(rules: rules())
+        #expect(table.banned.isEmpty)
+    }
+
     @Test("Peers that no registration made are refused and not counted", arguments: staticPeers)
     func staticPeer(peer: Peer) {
         var table = DomainTable(rules: rules())
@@ -260,6 +275,45 @@ import WireGuardTypes
         table.reset(to: picture([peer], entries: []))
         let verdicts = table.sweep(sinceStart: .zero, wallClock: 1 << 31, isDryRun: false)
         #expect(verdicts.map(\.action) == (handshake < 0 ? [.mark] : []))
+    }
+}
+
+@Suite("Many who fall silent together") struct MassSilenceTests {
+    /// Sweeps at `minute`, when all routers but the first few have been silent for long.
+    private func sweep(_ table: inout DomainTable, minute: Int64, silent: Int, of all: Int, isDryRun: Bool = false)
+        -> Int
+    {
+        let peers = (0..<all).map { router($0, heard: $0 < silent ? 60 : minute * 60, received: 5) }
+        table.reset(to: picture(peers, entries: [.mac, .flood]))
+        let verdicts = table.sweep(sinceStart: .seconds(minute * 60), wallClock: minute * 60, isDryRun: isDryRun)
+        return verdicts.count { $0.action == .remove }
+    }
+
+    @Test(
+        "More than half, and ten or more, have one more interval; fewer go at once",
+        arguments: [(9, 9, 9), (10, 10, 0), (10, 20, 10), (11, 21, 0), (500, 1000, 500), (501, 1000, 0)]
+    )
+    func half(silent: Int, all: Int, removed: Int) {
+        var table = DomainTable(rules: rules(maximumPeers: 2000))
+        #expect(sweep(&table, minute: 100, silent: silent, of: all) == 0)
+        #expect(sweep(&table, minute: 115, silent: silent, of: all, isDryRun: true) == removed)
+        #expect(!table.isSilenceSuspicious, "a dry run leaves it as it is")
+        #expect(sweep(&table, minute: 115, silent: silent, of: all) == removed)
+        #expect(table.isSilenceSuspicious == (removed == 0))
+        #expect(sweep(&table, minute: 129, silent: silent, of: all) == removed)
+        #expect(sweep(&table, minute: 130, silent: silent, of: all) == silent)
+        #expect(!table.isSilenceSuspicious)
+    }
+
+    @Test("When they come back in that time, nothing was removed, and the suspicion is over")
+    func back() {
+        var table = DomainTable(rules: rules())
+        #expect(sweep(&table, minute: 100, silent: 60, of: 100) == 0)
+        #expect(sweep(&table, minute: 115, silent: 60, of: 100) == 0)
+        #expect(sweep(&table, minute: 120, silent: 0, of: 100) == 0)
+        #expect(!table.isSilenceSuspicious)
+        #expect(sweep(&table, minute: 200, silent: 60, of: 100) == 0)
+        #expect(sweep(&table, minute: 215, silent: 60, of: 100) == 0)
     }
 }
 

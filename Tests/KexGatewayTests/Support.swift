@@ -39,6 +39,7 @@ func rules(
     floodsAtRegistration: Bool = false,
     maximumPeers: Int = 1000,
     prohibited: Set<PublicKey> = [],
+    allowed: [PublicKey: String]? = nil,
     addresses: @escaping @Sendable (PublicKey) -> RouterAddresses = { RouterAddresses(of: $0, profile: .eui64) }
 ) -> DomainRules {
     DomainRules(
@@ -48,7 +49,8 @@ func rules(
         maximumPeers: maximumPeers,
         staleAfter: .seconds(3600),
         sweepInterval: .seconds(900),
-        prohibitedKeys: prohibited
+        prohibitedKeys: prohibited,
+        allowedKeys: allowed
     )
 }
 

@@ -1,7 +1,10 @@
+import EUI64
 import Foundation
 import Glibc
+import NetworkAddresses
 import Synchronization
 import Testing
+import WireGuardTypes
 
 /// A gateway as an operator would run it, in a network namespace of its own:
 ///
@@ -142,7 +145,12 @@ final class GatewayFixture {
             settings: ""
         )
         try makeWireGuard(router, address: "fe80::\(number + 1000)")
-        return try Command.check("wg show \(router.wireGuard) public-key").trimmingCharacters(in: .newlines)
+        let key = try Command.check("wg show \(router.wireGuard) public-key").trimmingCharacters(in: .newlines)
+        // Its own address instead: the only one that the gateway takes from it.
+        let own = AddressProfile.eui64.linkLocalAddress(of: PublicKey(text: key)!)
+        try Command.check("ip -n \(namespace) address add \(own)/64 dev \(router.wireGuard) nodad")
+        try Command.check("ip -n \(namespace) address del fe80::\(number + 1000)/64 dev \(router.wireGuard)")
+        return key
     }
 
     /// A router that registered and shook hands; returns its public key.
@@ -163,6 +171,30 @@ final class GatewayFixture {
             "wg set \(router) peer \(try ownKey()) endpoint 127.0.0.1:\(port) "
                 + "allowed-ips \(Self.gatewayAddress)/128 persistent-keepalive 1"
         )
+    }
+
+    /// Sends a broadcast from a router through the tunnel, as its VXLAN interface would.
+    func sendFrame(fromRouter number: Int) throws {
+        // RFC 7348, section 5: a flag, and VNI 1; then a frame of an experimental type, from a MAC of its own.
+        let header = #"\x08\x00\x00\x00\x00\x00\x01\x00"#
+        let frame =
+            #"\xff\xff\xff\xff\xff\xff\x02\x00\x00\x00\x00\x99\x88\xb5"# + String(repeating: #"\x00"#, count: 46)
+        let interface = "\(domains[0].wireGuard)r\(number)"
+        let command = "printf '\(header)\(frame)' > '/dev/udp/\(Self.gatewayAddress)%\(interface)/8472'"
+        let result = try Command.run("ip", ["netns", "exec", namespace, "bash", "-c", command])
+        guard result.status == 0 else { throw Failure("\(result.errors)") }
+    }
+
+    /// Seconds since the gateway's last handshake with a router; `nil` if there was none.
+    func handshakeAge(ofRouter number: Int) throws -> Int? {
+        let key = try Command.check("wg show \(domains[0].wireGuard)r\(number) public-key").trimmingCharacters(
+            in: .newlines
+        )
+        let lines = try Command.check("wg show \(domains[0].wireGuard) latest-handshakes").split(separator: "\n")
+        guard let line = lines.first(where: { $0.hasPrefix(key) }), let time = Int(line.split(separator: "\t")[1]),
+            time > 0
+        else { return nil }
+        return Int(Date().timeIntervalSince1970) - time
     }
 
     // MARK: - Programs
@@ -229,8 +261,10 @@ final class GatewayFixture {
     }
 
     /// One exchange as a router makes it; returns the reply.
-    func register(_ key: String, domain: String = "ffww01") throws -> String {
-        let client = try TCPClient(port: port)
+    ///
+    /// - Parameter source: last byte of its own address, in 127.0.0.0/24.
+    func register(_ key: String, domain: String = "ffww01", source: UInt8 = 1) throws -> String {
+        let client = try TCPClient(port: port, source: source)
         try client.send("\(domain)\n\(key)\n")
         return try client.reply()
     }

@@ -225,10 +225,11 @@ import WireGuardTypes
         let staticEntry = "dev \(vxlan) dst fe80::5757:bb:2 via \(wireGuard)"
         try Command.check("bridge -n \(gateway.namespace) fdb append 00:00:00:00:00:00 \(staticEntry)")
         #expect(try gateway.register(silent) == "")
-        // A learned entry of the same router goes too, or the kernel would not announce it again.
+        // A learned entry of the same router goes too, or the kernel would not announce it again. This one is marked as
+        // somebody else's, or it would be a sign of life.
         try Command.check(
             "bridge -n \(gateway.namespace) fdb add 0a:00:00:00:00:01 dev \(vxlan) "
-                + "dst fe80::a6:8fff:fe21:5465 via \(wireGuard) dynamic"
+                + "dst fe80::a6:8fff:fe21:5465 via \(wireGuard) dynamic extern_learn"
         )
 
         let dry = try gateway.cleanup("--dry-run")

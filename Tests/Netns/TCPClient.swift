@@ -11,10 +11,16 @@ final class TCPClient {
         case reset(String)
     }
 
-    init(port: UInt16) throws {
+    /// - Parameter source: last byte of its own address, in 127.0.0.0/24.
+    init(port: UInt16, source: UInt8 = 1) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = (UInt32(0x7f00_0000) | UInt32(source)).bigEndian
+        let bound = withUnsafeBytes(of: address) {
+            bind(descriptor, $0.baseAddress!.assumingMemoryBound(to: sockaddr.self), socklen_t($0.count))
+        }
+        guard bound == 0 else { throw Failure("bind: \(String(cString: strerror(errno)))") }
         address.sin_port = port.bigEndian
         address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
         let result = withUnsafeBytes(of: address) {

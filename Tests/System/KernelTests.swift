@@ -179,6 +179,30 @@ extension InVirtualMachine {
             try emptyGateway()
         }
 
+        @Test("A router whose clock went back is in again within 40 s of its registration")
+        func clockWentBack() throws {
+            #expect(try number("crowd register $gateway ffww01 9 1 | grep -c success") == 1)
+            #expect(try number("shake 9 1") == 1)
+            let output = try lab(
+                """
+                date -s '-1 day' > /dev/null
+                echo "without a registration: $(shake 9 1) of 1"
+                start=$(cut -d' ' -f1 /proc/uptime)
+                crowd register $gateway ffww01 9 1
+                until [ "$(shake 9 1)" = 1 ]; do :; done
+                echo "back after: $(echo "$(cut -d' ' -f1 /proc/uptime) $start" | awk '{ print $1 - $2 }')"
+                date -s '+1 day' > /dev/null
+                """,
+                seconds: 120
+            )
+            #expect(output.contains("without a registration: 0 of 1"), "\(output)")
+            let figure = try #require(output.firstMatch(of: #/back after: ([0-9.]+)/#)?.1)
+            #expect(try #require(Double(figure)) < 40, "\(output)")
+            #expect(try number("journalctl -o cat KEX_EVENT=reset | grep -c 'reset the session'") == 1)
+            print("clock went back: router in again after \(figure) s")
+            try emptyGateway()
+        }
+
         @Test("The WireGuard interface is deleted and made anew under load: its routers are back within 5 s")
         func newInterface() throws {
             #expect(try number("crowd register $gateway ffww01 3 200 | grep -c success") == 200)

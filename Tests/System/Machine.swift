@@ -204,7 +204,7 @@ class Machine: @unchecked Sendable {
             cat > /etc/kex/kex.conf <<END
             [Gateway]
             ProhibitedKeys=/etc/kex/prohibited-keys
-            UnlimitedSources=192.0.2.19
+            UnlimitedSources=127.0.0.0/8 ::1 192.0.2.0/24
             [Domain ffww01]
             WireGuard=wgww01
             VXLAN=vxww01

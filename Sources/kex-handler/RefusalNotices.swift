@@ -1,0 +1,33 @@
+internal import KexProtocol
+internal import SystemCalls
+internal import WireGuardTypes
+
+/// Which refusals are in the log already: each is worth one line for a key and an hour. Its memory does not grow: when two
+/// share a place, the older one may be written again.
+struct RefusalNotices {
+    private struct Place {
+        var subject = 0
+        var until = MonotonicTime(nanoseconds: 0)
+    }
+
+    /// 16 bytes each.
+    static let places = 4096
+    static let interval = Duration.seconds(3600)
+
+    private var table = [Place](repeating: Place(), count: Self.places)
+
+    /// Whether this should be written now.
+    mutating func permits(_ refusal: Refusal, _ key: PublicKey, _ domain: DomainName, at now: MonotonicTime = .now)
+        -> Bool
+    {
+        var hasher = Hasher()
+        hasher.combine(refusal)
+        hasher.combine(key)
+        hasher.combine(domain)
+        let subject = hasher.finalize()
+        let place = Int(UInt(bitPattern: subject) % UInt(Self.places))
+        guard table[place].subject != subject || table[place].until <= now else { return false }
+        table[place] = Place(subject: subject, until: now + Self.interval)
+        return true
+    }
+}
