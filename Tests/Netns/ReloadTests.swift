@@ -27,8 +27,9 @@ import Testing
         try #require(gateway.handler).waitFor(#/reloaded: 2 of 2 domains in service/#)
         #expect(try gateway.register(key, domain: "two") == "")
         #expect(try gateway.register(ExchangeTests.key, domain: "one") == "ERR: PROHIBITED_WGKEY\n")
-        // Who is in stays in: a reload disconnects nobody.
-        #expect(try gateway.peers(of: 0).count == 1)
+        // Who was in and is prohibited now, goes; nobody else does.
+        try wait(for: "the end of the prohibited peer") { try gateway.peers(of: 0).isEmpty }
+        #expect(try gateway.peers(of: 1).keys.contains(key))
         try reload(gateway, both.replacing("[Domain one]", with: "[Domain three]"))
         try #require(gateway.handler).waitFor(#/reloaded[^\n]*\n(?s:.*)reloaded/#)
         #expect(try gateway.register(key, domain: "one") == "ERR: INVALID_DOMAIN\n")
