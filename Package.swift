@@ -29,6 +29,19 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
+/// The program that libFuzzer runs. It has no `main` of its own, so nothing but `scripts/fuzz` builds it.
+let fuzzing: [Target] =
+    Context.environment["KEX_FUZZ"] == nil
+    ? []
+    : [
+        .executableTarget(
+            name: "kex-fuzz",
+            dependencies: ["FuzzTargets"],
+            path: "Fuzz/Runner",
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer", "-use-ld=lld"])]
+        )
+    ]
+
 let package = Package(
     name: "kex",
     products: [
@@ -208,6 +221,18 @@ let package = Package(
             swiftSettings: settings
         ),
 
+        // Parsers of outside bytes, for libFuzzer and for the corpus that it found
+        .target(
+            name: "FuzzTargets",
+            dependencies: [
+                "GatewayState", "HandlerChannel", "KexConfiguration", "KexProtocol", "LinkControl", "Netlink",
+                "NetworkAddresses", "VXLANFdb", "WireGuardControl", "WireGuardTypes",
+            ],
+            path: "Fuzz/Targets",
+            swiftSettings: settings
+        ),
+        tests("FuzzTests", ["FuzzTargets"]),
+
         // The installed package, in machines of its own
         .executableTarget(
             name: "kex-crowd",
@@ -223,5 +248,5 @@ let package = Package(
             exclude: ["agent.py", "probe.py", "lab.sh", "mesh", "wireguard-go@.service"],
             swiftSettings: settings
         ),
-    ]
+    ] + fuzzing
 )

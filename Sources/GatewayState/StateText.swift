@@ -13,7 +13,7 @@ internal import WireGuardTypes
 ///
 /// Wall clock times are seconds since 1970, the others nanoseconds since the start of the machine. `BOOT` is `-` if the
 /// interface is not known. `CHECK` is made from the line before it, so what is damaged is left out, and the rest is used.
-enum StateText {
+package enum StateText {
     /// Longest line in bytes, its line feed included.
     static let maximumLine = 256
     /// Most routers: as many as a domain may have.
@@ -22,7 +22,7 @@ enum StateText {
     static let maximumSize = maximumLine * (maximumRouters + 2)
 
     /// Equal states give equal bytes.
-    static func encode(_ state: DomainState) -> [UInt8] {
+    package static func encode(_ state: DomainState) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity((state.routers.count + 2) * 100)
         let device = state.device.map { "\($0.bootID) \($0.networkNamespace) \($0.interfaceIndex)" } ?? "- 0 0"
@@ -46,13 +46,13 @@ enum StateText {
     }
 
     /// What was good of a text.
-    struct Parsed: Hashable {
-        var state: DomainState
+    package struct Parsed: Hashable {
+        package var state: DomainState
         /// `nil` if everything was.
-        var damage: String?
+        package var damage: String?
     }
 
-    static func parse(_ bytes: [UInt8]) -> Parsed {
+    package static func parse(_ bytes: [UInt8]) -> Parsed {
         var header: [String]?
         var routers: [KnownRouter] = []
         var keys: Set<PublicKey> = []

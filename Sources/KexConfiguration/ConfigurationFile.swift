@@ -35,6 +35,15 @@ extension Configuration {
     }
 }
 
+extension Configuration {
+    /// Reads `bytes` as the content of `path`, without a folder beside it.
+    package init(bytes: [UInt8], path: String) throws(ConfigurationError) {
+        var reader = ConfigurationReader(mistakes: [])
+        reader.read(try INIFile(bytes: bytes, path: path).sections)
+        self = try reader.finish(path: path)
+    }
+}
+
 /// The names of a folder's `*.conf` files in byte order, each with its folder; none if there is no such folder.
 ///
 /// - Throws: if there is one that cannot be read.

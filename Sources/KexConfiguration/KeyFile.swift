@@ -18,10 +18,22 @@ public enum KeyFile {
     }
 
     private static func read(path: String, hasNames: Bool) throws(ConfigurationError) -> [PublicKey: String] {
+        try read(bytes: contents(ofFile: path, limit: maximumSize), path: path, hasNames: hasNames)
+    }
+
+    /// Reads `bytes` as the content of `path`.
+    package static func readNames(bytes: [UInt8], path: String) throws(ConfigurationError) -> [PublicKey: String] {
+        try read(bytes: bytes, path: path, hasNames: true)
+    }
+
+    private static func read(
+        bytes: [UInt8],
+        path: String,
+        hasNames: Bool
+    ) throws(ConfigurationError) -> [PublicKey: String] {
         var names: [PublicKey: String] = [:]
         var mistakes: [ConfigurationMistake] = []
-        let lines = try contents(ofFile: path, limit: maximumSize)
-            .split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+        let lines = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
         for (index, line) in lines.enumerated() {
             let words = line.split { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") || $0 == UInt8(ascii: "\r") }
                 .prefix { $0.first != UInt8(ascii: "#") }

@@ -1,5 +1,5 @@
 internal import CMNL
-internal import Netlink
+package import Netlink
 public import NetworkAddresses
 
 /// A network interface as the kernel describes it.
@@ -19,7 +19,7 @@ public struct Link: Hashable, Sendable {
     public let underlying: InterfaceIndex?
 
     /// Reads an RTM_NEWLINK message.
-    init(_ reply: NetlinkReply) throws(MalformedReply) {
+    package init(_ reply: NetlinkReply) throws(MalformedReply) {
         let (header, all) = try reply.parse(ifinfomsg.self)
         var attributes = all
         var (name, kind, mtu, mac): (String, String?, UInt32, MACAddress?) = ("", nil, 0, nil)

@@ -47,7 +47,7 @@ public struct LinkChange: Hashable, Sendable {
 
     /// `nil` for a message about something else. A port that leaves its bridge is told by RTM_DELLINK too, of family
     /// AF_BRIDGE, and is not gone (measured).
-    init?(_ message: NetlinkReply) throws(MalformedReply) {
+    package init?(_ message: NetlinkReply) throws(MalformedReply) {
         guard [RTM_NEWLINK, RTM_DELLINK].contains(Int(message.type)) else { return nil }
         let (header, all) = try message.parse(ifinfomsg.self)
         guard header.ifi_family == UInt8(AF_UNSPEC) else { return nil }

@@ -11,11 +11,13 @@ public struct NetlinkReply {
     public let payload: ArraySlice<UInt8>
 
     /// Takes the next message off the front of `datagram`, or returns `nil` at its end.
-    init?(takenFrom datagram: inout ArraySlice<UInt8>) throws(MalformedReply) {
+    package init?(takenFrom datagram: inout ArraySlice<UInt8>) throws(MalformedReply) {
         guard !datagram.isEmpty else { return nil }
         let header = unsafe datagram.withUnsafeBytes { bytes -> nlmsghdr? in
             let header = unsafe bytes.baseAddress!.assumingMemoryBound(to: nlmsghdr.self)
-            return unsafe mnl_nlmsg_ok(header, Int32(bytes.count)) ? header.pointee : nil
+            guard unsafe mnl_nlmsg_ok(header, Int32(bytes.count)) else { return nil }
+            // libmnl compares the length as a signed number, so one of 2^31 bytes or more is fine with it (measured, 1.0.4).
+            return unsafe Int(header.pointee.nlmsg_len) <= bytes.count ? header.pointee : nil
         }
         guard let header else { throw MalformedReply("\(datagram.count) bytes that are no message") }
         type = header.nlmsg_type

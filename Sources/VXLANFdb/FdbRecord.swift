@@ -1,5 +1,5 @@
 internal import CMNL
-internal import Netlink
+package import Netlink
 public import NetworkAddresses
 
 /// One line of what the kernel lists for a VXLAN interface, entries of others included: learned ones, and those of
@@ -33,7 +33,7 @@ public struct FdbRecord: Hashable, Sendable {
     }
 
     /// Reads an RTM_NEWNEIGH message, or returns `nil` if it is about another interface than `device`.
-    init?(_ reply: NetlinkReply, of device: InterfaceIndex) throws(MalformedReply) {
+    package init?(_ reply: NetlinkReply, of device: InterfaceIndex) throws(MalformedReply) {
         let (header, all) = try reply.parse(ndmsg.self)
         guard UInt32(bitPattern: header.ndm_ifindex) == device.number else { return nil }
         var attributes = all

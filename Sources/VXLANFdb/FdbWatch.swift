@@ -47,7 +47,7 @@ public struct LearnedEntry: Hashable, Sendable {
 
     /// `nil` for a message about something else: neighbours of IP, bridges above, entries that somebody put in (their
     /// state has other bits; 6.1 tells of a replacement a second time, without a destination), the flood list.
-    init?(_ message: NetlinkReply) throws(MalformedReply) {
+    package init?(_ message: NetlinkReply) throws(MalformedReply) {
         guard Int(message.type) == RTM_NEWNEIGH else { return nil }
         let (header, _) = try message.parse(ndmsg.self)
         guard header.ndm_family == UInt8(AF_BRIDGE),

@@ -1,5 +1,5 @@
 internal import CMNL
-internal import Netlink
+package import Netlink
 internal import NetworkAddresses
 internal import WireGuardTypes
 
@@ -8,7 +8,7 @@ extension DeviceState {
     ///
     /// Only the first part has the attributes of the interface. A peer whose allowed IPs did not fit into a part comes
     /// again at the start of the next one, with its key and further allowed IPs and nothing else (measured).
-    mutating func merge(_ part: NetlinkReply) throws(MalformedReply) {
+    package mutating func merge(_ part: NetlinkReply) throws(MalformedReply) {
         var (_, attributes) = try part.parse(genlmsghdr.self)
         while let attribute = try attributes.next() {
             switch attribute.type {

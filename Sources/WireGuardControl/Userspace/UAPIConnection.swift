@@ -1,8 +1,8 @@
-internal import SystemCalls
-internal import SystemPackage
+package import SystemCalls
+package import SystemPackage
 
 /// What went wrong in a conversation, without the operation and the interface.
-enum UAPIFailure: Error {
+package enum UAPIFailure: Error {
     /// There is no such socket.
     case noSocket
     /// The other side closed the connection before it said anything.

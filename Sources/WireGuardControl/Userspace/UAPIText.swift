@@ -23,7 +23,7 @@ extension PeerChange {
 
 extension DeviceState {
     /// Takes one line of a `get`. Lines of later versions are passed over.
-    mutating func take(_ key: String, _ value: ArraySlice<UInt8>) throws(UAPIFailure) {
+    package mutating func take(_ key: String, _ value: ArraySlice<UInt8>) throws(UAPIFailure) {
         switch key {
         case "private_key": publicKey = try ownPublicKey(privateKey: value)
         case "listen_port":

@@ -1,0 +1,119 @@
+internal import GatewayState
+internal import HandlerChannel
+internal import KexConfiguration
+internal import KexProtocol
+internal import LinkControl
+internal import Netlink
+internal import NetworkAddresses
+internal import VXLANFdb
+internal import WireGuardControl
+internal import WireGuardTypes
+
+/// A parser of bytes that come from outside. Each must take any bytes at all without a trap, and what it takes must be what
+/// it says: so each also holds what it read against a second way to the same.
+public enum FuzzTarget: String, CaseIterable, Sendable {
+    /// The two-line protocol, from strangers.
+    case exchange
+    /// Frames between the programs: front doors and the operator's programs are other users.
+    case frames
+    /// What the kernel tells over netlink.
+    case netlink
+    /// What WireGuard in user space tells: its process may be another user's.
+    case uapi
+    /// The operator's files.
+    case configuration
+    /// The handler's memory, which a crash or a disk may have damaged.
+    case state
+
+    /// Reads these bytes. Ends the process if something is wrong.
+    public func run(_ bytes: [UInt8]) {
+        switch self {
+        case .exchange: readExchange(bytes)
+        case .frames: readFrames(bytes)
+        case .netlink: readNetlink(bytes)
+        case .uapi: readUAPI(bytes)
+        case .configuration: readConfiguration(bytes)
+        case .state: readState(bytes)
+        }
+    }
+}
+
+private let names = ["ffww01", "a"].compactMap { DomainName($0) }
+private let domains = KnownDomains(names)
+
+/// The first byte says in what portions the others come; how they come makes no difference.
+private func readExchange(_ bytes: [UInt8]) {
+    guard let size = bytes.first.map({ Int($0) + 1 }) else { return }
+    func outcome(portion: Int) -> ExchangeParser.Progress {
+        var parser = ExchangeParser()
+        let stream = Array(bytes.dropFirst())
+        for start in stride(from: 0, to: stream.count, by: portion) {
+            let part = Array(stream[start..<min(start + portion, stream.count)])
+            let progress = parser.receive(part.span, domains: domains)
+            if progress != .waiting { return progress }
+        }
+        var other = parser
+        _ = other.deadline(domains: domains)
+        return parser.end(domains: domains)
+    }
+    let whole = outcome(portion: max(bytes.count, 1))
+    precondition(outcome(portion: size) == whole, "portions of \(size) make a difference")
+    precondition(whole != .waiting, "nothing is left to wait for")
+    if case .complete(let registration) = whole {
+        precondition(names.contains(registration.domain), "an unknown domain is registered in")
+        precondition(PublicKey(text: registration.key.description) == registration.key, "a key has one text")
+    }
+}
+
+private func readFrames(_ bytes: [UInt8]) {
+    var again: [UInt8] = []
+    if let requests = try? RegistrationFrame.requests(in: bytes.span) {
+        RegistrationFrame.encode(requests, into: &again)
+        precondition((try? RegistrationFrame.requests(in: again.span)) == requests, "requests have one meaning")
+    }
+    if let answers = try? RegistrationFrame.answers(in: bytes.span) {
+        RegistrationFrame.encode(answers, into: &again)
+        precondition((try? RegistrationFrame.answers(in: again.span)) == answers, "answers have one meaning")
+    }
+    if let requests = try? ControlFrame.requests(in: bytes.span) {
+        ControlFrame.encode(requests, into: &again)
+        precondition((try? ControlFrame.requests(in: again.span)) == requests, "sweeps have one meaning")
+    }
+    _ = try? ControlFrame.report(in: bytes.span)
+}
+
+private func readNetlink(_ bytes: [UInt8]) {
+    var datagram = bytes[...]
+    var state = DeviceState()
+    while let message = try? NetlinkReply(takenFrom: &datagram) {
+        try? state.merge(message)
+        _ = try? LinkChange(message)
+        _ = try? Link(message)
+        _ = try? LearnedEntry(message)
+        for device in [1, 2].compactMap({ InterfaceIndex($0) }) { _ = try? FdbRecord(message, of: device) }
+    }
+}
+
+private func readUAPI(_ bytes: [UInt8]) {
+    var state = DeviceState()
+    for line in bytes.split(separator: UInt8(ascii: "\n")) {
+        guard let sign = line.firstIndex(of: UInt8(ascii: "=")) else { continue }
+        try? state.take(String(decoding: line[..<sign], as: UTF8.self), line[(sign + 1)...])
+    }
+}
+
+private func readConfiguration(_ bytes: [UInt8]) {
+    _ = try? KeyFile.readNames(bytes: bytes, path: "keys")
+    guard let configuration = try? Configuration(bytes: bytes, path: "kex.conf") else { return }
+    let text = configuration.description
+    guard let again = try? Configuration(bytes: Array(text.utf8), path: "again") else {
+        preconditionFailure("a configuration as understood is not understood: \(text)")
+    }
+    precondition(again == configuration, "a configuration as understood is understood differently: \(text)")
+}
+
+private func readState(_ bytes: [UInt8]) {
+    let parsed = StateText.parse(bytes)
+    guard parsed.damage == nil else { return }
+    precondition(StateText.parse(StateText.encode(parsed.state)).state == parsed.state, "a state has one meaning")
+}
