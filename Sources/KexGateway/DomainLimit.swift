@@ -26,9 +26,9 @@ public enum DomainLimit {
     public static let sessionTime = Duration.seconds(180)
     /// A router that registers again and has a session is given this time to send an authenticated byte. The firmware
     /// sends one every 25 s, because it keeps its address translation alive.
-    public static let evidenceTime = Duration.seconds(32)
+    public static let evidenceTime = Duration.seconds(31)
     /// How much earlier a check may be made when another one is made anyway: one question to WireGuard serves both.
-    static let evidenceTolerance = Duration.seconds(2)
+    static let evidenceTolerance = Duration.seconds(1)
     /// A router that registers again and never shook hands since it is in the device has had this time to do so.
     public static let firstHandshakeTime = Duration.seconds(30)
     /// Shortest time from one reset of a router's session to the next.

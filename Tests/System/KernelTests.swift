@@ -186,19 +186,26 @@ extension InVirtualMachine {
             let output = try lab(
                 """
                 date -s '-1 day' > /dev/null
+                # From another port: otherwise the gateway, which still has a session, calls by itself.
+                ip -n crowd link delete wgcrowd
                 echo "without a registration: $(shake 9 1) of 1"
                 start=$(cut -d' ' -f1 /proc/uptime)
                 crowd register $gateway ffww01 9 1
                 until [ "$(shake 9 1)" = 1 ]; do :; done
                 echo "back after: $(echo "$(cut -d' ' -f1 /proc/uptime) $start" | awk '{ print $1 - $2 }')"
                 date -s '+1 day' > /dev/null
+                journalctl -o short-monotonic -u kex-handler | tail -n 12
                 """,
                 seconds: 120
             )
             #expect(output.contains("without a registration: 0 of 1"), "\(output)")
             let figure = try #require(output.firstMatch(of: #/back after: ([0-9.]+)/#)?.1)
             #expect(try #require(Double(figure)) < 40, "\(output)")
-            #expect(try number("journalctl -o cat KEX_EVENT=reset | grep -c 'reset the session'") == 1)
+            try machine.wait(
+                seconds: 20,
+                for: "the log of the reset in: \(output)",
+                until: "journalctl -o cat KEX_EVENT=reset | grep -q 'reset the session'"
+            )
             print("clock went back: router in again after \(figure) s")
             try emptyGateway()
         }
