@@ -214,6 +214,7 @@ let package = Package(
         .testTarget(
             name: "NetnsTests",
             dependencies: [
+                "kex-crowd",
                 "EUI64", "NetworkAddresses", "SystemCalls", "Systemd", "WireGuardTypes", "kexd", "kex-handler",
                 "kex-cleanup", "kex-client", logging,
             ],

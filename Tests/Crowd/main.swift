@@ -6,6 +6,10 @@
 //   kex-crowd shake INTERFACE GATEWAYKEY ENDPOINT SEED COUNT
 //       Lends the WireGuard interface to each of these routers until it has shaken hands with the gateway, and prints the
 //       number of those that have.
+//   kex-crowd flood PORT DOMAIN SOURCES COUNT
+//       Registers COUNT keys of nobody at 127.0.0.1, from that many addresses from 127.1.0.0 on in turn, as fast as the
+//       gateway answers, and prints how many got which answer.
+import Dispatch
 import Glibc
 import KexProtocol
 import NetworkAddresses
@@ -79,6 +83,64 @@ func shake(_ interface: InterfaceName, _ gateway: PublicKey, _ endpoint: Endpoin
     return shaken
 }
 
+/// One exchange from an address of 127.0.0.0/8; returns the reply, "success", or "broken".
+func exchange(from source: UInt32, port: UInt16, _ lines: String) -> String {
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    guard descriptor >= 0 else { return "broken" }
+    defer { close(descriptor) }
+    func set<Value>(_ level: Int32, _ name: Int32, _ value: Value) {
+        withUnsafeBytes(of: value) { _ = setsockopt(descriptor, level, name, $0.baseAddress, socklen_t($0.count)) }
+    }
+    func call(
+        _ function: (Int32, UnsafePointer<sockaddr>, socklen_t) -> Int32,
+        _ address: UInt32,
+        _ port: UInt16
+    ) -> Int32 {
+        var name = sockaddr_in()
+        name.sin_family = sa_family_t(AF_INET)
+        name.sin_port = port.bigEndian
+        name.sin_addr.s_addr = address.bigEndian
+        return withUnsafePointer(to: name) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { function(descriptor, $0, 16) }
+        }
+    }
+    // The port is chosen with the destination, so that there are enough of them.
+    set(0, 24 /* IP_BIND_ADDRESS_NO_PORT */, Int32(1))
+    // Closing leaves nothing behind that would use up ports.
+    set(SOL_SOCKET, SO_LINGER, linger(l_onoff: 1, l_linger: 0))
+    set(SOL_SOCKET, SO_RCVTIMEO, timeval(tv_sec: 15, tv_usec: 0))
+    guard call(bind, source, 0) == 0, call(connect, 0x7f00_0001, port) == 0,
+        send(descriptor, lines, lines.utf8.count, Int32(MSG_NOSIGNAL)) == lines.utf8.count
+    else { return "broken" }
+    var reply = [UInt8](repeating: 0, count: 128)
+    let count = recv(descriptor, &reply, reply.count, 0)
+    guard count >= 0 else { return "broken" }
+    return count == 0 ? "success" : String(decoding: reply.prefix(count).prefix { $0 != 0x0a }, as: UTF8.self)
+}
+
+func flood(port: UInt16, domain: String, sources: UInt32, count: Int) {
+    let (workers, lock) = (16, DispatchSemaphore(value: 1))
+    nonisolated(unsafe) var answers: [String: Int] = [:]
+    let start = MonotonicTime.now
+    DispatchQueue.concurrentPerform(iterations: workers) { worker in
+        var random = SystemRandomNumberGenerator()
+        var own: [String: Int] = [:]
+        for number in stride(from: worker, to: count, by: workers) {
+            var bytes = (0..<4).flatMap { _ in withUnsafeBytes(of: random.next()) { Array($0) } }
+            bytes[31] &= 0x3f
+            let key = PublicKey(bytes: bytes.span)!
+            let source = 0x7f01_0000 + UInt32(number) % sources
+            own[exchange(from: source, port: port, "\(domain)\n\(key)\n"), default: 0] += 1
+        }
+        lock.wait()
+        answers.merge(own, uniquingKeysWith: +)
+        lock.signal()
+    }
+    let seconds = Double((MonotonicTime.now - start).components.seconds) + 1
+    for (answer, count) in answers.sorted(by: { $0.key < $1.key }) { print(answer, count) }
+    print("about \(Int(Double(count) / seconds)) exchanges a second")
+}
+
 let arguments = Array(CommandLine.arguments.dropFirst())
 switch arguments.first {
 case "register":
@@ -94,6 +156,8 @@ case "shake":
     let interface = InterfaceName(arguments[1])!
     let key = PublicKey(text: arguments[2])!
     print(try shake(interface, key, Endpoint(arguments[3])!, seed: seed, count: count))
+case "flood":
+    flood(port: UInt16(arguments[1])!, domain: arguments[2], sources: UInt32(arguments[3])!, count: Int(arguments[4])!)
 default:
     fatalError("unknown task")
 }
