@@ -9,6 +9,11 @@
 //   kex-crowd flood PORT DOMAIN SOURCES COUNT
 //       Registers COUNT keys of nobody at 127.0.0.1, from that many addresses from 127.1.0.0 on in turn, as fast as the
 //       gateway answers, and prints how many got which answer.
+//   kex-crowd idle PORT SOURCES COUNT SECONDS
+//       Holds that many connections to 127.0.0.1 for so long, from 127.1.0.0 on. Each sends a byte a second; one that the
+//       gateway ends begins anew. Prints how often that was.
+//   kex-crowd probe PORT DOMAIN KEY COUNT
+//       Registers one key that often, from 127.2.0.0 on, 20 ms apart, and prints the times and the answers.
 import Dispatch
 import Glibc
 import KexProtocol
@@ -83,11 +88,10 @@ func shake(_ interface: InterfaceName, _ gateway: PublicKey, _ endpoint: Endpoin
     return shaken
 }
 
-/// One exchange from an address of 127.0.0.0/8; returns the reply, "success", or "broken".
-func exchange(from source: UInt32, port: UInt16, _ lines: String) -> String {
+/// Connects to 127.0.0.1 from an address of 127.0.0.0/8.
+func connection(from source: UInt32, port: UInt16) -> Int32? {
     let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    guard descriptor >= 0 else { return "broken" }
-    defer { close(descriptor) }
+    guard descriptor >= 0 else { return nil }
     func set<Value>(_ level: Int32, _ name: Int32, _ value: Value) {
         withUnsafeBytes(of: value) { _ = setsockopt(descriptor, level, name, $0.baseAddress, socklen_t($0.count)) }
     }
@@ -109,9 +113,16 @@ func exchange(from source: UInt32, port: UInt16, _ lines: String) -> String {
     // Closing leaves nothing behind that would use up ports.
     set(SOL_SOCKET, SO_LINGER, linger(l_onoff: 1, l_linger: 0))
     set(SOL_SOCKET, SO_RCVTIMEO, timeval(tv_sec: 15, tv_usec: 0))
-    guard call(bind, source, 0) == 0, call(connect, 0x7f00_0001, port) == 0,
-        send(descriptor, lines, lines.utf8.count, Int32(MSG_NOSIGNAL)) == lines.utf8.count
-    else { return "broken" }
+    if call(bind, source, 0) == 0, call(connect, 0x7f00_0001, port) == 0 { return descriptor }
+    close(descriptor)
+    return nil
+}
+
+/// One exchange from an address of 127.0.0.0/8; returns the reply, "success", or "broken".
+func exchange(from source: UInt32, port: UInt16, _ lines: String) -> String {
+    guard let descriptor = connection(from: source, port: port) else { return "broken" }
+    defer { close(descriptor) }
+    guard send(descriptor, lines, lines.utf8.count, Int32(MSG_NOSIGNAL)) == lines.utf8.count else { return "broken" }
     var reply = [UInt8](repeating: 0, count: 128)
     let count = recv(descriptor, &reply, reply.count, 0)
     guard count >= 0 else { return "broken" }
@@ -141,6 +152,49 @@ func flood(port: UInt16, domain: String, sources: UInt32, count: Int) {
     print("about \(Int(Double(count) / seconds)) exchanges a second")
 }
 
+func idle(port: UInt16, sources: UInt32, count: Int, seconds: Int) {
+    var connections = [Int32?](repeating: nil, count: count)
+    var (ended, held) = (0, 0)
+    for second in 0..<seconds {
+        for index in connections.indices {
+            if let descriptor = connections[index] {
+                var byte: UInt8 = 0
+                let isOver = recv(descriptor, &byte, 1, Int32(MSG_DONTWAIT)) >= 0
+                if isOver || send(descriptor, "f", 1, Int32(MSG_NOSIGNAL)) != 1 {
+                    close(descriptor)
+                    connections[index] = nil
+                    ended += 1
+                }
+            }
+            if connections[index] == nil {
+                connections[index] = connection(from: 0x7f01_0000 + UInt32(index) % sources, port: port)
+            }
+        }
+        held = connections.count { $0 != nil }
+        if second == 0 {
+            print("holding \(held)")
+            fflush(nil)
+        }
+        sleep(1)
+    }
+    print("held \(held), ended by the gateway \(ended)")
+}
+
+func probe(port: UInt16, domain: String, key: String, count: Int) {
+    var times: [Duration] = []
+    var answers: [String: Int] = [:]
+    for number in 0..<count {
+        let start = MonotonicTime.now
+        let answer = exchange(from: 0x7f02_0000 + UInt32(number) % 1000, port: port, "\(domain)\n\(key)\n")
+        times.append(.now - start)
+        answers[answer, default: 0] += 1
+        usleep(20_000)
+    }
+    times.sort()
+    let figures = [50, 99, 100].map { "p\($0) \(times[min(count * $0 / 100, count - 1)] / .milliseconds(1)) ms" }
+    print(figures.joined(separator: ", "), answers)
+}
+
 let arguments = Array(CommandLine.arguments.dropFirst())
 switch arguments.first {
 case "register":
@@ -158,6 +212,15 @@ case "shake":
     print(try shake(interface, key, Endpoint(arguments[3])!, seed: seed, count: count))
 case "flood":
     flood(port: UInt16(arguments[1])!, domain: arguments[2], sources: UInt32(arguments[3])!, count: Int(arguments[4])!)
+case "idle":
+    idle(
+        port: UInt16(arguments[1])!,
+        sources: UInt32(arguments[2])!,
+        count: Int(arguments[3])!,
+        seconds: Int(arguments[4])!
+    )
+case "probe":
+    probe(port: UInt16(arguments[1])!, domain: arguments[2], key: arguments[3], count: Int(arguments[4])!)
 default:
     fatalError("unknown task")
 }

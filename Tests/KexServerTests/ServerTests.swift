@@ -539,7 +539,7 @@ private func limits(_ change: (inout ServerLimits) -> Void) -> ServerLimits {
         }
         #expect(try next.outcome() == .closed("ERR: INVALID_DOMAIN\n"))
         let time = MonotonicTime.now - start
-        #expect((.milliseconds(80)..<(.milliseconds(400))).contains(time), "\(time)")
+        #expect((.milliseconds(80)..<(.seconds(2))).contains(time), "\(time)")
     }
 }
 

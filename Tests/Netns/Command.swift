@@ -1,4 +1,5 @@
 import Foundation
+import Testing
 import Glibc
 
 /// Programs that the tests run: those of this package by their path, all others by name.
@@ -137,4 +138,11 @@ func wait(seconds: Double = 10, for what: String, _ condition: () throws -> Bool
         guard Date() < deadline else { throw Failure("waited \(seconds) s in vain for \(what)") }
         usleep(10000)
     }
+}
+
+/// What a process has used of processors, in seconds. Source: fields 14 and 15 of proc_pid_stat(5), in ticks of USER_HZ.
+func processorTime(of process: Int32) throws -> Double {
+    let stat = try String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8)
+    let fields = stat[stat.index(after: try #require(stat.lastIndex(of: ")")))...].split(separator: " ")
+    return ((Double(fields[11]) ?? 0) + (Double(fields[12]) ?? 0)) / Double(sysconf(Int32(_SC_CLK_TCK)))
 }

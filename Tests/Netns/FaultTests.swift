@@ -179,13 +179,6 @@ import Testing
         #expect(try client.reply() == "")
     }
 
-    /// In seconds. Source: fields 14 and 15 of proc_pid_stat(5), in ticks of USER_HZ.
-    private func processorTime(of process: Int32) throws -> Double {
-        let stat = try String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8)
-        let fields = stat[stat.index(after: try #require(stat.lastIndex(of: ")")))...].split(separator: " ")
-        return ((Double(fields[11]) ?? 0) + (Double(fields[12]) ?? 0)) / Double(sysconf(Int32(_SC_CLK_TCK)))
-    }
-
     @Test("Both end on SIGTERM with status 0, and the handler takes its sockets away")
     func end() throws {
         let gateway = try GatewayFixture.running()

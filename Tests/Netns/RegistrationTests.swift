@@ -20,8 +20,10 @@ import WireGuardTypes
         usleep(600_000)
         #expect(try gateway.register(key) == "")
         #expect(try gateway.fdb() == [unicast])
+        let start = Date()
         try gateway.connectRouter(1)
         try wait(for: "the flood entry") { try gateway.fdb() == [unicast, flood] }
+        print("from the router's first packet to the flood entry: \(-start.timeIntervalSinceNow * 1000) ms")
         #expect(try gateway.register(key) == "")
         #expect(try gateway.fdb() == [unicast, flood])
     }

@@ -21,11 +21,13 @@ import Testing
             log: "\(gateway.folder)/flood.log"
         )
         let start = Date()
-        usleep(1_000_000)
+        // When so many sources begin at once, the first ten seconds are theirs: none has brought a key yet. A router tries
+        // once a minute, and what is asked is whether such a try gets in.
+        let (firstTry, pause) = (sources < 1000 ? 1.0 : 15.0, 30.0)
         var (most, mostFloods, tries) = (0, 0, 0)
         var entered: TimeInterval?
         while flood.isRunning || entered == nil {
-            if entered == nil {
+            if entered == nil, -start.timeIntervalSinceNow >= firstTry + Double(tries) * pause {
                 tries += 1
                 if try gateway.register(newcomer, source: 77) == "" {
                     entered = -start.timeIntervalSinceNow
@@ -51,6 +53,45 @@ import Testing
         #expect(try #require(entered) < 60, "\(report)")
         #expect(after[0] - before[0] < 8192 && after[1] - before[1] < 8192, "\(report)")
         try gateway.handler?.waitFor(Regex<Substring>(verbatim: "first sign of life of \(newcomer)"))
+    }
+
+    @Test("Watching for the first handshakes of a thousand routers takes no more than its share of a processor")
+    func watching() throws {
+        let gateway = try GatewayFixture.running()
+        let handler = try #require(gateway.handler).processIdentifier
+        for _ in 0..<1000 { #expect(try gateway.register(anyKey()) == "") }
+        func share(seconds: Double) throws -> Double {
+            let before = try processorTime(of: handler)
+            usleep(UInt32(seconds * 1_000_000))
+            return (try processorTime(of: handler) - before) / seconds
+        }
+        let (first, later) = (try share(seconds: 5), try share(seconds: 20))
+        print("watching 1,000 pending routers: \(first * 100) % of a core just after, \(later * 100) % later")
+        #expect(first < 0.1 && later < 0.1)
+    }
+
+    @Test("While four thousand connections trickle, exchanges are answered as ever")
+    func trickling() throws {
+        let gateway = try GatewayFixture.running(unlimited: "192.0.2.1")
+        let router = try gateway.makeConnectedRouter(1)
+        // A minute when asked for; the tests' own time is long enough for each connection to end once.
+        let seconds = Self.keys >= 1_000_000 ? 60 : 12
+        let crowd = Command.path(of: "kex-crowd")
+        let idle = try Daemon(
+            ["prlimit", "--nofile=8192", crowd, "idle", "\(gateway.port)", "500", "4000", "\(seconds)"],
+            log: "\(gateway.folder)/idle.log"
+        )
+        try idle.waitFor(#/holding 4000/#)
+        let listener = try #require(gateway.listener)
+        let probe = try Command.check("\(crowd) probe \(gateway.port) ffww01 \(router) \((seconds - 2) * 40)")
+        #expect(idle.isRunning || seconds == 12)
+        try idle.waitFor(#/held \d+, ended/#, seconds: 30)
+        let figures = "\(idle.output) \(probe) kexd \(try memory(listener.processIdentifier)) KiB"
+        print(figures.replacing("\n", with: ", "))
+        #expect(probe.contains(#"["success": \#((seconds - 2) * 40)]"#), "\(figures)")
+        // Machines are noisy: the figure that counts is the printed one.
+        let worst = try #require(probe.firstMatch(of: #/p99 ([0-9.]+) ms/#).flatMap { Double($0.1) })
+        #expect(worst < 1000, "\(figures)")
     }
 
     /// Resident memory in KiB.

@@ -32,9 +32,17 @@ import Testing
         #expect(try gateway.fdb().isEmpty)
         // Long enough for the questions to WireGuard to have become rare.
         usleep(12_000_000)
+        let monitor = try Daemon(
+            ["bridge", "-n", gateway.namespace, "-ts", "monitor", "fdb"],
+            log: "\(gateway.folder)/monitor.log"
+        )
+        usleep(300_000)
         try gateway.connectRouter(1)
         try gateway.sendFrame(fromRouter: 1)
         try wait(seconds: 1, for: "the flood entry") { try !gateway.fdb().isEmpty }
+        let learned = try monitor.waitFor(#/:(\d\d\.\d+)\] ?02:00:00:00:00:99/#).1
+        let flood = try monitor.waitFor(#/:(\d\d\.\d+)\] ?00:00:00:00:00:00/#).1
+        print("from the learning event to the flood entry: \((Double(flood)! - Double(learned)!) * 1000) ms")
         #expect(gateway.handler?.output.contains("first sign of life of \(key)") == true)
     }
 
