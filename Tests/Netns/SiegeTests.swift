@@ -49,7 +49,7 @@ import Testing
         #expect(flood.status == 0)
         #expect(!flood.output.contains("broken"), "\(report)")
         #expect(most <= (sources == 1 ? 34 : 1026), "\(report)")
-        #expect(mostFloods == 2, "\(report)")
+        #expect((1...2).contains(mostFloods), "\(report)")
         #expect(try #require(entered) < 60, "\(report)")
         #expect(after[0] - before[0] < 8192 && after[1] - before[1] < 8192, "\(report)")
         try gateway.handler?.waitFor(Regex<Substring>(verbatim: "first sign of life of \(newcomer)"))

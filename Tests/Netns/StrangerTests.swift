@@ -33,16 +33,24 @@ import Testing
         // Long enough for the questions to WireGuard to have become rare.
         usleep(12_000_000)
         let monitor = try Daemon(
-            ["bridge", "-n", gateway.namespace, "-ts", "monitor", "fdb"],
+            ["bridge", "-n", gateway.namespace, "-timestamp", "monitor", "fdb"],
             log: "\(gateway.folder)/monitor.log"
         )
         usleep(300_000)
         try gateway.connectRouter(1)
         try gateway.sendFrame(fromRouter: 1)
         try wait(seconds: 1, for: "the flood entry") { try !gateway.fdb().isEmpty }
-        let learned = try monitor.waitFor(#/:(\d\d\.\d+)\] ?02:00:00:00:00:99/#).1
-        let flood = try monitor.waitFor(#/:(\d\d\.\d+)\] ?00:00:00:00:00:00/#).1
-        print("from the learning event to the flood entry: \((Double(flood)! - Double(learned)!) * 1000) ms")
+        /// Microseconds within the hour.
+        func time(of mac: String) throws -> Int {
+            let pattern = try Regex(
+                #":(\d\d):(\d\d) \d+ +(\d+) usec\n+\#(mac)"#,
+                as: (Substring, Substring, Substring, Substring).self
+            )
+            let (_, minutes, seconds, rest) = try monitor.waitFor(pattern)
+            return (Int(minutes)! * 60 + Int(seconds)!) * 1_000_000 + Int(rest)!
+        }
+        let microseconds = try time(of: "00:00:00:00:00:00") - time(of: "02:00:00:00:00:99")
+        print("from the learning event to the flood entry: \(Double(microseconds) / 1000) ms")
         #expect(gateway.handler?.output.contains("first sign of life of \(key)") == true)
     }
 
