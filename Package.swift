@@ -29,7 +29,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
-/// The program that libFuzzer runs. It has no `main` of its own, so nothing but `scripts/fuzz` builds it.
+/// The program that libFuzzer runs in. It needs its runtime, so nothing but `scripts/fuzz` builds it.
 let fuzzing: [Target] =
     Context.environment["KEX_FUZZ"] == nil
     ? []

@@ -6,7 +6,7 @@ public import NetworkAddresses
 /// which is what one customer may get: ``wideFactor`` times as much.
 ///
 /// ```swift
-/// var limits = SourceLimits(of: SourceLimits.Share(burst: 60, interval: .milliseconds(500), atOnce: 16))
+/// var limits = SourceLimits(of: SourceLimits.Share(burst: 64, interval: .milliseconds(500), atOnce: 16))
 /// switch limits.begin(from: address, at: now) { … }
 /// limits.end(from: address)
 /// ```
@@ -42,7 +42,7 @@ public struct SourceLimits: Sendable {
         case unlimited
     }
 
-    /// Buckets in the table, 24 bytes each.
+    /// Buckets in the table, 32 bytes each.
     public static let slots = 65_536
     /// Buckets among which a source's may be.
     static let setSize = 4
