@@ -18,6 +18,13 @@ import Testing
         let reply: String
         var halfCloses = false
         var testDescription: String { name }
+        /// Bytes of its two lines.
+        var exchangeLength: Int {
+            input.split(separator: "\n", omittingEmptySubsequences: false).prefix(2).map { $0.utf8.count + 1 }.reduce(
+                0,
+                +
+            )
+        }
     }
 
     static let rows = [
@@ -103,7 +110,11 @@ import Testing
             // A refusal may come before the second part: then the other side is still reading for a while.
             try client.send(Array(bytes[cut...]))
             if row.halfCloses { client.halfClose() }
-            #expect(try client.ending() == .closed(row.reply), "cut at \(cut)")
+            let ending = try client.ending()
+            // Success closes at once. A client that sends more only then (no router does) sees that as a reset, as long
+            // as it has not read the end.
+            if row.reply.isEmpty, cut >= row.exchangeLength, cut < bytes.count, ending == .reset("") { continue }
+            #expect(ending == .closed(row.reply), "cut at \(cut)")
         }
     }
 
