@@ -238,7 +238,8 @@ let package = Package(
         .executableTarget(
             name: "kex-crowd",
             dependencies: [
-                "KexProtocol", "NetworkAddresses", "SystemCalls", "WireGuardControl", "WireGuardTypes", system,
+                "CSodium", "GatewayState", "KexGateway", "KexProtocol", "NetworkAddresses", "SystemCalls",
+                "WireGuardControl", "WireGuardTypes", system,
             ],
             path: "Tests/Crowd",
             swiftSettings: settings

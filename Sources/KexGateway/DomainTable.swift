@@ -333,6 +333,11 @@ public struct DomainTable: Sendable {
         guard routers.count - pending.count < rules.maximumPeers else {
             return .refuse(.domainFull, reason: "the domain has \(rules.maximumPeers) routers already")
         }
+        guard rules.allowedKeys == nil else {
+            // The operator vouches for it, and the list is all that can come.
+            pending.insert(key, home: nil, at: now)
+            return nil
+        }
         let isFresh = limits.isFresh(source, at: now)
         guard limits.take(from: source, at: now) else {
             return .refuse(.rateLimited, reason: "its source has brought too many new keys")

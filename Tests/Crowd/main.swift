@@ -12,10 +12,18 @@
 //   kex-crowd idle PORT SOURCES COUNT SECONDS
 //       Holds that many connections to 127.0.0.1 for so long, from 127.1.0.0 on. Each sends a byte a second; one that the
 //       gateway ends begins anew. Prints how often that was.
+//   kex-crowd keys SEED COUNT
+//       Prints the public keys of routers SEED.0 to SEED.(COUNT-1).
+//   kex-crowd connect PORT GATEWAYKEY SEED COUNT
+//       Lets these routers shake hands with the WireGuard at 127.0.0.1, and prints the number of those that have.
+//   kex-crowd remember DIRECTORY DOMAIN SEED COUNT
+//       Writes the state file of a gateway that heard of these routers just now, on another run of the machine.
 //   kex-crowd probe PORT DOMAIN KEY COUNT
 //       Registers one key that often, from 127.2.0.0 on, 20 ms apart, and prints the times and the answers.
 import Dispatch
+import GatewayState
 import Glibc
+import KexGateway
 import KexProtocol
 import NetworkAddresses
 import SystemCalls
@@ -195,6 +203,22 @@ func probe(port: UInt16, domain: String, key: String, count: Int) {
     print(figures.joined(separator: ", "), answers)
 }
 
+func remember(_ directory: String, _ domain: DomainName, _ keys: [PublicKey]) throws {
+    let now = Int64(time(nil))
+    let state = DomainState(
+        device: nil,
+        clocks: Clocks(wallClock: now, sinceStart: .zero),
+        listeningSince: .zero,
+        routers: keys.map { KnownRouter(key: $0, lastHeard: now) }
+    )
+    try StateFile(directory: directory, domain: domain).write(state)
+}
+
+func privateKeys(seed: String, count: String) -> [PrivateKey] {
+    let seed = UInt8(seed)!
+    return (0..<Int(count)!).map { privateKey(seed: seed, number: $0) }
+}
+
 let arguments = Array(CommandLine.arguments.dropFirst())
 switch arguments.first {
 case "register":
@@ -219,6 +243,14 @@ case "idle":
         count: Int(arguments[3])!,
         seconds: Int(arguments[4])!
     )
+case "keys":
+    for key in privateKeys(seed: arguments[1], count: arguments[2]) { print(key.publicKey) }
+case "connect":
+    let routers = privateKeys(seed: arguments[3], count: arguments[4])
+    print(connect(routers, port: UInt16(arguments[1])!, gateway: PublicKey(text: arguments[2])!))
+case "remember":
+    let keys = privateKeys(seed: arguments[3], count: arguments[4]).map(\.publicKey)
+    try remember(arguments[1], DomainName(arguments[2])!, keys)
 case "probe":
     probe(port: UInt16(arguments[1])!, domain: arguments[2], key: arguments[3], count: Int(arguments[4])!)
 default:
