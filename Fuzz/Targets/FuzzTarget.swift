@@ -98,7 +98,7 @@ private func readUAPI(_ bytes: [UInt8]) {
     var state = DeviceState()
     for line in bytes.split(separator: UInt8(ascii: "\n")) {
         guard let sign = line.firstIndex(of: UInt8(ascii: "=")) else { continue }
-        try? state.take(String(decoding: line[..<sign], as: UTF8.self), line[(sign + 1)...])
+        try? state.take(UAPIKey(name: line[..<sign]), line[(sign + 1)...])
     }
 }
 

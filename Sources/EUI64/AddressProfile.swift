@@ -19,7 +19,9 @@ public enum AddressProfile: String, CaseIterable, Sendable {
 
     /// The address of the router's VXLAN interface, a locally administered unicast address.
     public func mac(of key: PublicKey) -> MACAddress {
-        let digest = MD5.digest(key.textBytes + (self == .gluon ? [] : [UInt8(ascii: "\n")]))
+        var message = key.textBytes
+        if self != .gluon { message.append(UInt8(ascii: "\n")) }
+        let digest = MD5.digest(message)
         return MACAddress(0x02, digest[0], digest[1], digest[2], digest[3], digest[4])
     }
 

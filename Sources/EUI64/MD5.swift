@@ -5,7 +5,7 @@ struct MD5 {
     /// Longest message in bytes: what fits in one 64-byte block beside the padding bit and the length.
     static let maximumMessage = 55
 
-    private static let shifts: [[UInt32]] = [[7, 12, 17, 22], [5, 9, 14, 20], [4, 11, 16, 23], [6, 10, 15, 21]]
+    private static let shifts: [UInt32] = [7, 12, 17, 22, 5, 9, 14, 20, 4, 11, 16, 23, 6, 10, 15, 21]
 
     /// floor(2^32 × |sin(i + 1)|), i from 0 to 63, as section 3.4 of the RFC lists them.
     private static let sines: [UInt32] = [
@@ -29,7 +29,7 @@ struct MD5 {
         block[14] = UInt32(message.count * 8)
 
         var (a, b, c, d): (UInt32, UInt32, UInt32, UInt32) = (0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476)
-        let start = [a, b, c, d]
+        let start = (a, b, c, d)
         for step in 0..<64 {
             let mixed: UInt32
             let word: Int
@@ -40,12 +40,14 @@ struct MD5 {
             default: (mixed, word) = (c ^ (b | ~d), (7 * step) & 15)
             }
             let sum = a &+ mixed &+ sines[step] &+ block[word]
-            let shift = shifts[step >> 4][step & 3]
+            let shift = shifts[(step >> 4) * 4 + (step & 3)]
             (a, d, c, b) = (d, c, b, b &+ (sum << shift | sum >> (32 - shift)))
         }
-        return zip(start, [a, b, c, d]).flatMap { before, after in
-            let word = before &+ after
-            return (0..<4).map { UInt8(truncatingIfNeeded: word >> (8 * UInt32($0))) }
+        var digest: [UInt8] = []
+        digest.reserveCapacity(16)
+        for word in [start.0 &+ a, start.1 &+ b, start.2 &+ c, start.3 &+ d] {
+            for shift: UInt32 in [0, 8, 16, 24] { digest.append(UInt8(truncatingIfNeeded: word >> shift)) }
         }
+        return digest
     }
 }

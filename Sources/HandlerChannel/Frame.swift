@@ -134,9 +134,7 @@ extension Span<UInt8> {
 
 extension [UInt8] {
     mutating func appendBigEndian<Value: FixedWidthInteger>(_ value: Value) {
-        for shift in stride(from: Value.bitWidth - 8, through: 0, by: -8) {
-            append(UInt8(truncatingIfNeeded: value >> shift))
-        }
+        unsafe Swift.withUnsafeBytes(of: value.bigEndian) { unsafe append(contentsOf: $0) }
     }
 
     /// What ``Span/shortText(_:_:)`` reads. Text that does not fit is cut.

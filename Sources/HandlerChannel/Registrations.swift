@@ -36,7 +36,7 @@ extension RegistrationRequest: Record {
         bytes.appendBigEndian(id)
         bytes.appendBigEndian(source.high)
         bytes.appendBigEndian(source.low)
-        for index in 0..<PublicKey.length { bytes.append(registration.key[index]) }
+        registration.key.append(to: &bytes)
         bytes.appendShortText(registration.domain.text.utf8, DomainName.maximumLength)
     }
 

@@ -109,8 +109,10 @@ public struct DomainTable: Sendable {
     public var awaitsSomebody: Bool { routers.values.contains { !$0.hasSession } }
 
     /// Whether a registration made this peer: one allowed IP, the derived one, and no preshared key.
-    public func isRouter(_ peer: Peer) -> Bool {
-        peer.allowedIPs == [IPPrefix(host: rules.addresses(peer.publicKey).linkLocal)] && !peer.hasPresharedKey
+    public func isRouter(_ peer: Peer) -> Bool { isRouter(peer, at: rules.addresses(peer.publicKey).linkLocal) }
+
+    private func isRouter(_ peer: Peer, at address: IPv6Address) -> Bool {
+        peer.allowedIPs.count == 1 && peer.allowedIPs[0] == IPPrefix(host: address) && !peer.hasPresharedKey
     }
 
     /// Goes on with other rules. The derivation of addresses must be the same, since the routers keep theirs.
@@ -166,15 +168,18 @@ public struct DomainTable: Sendable {
         routers.removeAll(keepingCapacity: true)
         staticPeers.removeAll(keepingCapacity: true)
         owners.removeAll(keepingCapacity: true)
+        routers.reserveCapacity(picture.peers.count)
+        owners.reserveCapacity(picture.peers.count)
         for peer in picture.peers {
-            for case .v6(let address) in peer.allowedIPs.filter({ $0.length == 128 }).map(\.address) {
-                owners[address] = peer.publicKey
+            for prefix in peer.allowedIPs where prefix.length == 128 {
+                if case .v6(let address) = prefix.address { owners[address] = peer.publicKey }
             }
-            guard isRouter(peer) else {
+            // A router's addresses never change, and hashing is the dearest part of a picture.
+            let addresses = before[peer.publicKey]?.addresses ?? rules.addresses(peer.publicKey)
+            guard isRouter(peer, at: addresses.linkLocal) else {
                 staticPeers.insert(peer.publicKey)
                 continue
             }
-            let addresses = rules.addresses(peer.publicKey)
             var entries: FdbEntries = []
             if picture.macs[addresses.linkLocal]?.contains(addresses.mac) == true { entries.insert(.mac) }
             if picture.floodList.contains(addresses.linkLocal) { entries.insert(.flood) }

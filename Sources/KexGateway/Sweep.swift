@@ -99,7 +99,7 @@ extension DomainTable {
             clocks = now
             changeCount += 1
         }
-        return verdicts.sorted { $0.key.description < $1.key.description }
+        return verdicts.map { (text: $0.key.description, verdict: $0) }.sorted { $0.text < $1.text }.map(\.verdict)
     }
 
     /// By how many seconds the wall clock was stepped since the last sweep; `nil` if it was not.

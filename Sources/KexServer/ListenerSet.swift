@@ -6,8 +6,6 @@ internal import SystemPackage
 struct ListenerSet: ~Copyable {
     private var descriptors: [FileDescriptor] = []
     private(set) var isPaused = false
-    /// Listeners whose queue may hold connections from before ``add(_:_:)``: those of systemd, which listens first.
-    private var hasOlderConnections: [Bool] = []
 
     init() {}
 
@@ -17,16 +15,9 @@ struct ListenerSet: ~Copyable {
 
     subscript(index: Int) -> FileDescriptor { descriptors[index] }
 
-    /// Whether the next connection may be older than this process.
-    func mayBeOlder(_ index: Int) -> Bool { hasOlderConnections[index] }
-
-    /// The queue of a listener was found empty.
-    mutating func noteEmptyQueue(_ index: Int) { hasOlderConnections[index] = false }
-
     mutating func add(_ listener: consuming OwnedDescriptor, _ loop: borrowing EventLoop) throws(SystemCallError) {
         try loop.watch(listener.raw, for: .readable, token: Token.listener(descriptors.count).rawValue)
         descriptors.append(listener.release())
-        hasOlderConnections.append(true)
     }
 
     /// Leaves connections where they are, in the kernel's queue.

@@ -36,6 +36,13 @@ public struct Server: ~Copyable {
     private var answerDeadlines: DeadlineQueue
     private var drainDeadlines: DeadlineQueue
 
+    /// Connections to take before looking at what else is ready. Asking until none is left costs a call for each that is
+    /// taken when they come one by one, so more are asked for only when the listener is ready round after round.
+    private var acceptsPerRound: Int
+    /// Rounds of the loop, and the last one that had a listener's event.
+    private var round: UInt64 = 0
+    private var lastAcceptRound: UInt64 = 0
+
     /// When accepting may be tried again after the system was exhausted.
     private var nextAccept: MonotonicTime?
     /// When the server ends, done or not; `nil` as long as nobody wants it to.
@@ -57,6 +64,7 @@ public struct Server: ~Copyable {
         let limits = settings.limits
         precondition((1...ConnectionID.slots).contains(limits.connections), "connections are 1 to 4096")
         self.limits = limits
+        acceptsPerRound = limits.acceptsPerRound  // systemd listens first, so some may wait
         domains = KnownDomains(settings.domains)
         self.logger = logger
         isDebugging = logger.logLevel <= .debug
@@ -77,8 +85,6 @@ public struct Server: ~Copyable {
 
     /// Takes clients from one more listening TCP socket, which must be non-blocking.
     public mutating func add(listener: consuming OwnedDescriptor) throws(SystemCallError) {
-        // If this process is killed, the kernel closes its connections, and an end in order would mean success.
-        try Socket.setReset(true, atCloseOf: listener.raw)
         try listeners.add(listener, loop)
     }
 
@@ -98,6 +104,7 @@ public struct Server: ~Copyable {
         while true {
             let count = try loop.wait(until: nextDeadline)
             now = .now
+            round += 1
             watchdog.feed(now: now)
             for index in 0..<count {
                 guard case .orders = Token(rawValue: loop[index].token) else {
@@ -187,7 +194,9 @@ public struct Server: ~Copyable {
 
 extension Server {
     private mutating func accept(_ index: Int) throws(SystemCallError) {
-        for _ in 0..<limits.acceptsPerRound {
+        if lastAcceptRound + 1 == round { acceptsPerRound = min(acceptsPerRound * 8, limits.acceptsPerRound) }
+        lastAcceptRound = round
+        for _ in 0..<acceptsPerRound {
             guard connections.count < limits.connections else {
                 try listeners.pause(loop)
                 if limitNotice.permits(now: now) {
@@ -197,12 +206,8 @@ extension Server {
             }
             do throws(SystemCallError) {
                 guard let accepted = try Socket.accept(from: listeners[index]) else {
-                    listeners.noteEmptyQueue(index)
+                    acceptsPerRound = 1
                     return
-                }
-                if listeners.mayBeOlder(index) {
-                    // It came before the listener was told to reset, and has inherited nothing.
-                    try Socket.setReset(true, atCloseOf: accepted.descriptor.raw)
                 }
                 let source = accepted.address.endpoint?.mappedAddress ?? IPv6Address(high: 0, low: 0)
                 welcome(accepted.takeDescriptor(), from: source)
@@ -226,8 +231,7 @@ extension Server {
         connections[slot].isCounted = beginning == .welcome || beginning == .tooFast
         switch beginning {
         case .welcome, .unlimited:
-            // Its first bytes are here in most cases: reading at once saves a round of the event loop.
-            read(slot)
+            readFirst(slot)
         case .tooFast:
             noteRefusal(slot, .rateLimited)
             refuse(slot, .rateLimited)
@@ -250,6 +254,28 @@ extension Server {
 // MARK: - One exchange
 
 extension Server {
+    /// The first bytes are here in most cases, and both lines with them: reading at once saves a round of the event loop.
+    private mutating func readFirst(_ slot: Int) {
+        let descriptor = connections[slot].descriptor
+        do throws(SystemCallError) {
+            guard case .bytes(let count) = try buffer.peek(from: descriptor) else {
+                // If this process is killed, the kernel closes its connections, and an end in order would mean success.
+                try Socket.setReset(true, atCloseOf: descriptor)
+                return read(slot)
+            }
+            let progress = buffer.feed(count, to: &connections[slot].parser, domains: domains)
+            if case .waiting = progress {
+                try Socket.setReset(true, atCloseOf: descriptor)
+                try buffer.discard(count, from: descriptor)
+            } else {
+                connections[slot].unread = count
+            }
+            proceed(slot, progress)
+        } catch {
+            drop(slot)
+        }
+    }
+
     private mutating func read(_ slot: Int) {
         let line = connections[slot].parser.line
         let progress: ExchangeParser.Progress
@@ -317,10 +343,12 @@ extension Server {
             // The socket's buffer is empty, so it takes a line whole.
             let reply = replies[Int(refusal.rawValue)]
             _ = try Socket.send(reply, to: descriptor)
-            try Socket.setReset(false, atCloseOf: descriptor)
+            if connections[slot].unread == 0 { try Socket.setReset(false, atCloseOf: descriptor) }
         } catch {
             return close(slot)  // the client is gone
         }
+        // What was left unread is read once more, and is not what came after the answer.
+        connections[slot].drained = -connections[slot].unread
         beginDraining(slot)
     }
 
@@ -331,24 +359,22 @@ extension Server {
         // What is unread when a connection is closed turns the answer into a reset; the lines are here in most cases.
         _ = try? buffer.receive(from: descriptor)
         _ = try? Socket.send(replies[Int(Refusal.rateLimited.rawValue)], to: descriptor)
-        try? Socket.setReset(false, atCloseOf: descriptor)
         close(slot)
     }
 
     /// Answers a connection that has no deadline now.
     private mutating func succeed(_ slot: Int) {
         debug(slot, nil)
+        let descriptor = connections[slot].descriptor
+        let unread = connections[slot].unread
         do throws(SystemCallError) {
-            try Socket.setReset(false, atCloseOf: connections[slot].descriptor)
-        } catch {
-            return close(slot)  // the client is gone
-        }
-        // Closing over unread bytes would send a reset, and a client may take that for a failure.
-        if case .some(.bytes) = try? buffer.receive(from: connections[slot].descriptor) {
-            beginDraining(slot)
-        } else {
-            close(slot)
-        }
+            if unread == 0 { try Socket.setReset(false, atCloseOf: descriptor) }
+            // Closing over unread bytes sends a reset, and a client may take that for a failure.
+            if case .bytes(let count) = try buffer.receive(from: descriptor), count > unread || buffer.isFull(count) {
+                return beginDraining(slot)
+            }
+        } catch {}  // the client is gone
+        close(slot)
     }
 
     /// Tells the client that this was all, and waits for it to finish: a connection that is closed while the client is

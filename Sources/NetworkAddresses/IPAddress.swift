@@ -13,6 +13,7 @@ public struct IPv6Address: Hashable, Sendable {
     }
 
     /// Takes the address from `bytes` in network order, or returns `nil` if they are not sixteen.
+    @inlinable
     public init?(bytes: some Collection<UInt8>) {
         guard bytes.count == 16 else { return nil }
         high = bytes.prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
@@ -58,6 +59,7 @@ public struct IPv4Address: Hashable, Sendable {
     public init(value: UInt32) { self.value = value }
 
     /// Takes the address from `bytes` in network order, or returns `nil` if they are not four.
+    @inlinable
     public init?(bytes: some Collection<UInt8>) {
         guard bytes.count == 4 else { return nil }
         value = bytes.reduce(0) { $0 << 8 | UInt32($1) }

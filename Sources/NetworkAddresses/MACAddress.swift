@@ -12,6 +12,7 @@ public struct MACAddress: Hashable, Sendable {
     }
 
     /// Takes the address from `bytes`, or returns `nil` if they are not six.
+    @inlinable
     public init?(bytes: some Collection<UInt8>) {
         guard bytes.count == 6 else { return nil }
         value = bytes.reduce(0) { $0 << 8 | UInt64($1) }

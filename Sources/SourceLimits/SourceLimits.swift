@@ -38,7 +38,8 @@ public struct SourceLimits: Sendable {
         case tooFast
         /// The source has as many at a time as it may. Nothing is counted: do not call ``end(from:)``.
         case tooMany
-        /// The source has no limit. Nothing is counted: do not call ``end(from:)``.
+        /// The source has no limit, or no place in the table at this moment, because all that it could have are held by
+        /// others who have something open. Nothing is counted: do not call ``end(from:)``.
         case unlimited
     }
 
@@ -53,7 +54,7 @@ public struct SourceLimits: Sendable {
     private let wideShare: Share
     /// Sources that stand for many: they have no limit.
     public var unlimited: [IPPrefix]
-    private var table: [Slot]
+    private var table: Table
 
     /// - Parameter slots: size of the table; a multiple of four.
     public init(of share: Share, unlimited: [IPPrefix] = [], slots: Int = Self.slots) {
@@ -62,7 +63,7 @@ public struct SourceLimits: Sendable {
         let atOnce = share.atOnce.multipliedReportingOverflow(by: UInt32(Self.wideFactor))
         wideShare = Share(share.bucket.times(Self.wideFactor), atOnce: atOnce.overflow ? .max : atOnce.partialValue)
         self.unlimited = unlimited
-        table = Array(repeating: Slot(), count: slots)
+        table = Table(slots: slots)
     }
 
     /// The address that stands for the source's home: an IPv4 address itself, a /64 with zeros behind.
@@ -76,9 +77,8 @@ public struct SourceLimits: Sendable {
     /// Whether the source has done nothing lately: all of its tokens are there. Not for one without limit.
     public func isFresh(_ source: IPv6Address, at now: Duration) -> Bool {
         guard !isUnlimited(source) else { return false }
-        return Self.networks(of: source).allSatisfy { network in
-            index(of: network).map { table[$0].bucket.isFull(at: now) } ?? true
-        }
+        let (home, wide) = Self.networks(of: source)
+        return isFull(home, at: now) && wide.map { isFull($0, at: now) } ?? true
     }
 
     /// Takes a token of the source.
@@ -94,20 +94,26 @@ public struct SourceLimits: Sendable {
     /// Takes a token of the source for something that lasts until ``end(from:)``.
     public mutating func begin(from source: IPv6Address, at now: Duration) -> Beginning {
         if isUnlimited(source) { return .unlimited }
-        let networks = Self.networks(of: source)
-        for (position, network) in networks.enumerated() {
-            guard let index = place(network), table[index].open < share(of: network).atOnce else {
-                for counted in networks[..<position] { endOne(of: counted) }
-                return .tooMany
-            }
-            table[index].open += 1
+        let (home, wide) = Self.networks(of: source)
+        guard let own = place(home) else { return .unlimited }
+        guard table[own].open < share.atOnce else { return .tooMany }
+        table[own].open += 1
+        guard let wide else { return table[own].bucket.take(share.bucket, at: now) ? .welcome : .tooFast }
+        guard let whole = place(wide), table[whole].open < wideShare.atOnce else {
+            table[own].open -= 1
+            return index(of: wide) == nil ? .unlimited : .tooMany
         }
-        return takeTokens(of: networks, at: now) ? .welcome : .tooFast
+        table[whole].open += 1
+        let isInTime =
+            table[own].bucket.take(share.bucket, at: now) && table[whole].bucket.take(wideShare.bucket, at: now)
+        return isInTime ? .welcome : .tooFast
     }
 
     /// Something that was begun has ended.
     public mutating func end(from source: IPv6Address) {
-        for network in Self.networks(of: source) { endOne(of: network) }
+        let (home, wide) = Self.networks(of: source)
+        endOne(of: home)
+        if let wide { endOne(of: wide) }
     }
 }
 
@@ -141,15 +147,42 @@ extension SourceLimits {
         var bucket = TokenBucket()
     }
 
-    private static func networks(of source: IPv6Address) -> [Network] {
-        if let address = source.mappedIPv4 { return [Network(kind: .address, bits: UInt64(address.value))] }
-        return [
-            Network(kind: .narrow, bits: source.high),
-            Network(kind: .wide, bits: source.high & 0xffff_ffff_ffff_0000),
-        ]
+    /// The table, in parts that are made when something is written to them: what nobody uses costs no memory.
+    private struct Table: Sendable {
+        private static let partSize = 256
+        private var parts: [[Slot]]
+        let count: Int
+
+        init(slots: Int) {
+            count = slots
+            parts = Array(repeating: [], count: (slots + Self.partSize - 1) / Self.partSize)
+        }
+
+        subscript(index: Int) -> Slot {
+            get {
+                let part = parts[index / Self.partSize]
+                return part.isEmpty ? Slot() : part[index % Self.partSize]
+            }
+            _modify {
+                let part = index / Self.partSize
+                if parts[part].isEmpty { parts[part] = Array(repeating: Slot(), count: Self.partSize) }
+                yield &parts[part][index % Self.partSize]
+            }
+        }
+    }
+
+    /// An IPv6 source has two.
+    private static func networks(of source: IPv6Address) -> (home: Network, wide: Network?) {
+        if let address = source.mappedIPv4 { return (Network(kind: .address, bits: UInt64(address.value)), nil) }
+        let wide = Network(kind: .wide, bits: source.high & 0xffff_ffff_ffff_0000)
+        return (Network(kind: .narrow, bits: source.high), wide)
     }
 
     private func share(of network: Network) -> Share { network.kind == .wide ? wideShare : share }
+
+    private func isFull(_ network: Network, at now: Duration) -> Bool {
+        index(of: network).map { table[$0].bucket.isFull(at: now) } ?? true
+    }
 
     /// The set of four that a network belongs to.
     private func set(of network: Network) -> Range<Int> {
@@ -162,18 +195,24 @@ extension SourceLimits {
 
     /// The network's bucket, which may be new; `nil` if all four that it could have are held by something open.
     private mutating func place(_ network: Network) -> Int? {
-        if let index = index(of: network) { return index }
-        let candidates = set(of: network).filter { table[$0].open == 0 }
-        guard let index = candidates.min(by: { table[$0].bucket.fullAt < table[$1].bucket.fullAt }) else { return nil }
-        table[index] = Slot(network: network)
-        return index
+        var fullest: Int?
+        for index in set(of: network) {
+            let slot = table[index]
+            if slot.network == network { return index }
+            guard slot.open == 0 else { continue }
+            if fullest.map({ slot.bucket.fullAt < table[$0].bucket.fullAt }) ?? true { fullest = index }
+        }
+        if let fullest { table[fullest] = Slot(network: network) }
+        return fullest
     }
 
-    private mutating func takeTokens(of networks: [Network], at now: Duration) -> Bool {
-        networks.allSatisfy { network in
-            guard let index = place(network) else { return false }
-            return table[index].bucket.take(share(of: network).bucket, at: now)
-        }
+    private mutating func takeTokens(of networks: (home: Network, wide: Network?), at now: Duration) -> Bool {
+        takeToken(of: networks.home, at: now) && (networks.wide.map { wide in takeToken(of: wide, at: now) } ?? true)
+    }
+
+    private mutating func takeToken(of network: Network, at now: Duration) -> Bool {
+        guard let index = place(network) else { return false }
+        return table[index].bucket.take(share(of: network).bucket, at: now)
     }
 
     private mutating func endOne(of network: Network) {

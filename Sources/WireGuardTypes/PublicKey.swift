@@ -57,16 +57,35 @@ public struct PublicKey: Hashable, Sendable {
     }
 
     /// The 32 bytes of the key.
-    public var bytes: [UInt8] { (0..<Self.length).map { self[$0] } }
+    public var bytes: [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(Self.length)
+        append(to: &bytes)
+        return bytes
+    }
+
+    /// Adds the 32 bytes of the key.
+    public func append(to bytes: inout [UInt8]) {
+        for word in [a, b, c, d] { unsafe withUnsafeBytes(of: word.bigEndian) { unsafe bytes.append(contentsOf: $0) } }
+    }
 
     /// The text form as ASCII: ``textLength`` bytes of canonical base64.
     public var textBytes: [UInt8] {
-        (0..<43).map { index in
-            let bit = index * 6
-            let first = UInt16(self[bit >> 3]) << 8
-            let second = bit >> 3 < 31 ? UInt16(self[bit >> 3 + 1]) : 0
-            return Self.alphabet[Int((first | second) >> (10 - UInt16(bit & 7)) & 63)]
-        } + [UInt8(ascii: "=")]
+        var text: [UInt8] = []
+        // One more than its length, because the line feed of the digest comes behind it.
+        text.reserveCapacity(Self.textLength + 1)
+        var words = (a, b, c, d)
+        for _ in 0..<42 {
+            text.append(Self.alphabet[Int(words.0 >> 58)])
+            words.0 = words.0 << 6 | words.1 >> 58
+            words.1 = words.1 << 6 | words.2 >> 58
+            words.2 = words.2 << 6 | words.3 >> 58
+            words.3 <<= 6
+        }
+        // Four bits are left, and two that are zero.
+        text.append(Self.alphabet[Int(words.0 >> 58)])
+        text.append(UInt8(ascii: "="))
+        return text
     }
 
     /// Whether a router could have this key. An X25519 public key is a number below p = 2^255 - 19, least significant byte

@@ -8,7 +8,7 @@ final class Connection {
     let peer: PeerCredentials
     private let descriptor: OwnedDescriptor
     /// Packets that the other side has not taken yet. While there are any, it is asked for nothing new, so they are
-    /// never more than the answer to one request.
+    /// never more than the answers to what was taken at once.
     private var outgoing: [[UInt8]] = []
     private var sent = 0
     /// Domains that it wants swept, and has no report of yet. While there are any, it is asked for nothing new.

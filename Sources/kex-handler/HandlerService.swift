@@ -34,7 +34,7 @@ struct HandlerService: ~Copyable {
     /// The domain whose state is being written.
     private var written: MeshDomain?
     /// What `systemctl status` shows.
-    private var toldStatus = ""
+    private var toldStatus: (inService: Int, domains: Int)?
     /// When connections are taken again after the system had no descriptor left.
     private var nextAccept: MonotonicTime?
     private var packet: [UInt8] = []
@@ -137,23 +137,25 @@ struct HandlerService: ~Copyable {
     }
 
     /// For `systemctl status`.
-    private var status: String { "\(domains.count { $0.trouble == nil }) of \(domains.count) domains in service" }
+    private var status: String { "\(inService) of \(domains.count) domains in service" }
+
+    private var inService: Int { domains.count { $0.trouble == nil } }
 
     private mutating func tellStatus() {
-        let now = status
-        if now != toldStatus { ServiceState.status(now) }
+        let now = (inService, domains.count)
+        if toldStatus.map({ now != $0 }) ?? true { ServiceState.status(status) }
         toldStatus = now
     }
 
     /// Now if there is a sweep to go on with; else whatever comes first.
     private var nextDeadline: MonotonicTime? {
         if connections.values.contains(where: { !$0.sweeps.isEmpty && !$0.isWaitingToSend }) { return .now }
-        var times = [nextAccept, host.pulse.nextBeat]
+        var next = earliest(nextAccept, host.pulse.nextBeat)
         for domain in domains {
-            times.append(domain.nextWake)
-            if written == nil { times.append(domain.nextWrite) }
+            next = earliest(next, domain.nextWake)
+            if written == nil { next = earliest(next, domain.nextWrite) }
         }
-        return times.compactMap(\.self).min()
+        return next
     }
 
     private mutating func noticeLinks() {
@@ -306,22 +308,47 @@ struct HandlerService: ~Copyable {
                 try watch(connection, token, for: .readable)
             }
             guard connection.sweeps.isEmpty else { return }
-            var received: ArraySlice<UInt8>?
-            try io { () throws(SystemCallError) in received = try connection.receive() }
-            guard let request = received else { throw Disconnect(reason: nil) }
-            if request.isEmpty { return }
-            do throws(MalformedFrame) {
-                switch connection.door {
-                case .front: try answerRegistrations(request, connection)
-                case .control: try takeSweeps(request, connection)
-                }
-            } catch {
-                // Both sides are ours. One that sends nonsense is broken, or somebody else's by now.
-                throw Disconnect(reason: "malformed \(error)")
+            switch connection.door {
+            case .front:
+                let requests = try registrations(from: connection)
+                guard !requests.isEmpty else { return }
+                answer(requests, connection)
+            case .control:
+                let packet = try receive(from: connection)
+                guard !packet.isEmpty else { return }
+                try wellFormed { () throws(MalformedFrame) in try takeSweeps(packet, connection) }
             }
             try flush(connection, token)
         } catch {
             disconnect(token, error)
+        }
+    }
+
+    /// What waits is brought into the kernel together: up to a frame's worth, and what came in the frame that made it that
+    /// many.
+    private func registrations(from connection: Connection) throws(Disconnect) -> [RegistrationRequest] {
+        var requests: [RegistrationRequest] = []
+        while requests.count < ChannelLimit.records {
+            let packet = try receive(from: connection)
+            guard !packet.isEmpty else { break }
+            requests += try wellFormed { () throws(MalformedFrame) in try RegistrationFrame.requests(in: packet.span) }
+        }
+        return requests
+    }
+
+    private func receive(from connection: Connection) throws(Disconnect) -> ArraySlice<UInt8> {
+        var received: ArraySlice<UInt8>?
+        try io { () throws(SystemCallError) in received = try connection.receive() }
+        guard let received else { throw Disconnect(reason: nil) }
+        return received
+    }
+
+    /// Both sides are ours. One that sends nonsense is broken, or somebody else's by now.
+    private func wellFormed<Value>(_ body: () throws(MalformedFrame) -> Value) throws(Disconnect) -> Value {
+        do throws(MalformedFrame) {
+            return try body()
+        } catch {
+            throw Disconnect(reason: "malformed \(error)")
         }
     }
 
@@ -357,11 +384,7 @@ struct HandlerService: ~Copyable {
     // MARK: - Requests
 
     /// One batch for each domain, however the requests are mixed. The answers come in no order.
-    private mutating func answerRegistrations(
-        _ bytes: ArraySlice<UInt8>,
-        _ connection: Connection
-    ) throws(MalformedFrame) {
-        let requests = try RegistrationFrame.requests(in: bytes.span)
+    private mutating func answer(_ requests: [RegistrationRequest], _ connection: Connection) {
         var answers: [RegistrationAnswer] = []
         let byDomain = Dictionary(grouping: requests, by: \.registration.domain)
         for (name, requests) in byDomain {
@@ -378,8 +401,10 @@ struct HandlerService: ~Copyable {
                 answers += byKey[key, default: []].map { RegistrationAnswer(id: $0.id, refusal: refusal) }
             }
         }
-        RegistrationFrame.encode(answers, into: &packet)
-        connection.enqueue(packet)
+        for start in stride(from: 0, to: answers.count, by: ChannelLimit.records) {
+            RegistrationFrame.encode(answers[start...].prefix(ChannelLimit.records), into: &packet)
+            connection.enqueue(packet)
+        }
     }
 
     /// Notes what is to be swept; ``sweepNext()`` does it, between other requests.

@@ -61,8 +61,8 @@ final class MeshDomain {
 
     /// How much longer a picture is used than it took to take: so at most this share of the time goes into asking the
     /// kernel, however fast registrations come in. What somebody else changes meanwhile is seen that much later: some
-    /// milliseconds with 100 peers, a second or two with 10,000.
-    static let pictureUse = 20
+    /// hundredths of a second with 10 peers, half a second with 1,000, two seconds with 10,000.
+    static let pictureUse = 100
     /// Longest use of a picture. Taking one is slow too when this process, or WireGuard in user space, was stopped for a
     /// while; a router whose peer was taken out meanwhile would be told that it is in until the picture expires.
     static let longestPictureUse = Duration.seconds(2)
@@ -282,13 +282,11 @@ final class MeshDomain {
 
     /// When ``wake()`` has something to do.
     var nextWake: MonotonicTime? {
-        var times = [nextLook]
         // Out of service, only that can be done.
-        if trouble == nil {
-            times += [listening.next, table.nextCheck.map(MonotonicTime.init(sinceStart:))]
-            times.append(table.nextExpiry.map { max(MonotonicTime(sinceStart: $0), earliestExpiry) })
-        }
-        return times.compactMap(\.self).min()
+        guard trouble == nil else { return nextLook }
+        let check = table.nextCheck.map(MonotonicTime.init(sinceStart:))
+        let expiry = table.nextExpiry.map { max(MonotonicTime(sinceStart: $0), earliestExpiry) }
+        return earliest(earliest(nextLook, listening.next), earliest(check, expiry))
     }
 
     /// Does what is due.
@@ -337,4 +335,10 @@ final class MeshDomain {
         if let failure, failure != repairTrouble { log(.failed, .error, "fdb entries are missing: \(failure)") }
         repairTrouble = failure
     }
+}
+
+/// The earlier one of two times that may be never. Asked for each domain in each round of the loop, so it makes no array.
+func earliest(_ one: MonotonicTime?, _ other: MonotonicTime?) -> MonotonicTime? {
+    guard let one, let other else { return one ?? other }
+    return min(one, other)
 }

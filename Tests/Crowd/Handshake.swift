@@ -119,11 +119,11 @@ func connect(_ routers: [PrivateKey], port: UInt16, gateway: PublicKey) -> Int {
     _ = withUnsafePointer(to: &name) {
         $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { Glibc.connect(descriptor, $0, 16) }
     }
-    var limit = timeval(tv_sec: 1, tv_usec: 0)
+    var limit = timeval(tv_sec: 0, tv_usec: 200_000)
     setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
     var waiting: [UInt32: Handshake] = [:]
     var (next, done, silences) = (0, 0, 0)
-    while done < routers.count, silences < 10 {
+    while done < routers.count, silences < 50 {
         while waiting.count < 32, next < routers.count {
             let handshake = Handshake(of: routers[next], with: gateway, index: UInt32(next))
             send(descriptor, handshake.initiation, handshake.initiation.count, 0)
@@ -134,6 +134,12 @@ func connect(_ routers: [PrivateKey], port: UInt16, gateway: PublicKey) -> Int {
         let count = recv(descriptor, &packet, packet.count, 0)
         guard count >= 12 else {
             silences += 1
+            // Under load WireGuard drops handshakes without a word.
+            for index in waiting.keys {
+                let again = Handshake(of: routers[Int(index)], with: gateway, index: index)
+                send(descriptor, again.initiation, again.initiation.count, 0)
+                waiting[index] = again
+            }
             continue
         }
         let index = (8..<12).reversed().reduce(UInt32(0)) { $0 << 8 | UInt32(packet[$1]) }

@@ -79,15 +79,27 @@ import Testing
         #expect(MonotonicTime.now >= deadline)
     }
 
-    @Test(
-        "rounds its time up to whole milliseconds",
-        arguments: [
-            (1_000_000, 0), (1_000_001, 1), (1_999_999, 1), (2_000_000, 1), (2_000_001, 2), (.max, .max), (0, 0),
-        ] as [(UInt64, Int32)]
-    )
-    func rounding(deadline: UInt64, milliseconds: Int32) {
-        let now = MonotonicTime(nanoseconds: 1_000_000)
-        #expect(EventLoop.timeout(until: MonotonicTime(nanoseconds: deadline), now: now) == milliseconds)
+    @Test("keeps its timer for a later deadline, and sets it for an earlier one")
+    func movingDeadline() throws {
+        var loop = try EventLoop()
+        let pipe = try FileDescriptor.pipe()
+        defer { for end in [pipe.readEnd, pipe.writeEnd] { try? end.close() } }
+        try loop.watch(pipe.readEnd, for: .readable, token: 1)
+        _ = try pipe.writeEnd.writeAll([1])
+        let start = MonotonicTime.now
+        // Ready before the deadline, which stays armed.
+        #expect(try loop.wait(until: start + .milliseconds(400)) == 1)
+        #expect(MonotonicTime.now < start + .milliseconds(300))
+        try loop.stopWatching(pipe.readEnd)
+        #expect(try loop.wait(until: start + .milliseconds(100)) == 0)
+        let early = MonotonicTime.now
+        #expect(early >= start + .milliseconds(100) && early < start + .milliseconds(300))
+        var wakes = 0
+        while MonotonicTime.now < start + .milliseconds(600) {
+            #expect(try loop.wait(until: start + .milliseconds(600)) == 0)
+            wakes += 1
+        }
+        #expect(wakes <= 2)
     }
 
     @Test("gives many events in rounds of 256")

@@ -45,6 +45,20 @@ private struct Gateway {
 }
 
 @Suite("New keys") struct NewKeyTests {
+    @Test("Keys of a closed domain's list come in at any rate, from one source, and still have to be heard of")
+    func closedDomain() {
+        let list = Dictionary(uniqueKeysWithValues: (0..<3000).map { (key($0), "") })
+        var gateway = Gateway(rules(maximumPeers: 3000, allowed: list))
+        let answers = (0..<3000).map { gateway.register($0) }
+        #expect(answers.allSatisfy { $0 == "in" })
+        #expect(gateway.register(3000) == Refusal.prohibitedKey.code)
+        #expect(gateway.table.pendingCount == 3000)
+        #expect(gateway.hear([7]).count == 1)
+        gateway.pass(300)
+        gateway.expire()
+        #expect(gateway.table.routerCount == 1)
+    }
+
     @Test("A key that shook hands stays; one that did not is due after its time, not before")
     func expiry() {
         var gateway = Gateway()

@@ -116,14 +116,37 @@ import Testing
         for _ in 0..<3 { limits.end(from: source) }
     }
 
-    @Test("When all places of a source are held, it is turned away")
+    @Test("When all places of a source are held by others, it is let in without being counted")
     func held() {
         var limits = SourceLimits(of: share, slots: 4)
         let sources = (1...5).map { address("192.0.2.\($0)") }
         let begun = sources.map { limits.begin(from: $0, at: now) }
-        #expect(begun == [.welcome, .welcome, .welcome, .welcome, .tooMany])
+        #expect(begun == [.welcome, .welcome, .welcome, .welcome, .unlimited])
+        let wide = limits.begin(from: IPv6Address("2001:db8::1")!, at: now)
+        #expect(wide == .unlimited)
         #expect(limits.take(from: sources[4], at: now) == false)
         limits.end(from: sources[0])
         #expect(limits.begin(from: sources[4], at: now) == .welcome)
+    }
+
+    @Test("An IPv6 source whose /48 finds no place is not counted by halves")
+    func heldWide() {
+        var limits = SourceLimits(of: share, slots: 4)
+        let sources = (1...3).map { address("192.0.2.\($0)") }
+        for source in sources { _ = limits.begin(from: source, at: now) }
+        #expect(limits.begin(from: IPv6Address("2001:db8::1")!, at: now) == .unlimited)
+        // The one place left is free again.
+        #expect(limits.begin(from: address("192.0.2.4"), at: now) == .welcome)
+    }
+
+    @Test("Memory is taken for the parts of the table that are used, and each slot is there in every part")
+    func parts() {
+        var limits = SourceLimits(of: SourceLimits.Share(burst: 1, interval: .seconds(1000)))
+        let sources = (0..<3000).map { IPv6Address(mapping: IPv4Address(value: UInt32($0))) }
+        let first = sources.count { limits.take(from: $0, at: now) }
+        let second = sources.count { limits.take(from: $0, at: now) }
+        #expect(first == 3000)
+        // Some share a set with four others.
+        #expect(second < 30)
     }
 }

@@ -7,6 +7,8 @@ final class Bench {
     let backend: Backend
     let rounds: Int
     private(set) var figures: [Figure] = []
+    /// Descriptors that the programs had too many at the end.
+    var leaked = 0
 
     init(isQuick: Bool, backend: Backend, rounds: Int) {
         self.isQuick = isQuick

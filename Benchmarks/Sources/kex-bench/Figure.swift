@@ -15,8 +15,14 @@ struct Figure: Codable {
     var met: Bool?
 
     /// Least and greatest ratio, or value if there is no ratio. Not part of the JSON.
-    var spread: ClosedRange<Double> = 0...0
-    var goalText = ""
+    var spread: ClosedRange<Double>?
+    var goalText: String { goal.map { (isLeast ? "≥ " : "≤ ") + shortest($0) } ?? "" }
+    /// Whether the goal is a least figure, and not a greatest one.
+    private var isLeast: Bool {
+        guard let goal, let met else { return false }
+        let judged = ratio ?? value
+        return judged == goal ? name.contains("rate") : (judged > goal) == met
+    }
 
     enum CodingKeys: CodingKey {
         case name, value, unit, reference, ratio, goal, met
@@ -46,13 +52,6 @@ enum Goal {
         }
     }
 
-    var text: String {
-        switch self {
-        case .atMost(let bound): "≤ \(shortest(bound))"
-        case .atLeast(let bound): "≥ \(shortest(bound))"
-        }
-    }
-
     func isMet(by value: Double) -> Bool {
         switch self {
         case .atMost(let bound): value <= bound
@@ -77,7 +76,6 @@ extension Figure {
         }
         spread = (judged.min() ?? 0)...(judged.max() ?? 0)
         self.goal = goal?.bound
-        goalText = goal?.text ?? ""
         met = goal?.isMet(by: ratio ?? value)
     }
 }
@@ -108,7 +106,7 @@ func table(of figures: [Figure]) -> String {
             [
                 figure.name, "\(shortest(figure.value)) \(figure.unit)", figure.reference.map(shortest) ?? "",
                 figure.ratio.map(shortest) ?? "",
-                "\(shortest(figure.spread.lowerBound))–\(shortest(figure.spread.upperBound))", figure.goalText,
+                figure.spread.map { "\(shortest($0.lowerBound))–\(shortest($0.upperBound))" } ?? "", figure.goalText,
                 figure.met.map { $0 ? "met" : "MISSED" } ?? "",
             ]
         }

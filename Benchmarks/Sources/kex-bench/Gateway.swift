@@ -91,6 +91,8 @@ final class Gateway {
     private let folder: String
     private var runs = 0
     var settings: String
+    /// What the programs are started with: a profiler.
+    var wrapper: (String) -> [String] = { _ in [] }
 
     /// - Parameter settings: lines for the section of each domain.
     init(_ name: String, domains count: Int = 1, _ backend: Backend, settings: String = "") throws {
@@ -137,7 +139,7 @@ final class Gateway {
         runs += 1
         let start = now()
         let program = try Program(
-            ["kex-handler", "--config", "\(folder)/kex.conf"],
+            wrapper("kex-handler") + ["kex-handler", "--config", "\(folder)/kex.conf"],
             log: "\(folder)/handler\(runs).log"
         )
         handler = program
@@ -151,7 +153,7 @@ final class Gateway {
         runs += 1
         let start = now()
         let program = try Program(
-            ["kexd", "--config", "\(folder)/kex.conf", "--listen", "127.0.0.1:0"],
+            wrapper("kexd") + ["kexd", "--config", "\(folder)/kex.conf", "--listen", "127.0.0.1:0"],
             log: "\(folder)/kexd\(runs).log"
         )
         listener = program

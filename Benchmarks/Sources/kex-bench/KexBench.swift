@@ -25,6 +25,14 @@ struct KexBench: ParsableCommand {
     @Flag(help: "WireGuard of the kernel instead of wireguard-go.")
     var kernel = false
 
+    @Option(
+        help: ArgumentHelp("Add the figures of another run's JSON to the table and to the JSON.", valueName: "file")
+    )
+    var include: String?
+
+    @Option(help: ArgumentHelp("Only profile the programs, with callgrind, into this folder.", valueName: "folder"))
+    var profile: String?
+
     @Argument(help: ArgumentHelp("What to measure; everything if nothing is named.", valueName: "part"))
     var parts: [Part] = []
 
@@ -34,6 +42,7 @@ struct KexBench: ParsableCommand {
 
     func run() throws {
         defer { Workplace.remove() }
+        if let profile { return try profilePrograms(into: profile) }
         let bench = Bench(isQuick: quick, backend: kernel ? .kernel : .userspace, rounds: rounds)
         for part in Part.allCases where parts.isEmpty || parts.contains(part) {
             switch part {
@@ -48,11 +57,17 @@ struct KexBench: ParsableCommand {
         bench.add(
             Figure("wrong or lost of \(Load.total) exchanges", [Double(Load.mistakes)], "", goal: .atMost(0))
         )
+        if let include {
+            let others = try JSONDecoder().decode([Figure].self, from: Data(contentsOf: URL(filePath: include)))
+            for figure in others { bench.add(figure) }
+        }
         if let json {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
             try encoder.encode(bench.figures).write(to: URL(filePath: json))
         }
         print(table(of: bench.figures))
+        // A goal that is missed is a finding. A wrong answer is a fault.
+        if Load.mistakes > 0 || bench.leaked > 0 { throw ExitCode.failure }
     }
 }

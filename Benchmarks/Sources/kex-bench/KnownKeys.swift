@@ -157,7 +157,7 @@ extension Bench {
         )
         try addCalls(gateway, known)
         usleep(500_000)
-        let leaked = kexd.openDescriptors - descriptors.0 + handler.openDescriptors - descriptors.1
+        leaked = kexd.openDescriptors - descriptors.0 + handler.openDescriptors - descriptors.1
         add(Figure("descriptors left open after all that", [Double(leaked)], "", goal: .atMost(0)))
     }
 

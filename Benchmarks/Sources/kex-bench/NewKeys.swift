@@ -6,8 +6,11 @@ import Glibc
 extension Bench {
     func newKeys() throws {
         let widths = [1, 16, 64, 256]
+        // A list of keys may have 1 MiB: 23,000 of them.
+        let most = 22_000 / rounds / 4
         let counts = [
-            1: amount(500, quick: 200), 16: 2000, 64: amount(4000, quick: 2000), 256: amount(4000, quick: 2000),
+            1: min(amount(400, quick: 100), most), 16: min(1000, most),
+            64: min(backend == .kernel ? 1000 : 2000, most * 2), 256: min(1000, most),
         ]
         let perRound = counts.values.reduce(0, +)
         let keys = randomKeys(perRound * rounds)
@@ -117,6 +120,6 @@ final class ShellGateway {
 
     func load(_ count: Int) throws -> Load {
         let file = try exchanges(randomKeys(count).map { ("ffww000", $0, "-") }, in: "shell.txt")
-        return try Load.on(port, file, count: count, connections: 8, processes: [program])
+        return try Load.on(port, file, count: count, connections: 64, processes: [program])
     }
 }

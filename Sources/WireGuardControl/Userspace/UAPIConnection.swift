@@ -36,7 +36,7 @@ struct UAPIConnection: ~Copyable {
         _ request: [UInt8],
         buffer: inout [UInt8],
         until deadline: MonotonicTime,
-        _ line: (_ key: String, _ value: ArraySlice<UInt8>) throws(UAPIFailure) -> Void
+        _ line: (_ key: UAPIKey, _ value: ArraySlice<UInt8>) throws(UAPIFailure) -> Void
     ) throws(UAPIFailure) {
         try send(request, until: deadline)
         var errno: Int32?
@@ -58,7 +58,7 @@ struct UAPIConnection: ~Copyable {
                     return
                 }
                 let (key, value) = try Self.split(buffer[start..<end])
-                if key == "errno" {
+                if key == .errno {
                     errno = try number(value, of: key)
                 } else {
                     try line(key, value)
@@ -72,10 +72,10 @@ struct UAPIConnection: ~Copyable {
         }
     }
 
-    private static func split(_ line: ArraySlice<UInt8>) throws(UAPIFailure) -> (String, ArraySlice<UInt8>) {
+    private static func split(_ line: ArraySlice<UInt8>) throws(UAPIFailure) -> (UAPIKey, ArraySlice<UInt8>) {
         guard let equals = line.firstIndex(of: UInt8(ascii: "="))
         else { throw .malformed("a line without an equals sign") }
-        return (String(decoding: line[..<equals], as: UTF8.self), line[(equals + 1)...])
+        return (UAPIKey(name: line[..<equals]), line[(equals + 1)...])
     }
 
     private func send(_ request: [UInt8], until deadline: MonotonicTime) throws(UAPIFailure) {

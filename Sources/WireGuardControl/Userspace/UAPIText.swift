@@ -5,57 +5,97 @@ internal import WireGuardTypes
 // The lines of the protocol. Keys are hexadecimal in it, not base64.
 
 extension PeerChange {
-    /// The lines of a `set` that make this change. The next `public_key` begins the next one.
-    var uapiLines: String {
-        var lines = "public_key=\(hexadecimal(publicKey.bytes))\n"
+    /// Adds the lines of a `set` that make this change. The next `public_key` begins the next one.
+    func appendUAPILines(to bytes: inout [UInt8]) {
+        bytes += "public_key=".utf8
+        for index in 0..<PublicKey.length { bytes.appendHexadecimal(publicKey[index]) }
+        bytes += "\n".utf8
         switch self {
         case .remove:
-            lines += "remove=true\n"
+            bytes += "remove=true\n".utf8
         case .add(let settings):
             // Without replace_allowed_ips: nothing is taken from a peer that somebody else configured.
-            if let endpoint = settings.endpoint { lines += "endpoint=\(endpoint)\n" }
-            if let seconds = settings.persistentKeepalive { lines += "persistent_keepalive_interval=\(seconds)\n" }
-            for prefix in settings.allowedIPs { lines += "allowed_ip=\(prefix)\n" }
+            if let endpoint = settings.endpoint { bytes += "endpoint=\(endpoint)\n".utf8 }
+            if let seconds = settings.persistentKeepalive {
+                bytes += "persistent_keepalive_interval=\(seconds)\n".utf8
+            }
+            for prefix in settings.allowedIPs { bytes += "allowed_ip=\(prefix)\n".utf8 }
         }
-        return lines
+    }
+}
+
+/// What a line of a reply is about.
+package enum UAPIKey: String {
+    case errno
+    case privateKey = "private_key"
+    case listenPort = "listen_port"
+    case publicKey = "public_key"
+    case presharedKey = "preshared_key"
+    case endpoint
+    case lastHandshake = "last_handshake_time_sec"
+    case receivedBytes = "rx_bytes"
+    case sentBytes = "tx_bytes"
+    case allowedIP = "allowed_ip"
+    /// Something that nobody asks for, or that is of a later version.
+    case other = ""
+
+    /// A listing has ten lines for each peer, so no text is made of them.
+    package init(name: ArraySlice<UInt8>) {
+        let candidates: (UAPIKey, UAPIKey, UAPIKey) =
+            switch name.count {
+            case 5: (.errno, .other, .other)
+            case 8: (.receivedBytes, .sentBytes, .endpoint)
+            case 10: (.publicKey, .allowedIP, .other)
+            case 11: (.privateKey, .listenPort, .other)
+            case 13: (.presharedKey, .other, .other)
+            case 23: (.lastHandshake, .other, .other)
+            default: (.other, .other, .other)
+            }
+        if name.elementsEqual(candidates.0.rawValue.utf8) {
+            self = candidates.0
+        } else if name.elementsEqual(candidates.1.rawValue.utf8) {
+            self = candidates.1
+        } else {
+            self = name.elementsEqual(candidates.2.rawValue.utf8) ? candidates.2 : .other
+        }
     }
 }
 
 extension DeviceState {
     /// Takes one line of a `get`. Lines of later versions are passed over.
-    package mutating func take(_ key: String, _ value: ArraySlice<UInt8>) throws(UAPIFailure) {
+    package mutating func take(_ key: UAPIKey, _ value: ArraySlice<UInt8>) throws(UAPIFailure) {
         switch key {
-        case "private_key": publicKey = try ownPublicKey(privateKey: value)
-        case "listen_port":
+        case .privateKey: publicKey = try ownPublicKey(privateKey: value)
+        case .listenPort:
             let port: UInt16 = try number(value, of: key)
             listenPort = port == 0 ? nil : port
-        case "public_key":
+        case .publicKey:
             guard let bytes = bytes(hexadecimal: value), let key = PublicKey(bytes: bytes.span)
             else { throw .malformed("a public key that is none") }
             peers.append(Peer(publicKey: key))
-        case "preshared_key":
+        case .presharedKey:
             try withLastPeer(key) { peer in peer.hasPresharedKey = value.contains { $0 != UInt8(ascii: "0") } }
-        case "endpoint":
+        case .endpoint:
             guard let endpoint = Endpoint(uapi: text(value)) else { throw .malformed("an endpoint that is none") }
             try withLastPeer(key) { peer in peer.endpoint = endpoint }
-        case "last_handshake_time_sec":
+        case .lastHandshake:
             let seconds: Int64 = try number(value, of: key)
             try withLastPeer(key) { peer in peer.lastHandshake = seconds > 0 ? seconds : nil }
-        case "rx_bytes":
+        case .receivedBytes:
             let count: UInt64 = try number(value, of: key)
             try withLastPeer(key) { peer in peer.receivedBytes = count }
-        case "tx_bytes":
+        case .sentBytes:
             let count: UInt64 = try number(value, of: key)
             try withLastPeer(key) { peer in peer.sentBytes = count }
-        case "allowed_ip":
-            guard let prefix = IPPrefix(text(value)) else { throw .malformed("an allowed IP that is none") }
+        case .allowedIP:
+            guard let prefix = prefix(value) else { throw .malformed("an allowed IP that is none") }
             try withLastPeer(key) { peer in peer.allowedIPs.append(prefix) }
-        default: break
+        case .errno, .other: break
         }
     }
 
-    private mutating func withLastPeer(_ key: String, _ change: (inout Peer) -> Void) throws(UAPIFailure) {
-        guard !peers.isEmpty else { throw .malformed("\(key) before the first peer") }
+    private mutating func withLastPeer(_ key: UAPIKey, _ change: (inout Peer) -> Void) throws(UAPIFailure) {
+        guard !peers.isEmpty else { throw .malformed("\(key.rawValue) before the first peer") }
         change(&peers[peers.count - 1])
     }
 }
@@ -75,23 +115,44 @@ extension Endpoint {
     }
 }
 
-func text(_ bytes: ArraySlice<UInt8>) -> String { String(decoding: bytes, as: UTF8.self) }
+private func text(_ bytes: ArraySlice<UInt8>) -> String { String(decoding: bytes, as: UTF8.self) }
+
+/// `fe80::1/128` without a detour for what nearly every peer has.
+private func prefix(_ value: ArraySlice<UInt8>) -> IPPrefix? {
+    if let slash = value.firstIndex(of: UInt8(ascii: "/")), value[(slash + 1)...].elementsEqual("128".utf8),
+        let address = IPv6Address(text(value[..<slash]))
+    {
+        return IPPrefix(host: address)
+    }
+    return IPPrefix(text(value))
+}
 
 /// A decimal number, negative if the type can be.
-func number<Value: FixedWidthInteger>(_ value: ArraySlice<UInt8>, of key: String) throws(UAPIFailure) -> Value {
-    guard let number = Value(text(value)) else { throw .malformed("\(key) is no number, or too large") }
+func number<Value: FixedWidthInteger>(_ value: ArraySlice<UInt8>, of key: UAPIKey) throws(UAPIFailure) -> Value {
+    guard let number = Value(text(value)) else { throw .malformed("\(key.rawValue) is no number, or too large") }
     return number
 }
 
+extension [UInt8] {
+    fileprivate mutating func appendHexadecimal(_ byte: UInt8) {
+        for digit in [byte >> 4, byte & 15] {
+            append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
+        }
+    }
+}
+
 func hexadecimal(_ bytes: [UInt8]) -> String {
-    bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    var text: [UInt8] = []
+    for byte in bytes { text.appendHexadecimal(byte) }
+    return String(decoding: text, as: UTF8.self)
 }
 
 private func bytes(hexadecimal text: ArraySlice<UInt8>) -> [UInt8]? {
     guard text.count % 2 == 0 else { return nil }
     var bytes: [UInt8] = []
     bytes.reserveCapacity(text.count / 2)
-    for (index, character) in text.enumerated() {
+    var high: UInt8?
+    for character in text {
         let digit: UInt8
         switch character {
         case UInt8(ascii: "0")...UInt8(ascii: "9"): digit = character - UInt8(ascii: "0")
@@ -99,7 +160,12 @@ private func bytes(hexadecimal text: ArraySlice<UInt8>) -> [UInt8]? {
         case UInt8(ascii: "A")...UInt8(ascii: "F"): digit = character - UInt8(ascii: "A") + 10
         default: return nil
         }
-        if index % 2 == 0 { bytes.append(digit << 4) } else { bytes[index / 2] |= digit }
+        if let first = high {
+            bytes.append(first << 4 | digit)
+            high = nil
+        } else {
+            high = digit
+        }
     }
     return bytes
 }

@@ -58,7 +58,7 @@ final class UserspaceWireGuard: WireGuardInterface {
     func state() throws(WireGuardError) -> DeviceState {
         defer { unsafe buffer.withUnsafeMutableBytes { unsafe sodium_memzero($0.baseAddress!, $0.count) } }
         var state = DeviceState()
-        try exchange(.readState, "get=1\n", within: stateTimeout) { key, value throws(UAPIFailure) in
+        try exchange(.readState, Array("get=1\n".utf8), within: stateTimeout) { key, value throws(UAPIFailure) in
             // Two attempts are possible, but only one of them gets as far as its first line.
             try state.take(key, value)
         }
@@ -68,8 +68,9 @@ final class UserspaceWireGuard: WireGuardInterface {
     func apply(_ changes: [PeerChange]) throws(WireGuardError) {
         var rest = changes[...]
         while !rest.isEmpty {
-            let lines = rest.prefix(changesPerRequest).map(\.uapiLines).joined()
-            try exchange(.applyChanges, "set=1\n" + lines, within: changeTimeout) { _, _ in }
+            var request = Array("set=1\n".utf8)
+            for change in rest.prefix(changesPerRequest) { change.appendUAPILines(to: &request) }
+            try exchange(.applyChanges, request, within: changeTimeout) { _, _ in }
             rest = rest.dropFirst(changesPerRequest)
         }
     }
@@ -78,7 +79,7 @@ final class UserspaceWireGuard: WireGuardInterface {
         var lines = "private_key=\(hexadecimal(privateKey.bytes))\n"
         if let listenPort { lines += "listen_port=\(listenPort)\n" }
         if let firewallMark { lines += "fwmark=\(firewallMark)\n" }
-        try exchange(.configure, "set=1\n" + lines, within: changeTimeout) { _, _ in }
+        try exchange(.configure, Array("set=1\n\(lines)".utf8), within: changeTimeout) { _, _ in }
     }
 
     // MARK: - Conversation
@@ -86,11 +87,11 @@ final class UserspaceWireGuard: WireGuardInterface {
     /// Sends a request, to which the empty line at its end is added, and reads the reply.
     private func exchange(
         _ operation: WireGuardOperation,
-        _ lines: String,
+        _ lines: [UInt8],
         within timeout: Duration,
-        _ line: (_ key: String, _ value: ArraySlice<UInt8>) throws(UAPIFailure) -> Void
+        _ line: (_ key: UAPIKey, _ value: ArraySlice<UInt8>) throws(UAPIFailure) -> Void
     ) throws(WireGuardError) {
-        let request = Array((lines + "\n").utf8)
+        let request = lines + [UInt8(ascii: "\n")]
         let deadline = MonotonicTime.now + timeout
         do throws(UAPIFailure) {
             if let kept = connection.take() {
