@@ -65,6 +65,7 @@ struct HandlerService: ~Copyable {
         // Before the domains look: what changes while they do is looked at again.
         let links = try LinkWatch()
         let fdb = try FdbWatch()
+        host.domainCount = configuration.domains.count
         let domains = try configuration.domains.map { settings in
             try MeshDomain(settings, keys: keys, host: host)
         }
@@ -240,6 +241,7 @@ struct HandlerService: ~Copyable {
             }
             self.configuration = configuration
             host.newKeys.unlimited = configuration.unlimitedSources
+            host.domainCount = configuration.domains.count
             log.log(.reloaded, .notice, "reloaded: \(status)")
         } catch {
             for mistake in (error as? ConfigurationError)?.mistakes ?? [] {

@@ -15,6 +15,8 @@ final class Host {
     var refusalNotices = RefusalNotices()
     /// What each source has left of new keys, in all domains together.
     var newKeys: SourceLimits
+    /// How many share this process. What each of them does without being asked, it does that much more rarely.
+    var domainCount = 1
     /// Where the domains' memory is.
     let stateDirectory: String
     private let bootID: String
@@ -46,6 +48,12 @@ final class Host {
     /// Whether the machine, or the container, was not started anew since.
     func isSameRun(_ identity: DeviceIdentity) -> Bool {
         identity.bootID == bootID && identity.networkNamespace == networkNamespace
+    }
+
+    /// The pause before a domain asks the kernel again for everything: so long that all domains together ask for one part
+    /// in `share` of the time, but not longer than `limit` and a tenth of a second for each domain.
+    func pause(after cost: Duration, share: Int, limit: Duration) -> Duration {
+        min(cost * share * domainCount, limit + .milliseconds(100) * domainCount)
     }
 
     var clocks: Clocks {

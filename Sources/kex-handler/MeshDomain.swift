@@ -63,7 +63,7 @@ final class MeshDomain {
     /// kernel, however fast registrations come in. What somebody else changes meanwhile is seen that much later: some
     /// hundredths of a second with 10 peers, half a second with 1,000, two seconds with 10,000.
     static let pictureUse = 100
-    /// Longest use of a picture. Taking one is slow too when this process, or WireGuard in user space, was stopped for a
+    /// Longest use of a picture, when there are few domains. Taking one is slow too when this process, or WireGuard in user space, was stopped for a
     /// while; a router whose peer was taken out meanwhile would be told that it is in until the picture expires.
     static let longestPictureUse = Duration.seconds(2)
     /// After a failure the domain rests for this long at least, so that one that does not answer (WireGuard in user
@@ -171,7 +171,7 @@ final class MeshDomain {
         trouble = nil
         nextLook = nil
         let now = MonotonicTime.now
-        let use = min(Self.longestPictureUse, (now - start) * Self.pictureUse)
+        let use = host.pause(after: now - start, share: Self.pictureUse, limit: Self.longestPictureUse)
         pictureExpires = now + use
         earliestLook = now + use
         noteHeard(table.heardInPicture)

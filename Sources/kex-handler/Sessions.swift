@@ -54,7 +54,8 @@ extension MeshDomain {
         noteHeard(table.hear(peers))
         repair()
         let now = MonotonicTime.now
-        listening.earliest = now + min((now - start) * Listening.share, Listening.longestPause)
+        listening.earliest =
+            now + host.pause(after: now - start, share: Listening.share, limit: Listening.longestPause)
         guard table.awaitsSomebody else { return }
         listening.next = max(now + listening.pause(at: now), listening.earliest)
     }

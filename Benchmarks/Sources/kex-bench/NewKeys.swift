@@ -56,13 +56,13 @@ extension Bench {
         }
         let goal = Goal.atLeast(backend == .userspace ? 0.5 : 0.6)
         let reference = backend == .userspace ? "bare UAPI in batches" : "wg addconf"
-        let where_ = backend == .userspace ? "userspace WireGuard" : "kernel WireGuard in the VM"
+        let place = backend == .userspace ? "userspace WireGuard" : "kernel WireGuard in the VM"
         if backend == .userspace {
-            add(Figure("new keys, \(where_), 64 at a time", series["rate 64"], "/s", goal: .atLeast(8000)))
+            add(Figure("new keys, \(place), 64 at a time", series["rate 64"], "/s", goal: .atLeast(8000)))
         }
         add(
             Figure(
-                "new keys, \(where_), 64 at a time / \(reference)",
+                "new keys, \(place), 64 at a time / \(reference)",
                 series["rate 64"],
                 "/s",
                 to: series["bare"],
@@ -72,7 +72,7 @@ extension Bench {
         if shell != nil {
             add(
                 Figure(
-                    "new keys, \(where_), 64 at a time / shell gateway",
+                    "new keys, \(place), 64 at a time / shell gateway",
                     series["rate 64"],
                     "/s",
                     to: series["shell"],
@@ -81,9 +81,9 @@ extension Bench {
             )
         }
         for width in widths {
-            add(Figure("new keys, \(where_), \(width) at a time: rate", series["rate \(width)"], "/s"))
-            add(Figure("new keys, \(where_), \(width) at a time: CPU, both programs", series["cpu \(width)"], "µs"))
-            add(Figure("new keys, \(where_), \(width) at a time: p99", series["p99 \(width)"], "ms"))
+            add(Figure("new keys, \(place), \(width) at a time: rate", series["rate \(width)"], "/s"))
+            add(Figure("new keys, \(place), \(width) at a time: CPU, both programs", series["cpu \(width)"], "µs"))
+            add(Figure("new keys, \(place), \(width) at a time: p99", series["p99 \(width)"], "ms"))
         }
         let peers = try gateway.domains[0].interfaces.peerCount()
         guard peers == first else {
