@@ -16,6 +16,9 @@ final class Bench {
         self.rounds = rounds
     }
 
+    /// Part of the names of figures that differ by it.
+    var place: String { backend == .userspace ? "userspace WireGuard" : "kernel WireGuard in the VM" }
+
     /// The number for a thorough run, or a quick one.
     func amount(_ thorough: Int, quick: Int) -> Int { isQuick ? quick : thorough }
 

@@ -11,6 +11,8 @@ struct KexBench: ParsableCommand {
 
     enum Part: String, CaseIterable, ExpressibleByArgument {
         case known, new, upkeep, comeback, growth, footprint
+        /// What scripts/bench has had measured in a virtual machine, and gives to `--include`.
+        case kernel
     }
 
     @Option(help: ArgumentHelp("Write the figures as JSON.", valueName: "file"))
@@ -52,6 +54,7 @@ struct KexBench: ParsableCommand {
             case .comeback: try bench.comeback()
             case .growth: try bench.growth()
             case .footprint: try bench.footprint()
+            case .kernel: break
             }
         }
         bench.add(

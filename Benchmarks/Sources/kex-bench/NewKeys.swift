@@ -56,7 +56,6 @@ extension Bench {
         }
         let goal = Goal.atLeast(backend == .userspace ? 0.5 : 0.6)
         let reference = backend == .userspace ? "bare UAPI in batches" : "wg addconf"
-        let place = backend == .userspace ? "userspace WireGuard" : "kernel WireGuard in the VM"
         if backend == .userspace {
             add(Figure("new keys, \(place), 64 at a time", series["rate 64"], "/s", goal: .atLeast(8000)))
         }
