@@ -254,26 +254,30 @@ extension Server {
 // MARK: - One exchange
 
 extension Server {
-    /// The first bytes are here in most cases, and both lines with them: reading at once saves a round of the event loop.
+    /// In a burst both lines are here, and from routers nearby: looking at once saves a round of the event loop.
     private mutating func readFirst(_ slot: Int) {
         let descriptor = connections[slot].descriptor
+        var progress = ExchangeParser.Progress.waiting
         do throws(SystemCallError) {
-            guard case .bytes(let count) = try buffer.peek(from: descriptor) else {
-                // If this process is killed, the kernel closes its connections, and an end in order would mean success.
-                try Socket.setReset(true, atCloseOf: descriptor)
-                return read(slot)
+            let looked = try buffer.peek(from: descriptor)
+            switch looked {
+            case .bytes(let count): progress = buffer.feed(count, to: &connections[slot].parser, domains: domains)
+            case .end: progress = connections[slot].parser.end(domains: domains)
+            case .nothingYet: break
             }
-            let progress = buffer.feed(count, to: &connections[slot].parser, domains: domains)
-            if case .waiting = progress {
-                try Socket.setReset(true, atCloseOf: descriptor)
-                try buffer.discard(count, from: descriptor)
-            } else {
-                connections[slot].unread = count
+            if case .bytes(let count) = looked {
+                if case .waiting = progress {
+                    try buffer.discard(count, from: descriptor)
+                } else {
+                    connections[slot].unread = count
+                }
             }
-            proceed(slot, progress)
+            // If this process is killed, the kernel closes its connections, and an end in order would mean success.
+            if connections[slot].unread == 0 { try Socket.setReset(true, atCloseOf: descriptor) }
         } catch {
-            drop(slot)
+            return drop(slot)  // nobody is there to be answered
         }
+        proceed(slot, progress)
     }
 
     private mutating func read(_ slot: Int) {

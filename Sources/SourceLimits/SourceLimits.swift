@@ -99,9 +99,13 @@ public struct SourceLimits: Sendable {
         guard table[own].open < share.atOnce else { return .tooMany }
         table[own].open += 1
         guard let wide else { return table[own].bucket.take(share.bucket, at: now) ? .welcome : .tooFast }
-        guard let whole = place(wide), table[whole].open < wideShare.atOnce else {
+        guard let whole = place(wide) else {
             table[own].open -= 1
-            return index(of: wide) == nil ? .unlimited : .tooMany
+            return .unlimited
+        }
+        guard table[whole].open < wideShare.atOnce else {
+            table[own].open -= 1
+            return .tooMany
         }
         table[whole].open += 1
         let isInTime =

@@ -63,9 +63,12 @@ final class MeshDomain {
     /// kernel, however fast registrations come in. What somebody else changes meanwhile is seen that much later: some
     /// hundredths of a second with 10 peers, half a second with 1,000, two seconds with 10,000.
     static let pictureUse = 100
-    /// Longest use of a picture, when there are few domains. Taking one is slow too when this process, or WireGuard in user space, was stopped for a
-    /// while; a router whose peer was taken out meanwhile would be told that it is in until the picture expires.
+    /// Longest use of a picture, when there are few domains. Taking one is slow too when this process, or WireGuard in user
+    /// space, was stopped for a while; a router whose peer was taken out meanwhile would be told that it is in until the
+    /// picture expires.
     static let longestPictureUse = Duration.seconds(2)
+    /// Looking because an interface changed takes one part in so many of the time at most.
+    static let lookShare = 20
     /// After a failure the domain rests for this long at least, so that one that does not answer (WireGuard in user
     /// space may hang) leaves the others time.
     static let restAfterTrouble = Duration.milliseconds(100)
@@ -173,7 +176,7 @@ final class MeshDomain {
         let now = MonotonicTime.now
         let use = host.pause(after: now - start, share: Self.pictureUse, limit: Self.longestPictureUse)
         pictureExpires = now + use
-        earliestLook = now + use
+        earliestLook = now + min((now - start) * Self.lookShare, Self.longestPictureUse)
         noteHeard(table.heardInPicture)
         repair()
         removeBanned()

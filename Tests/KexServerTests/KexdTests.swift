@@ -216,6 +216,32 @@ private let exchange = "ffww01\n\(key)\n"
         #expect(try client.outcome() == .closed("ERR: INVALID_DOMAIN\n"))
     }
 
+    @Test(
+        "resets, when it is killed, whoever has no answer: nothing sent, half of the lines, and all that the handler was asked"
+    )
+    func killedAmidExchanges() throws {
+        let handler = try TestHandler()
+        let (kexd, port) = try KexdProcess.listening(handler: handler.path)
+        let silent = try TestClient(port: port)
+        let half = try TestClient(port: port)
+        try half.send("ffww01\n")
+        usleep(50_000)
+        // One whose lines are there when it is accepted, and one whose lines come later.
+        kexd.signal(SIGSTOP)
+        let whole = try TestClient(port: port)
+        try whole.send(exchange)
+        kexd.signal(SIGCONT)
+        try handler.accept()
+        _ = try handler.request()
+        let late = try TestClient(port: port)
+        usleep(50_000)
+        try late.send(exchange)
+        _ = try handler.request()
+        kexd.signal(SIGKILL)
+        _ = try kexd.result()
+        for client in [silent, half, whole, late] { #expect(try client.outcome() == .reset("")) }
+    }
+
     @Test("resets, when it is killed, also a connection that was there before it: systemd listens first")
     func killed() throws {
         let configuration = try ConfigurationFile()

@@ -36,6 +36,40 @@ import Testing
         #expect(result.status == 0, "\(result.errors)")
     }
 
+    @Test("Frames that wait together are answered together, each request once, in frames of 64 at most")
+    func frames() throws {
+        let gateway = try GatewayFixture(domains: ["ffww01"])
+        try gateway.startHandler()
+        let script = """
+            import os, signal, socket, struct, sys
+            s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            s.settimeout(5)
+            s.connect(sys.argv[1])
+            handler = int(sys.argv[2])
+            def request(number):
+                return struct.pack('>I16s32sB42s', number, b'', bytes(range(32)), 7, b'unknown')
+            def frame(numbers):
+                return struct.pack('>BBH', 1, 1, len(numbers)) + b''.join(map(request, numbers))
+            # 63 are not enough, so the next frame, of 64, comes with them: as many as can be.
+            os.kill(handler, signal.SIGSTOP)
+            s.send(frame(range(0, 63)))
+            s.send(frame(range(63, 127)))
+            s.send(frame(range(127, 128)))
+            os.kill(handler, signal.SIGCONT)
+            counts, numbers = [], []
+            while len(numbers) < 128:
+                answer = s.recv(1000)
+                count, = struct.unpack('>H', answer[2:4])
+                counts.append(count)
+                numbers += [struct.unpack('>IB', answer[4 + 5 * i:9 + 5 * i])[0] for i in range(count)]
+            assert counts == [64, 63, 1], counts
+            assert sorted(numbers) == list(range(128))
+            """
+        let process = try #require(gateway.handler).processIdentifier
+        let result = try Command.run("python3", ["-c", script, "\(gateway.folder)/handler.sock", "\(process)"])
+        #expect(result.status == 0, "\(result.errors)")
+    }
+
     @Test("Sockets of systemd are known by their names, and their files stay when the handler ends")
     func activation() throws {
         let gateway = try GatewayFixture(domains: ["ffww01"])

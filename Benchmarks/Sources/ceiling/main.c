@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { DESCRIPTORS = 8192, LINE = 64, ROUND = 64, RECORD = 117, ANSWER = 5, SECONDS = 5 };
+enum { DESCRIPTORS = 8192, LINE = 64, ROUND = 64, RECORD = 95, ANSWER = 5, SECONDS = 5 };
 enum { LISTENER = DESCRIPTORS, ECHO, INPUT };
 
 struct connection {

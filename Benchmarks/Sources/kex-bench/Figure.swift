@@ -17,11 +17,10 @@ struct Figure: Codable {
     /// Least and greatest ratio, or value if there is no ratio. Not part of the JSON.
     var spread: ClosedRange<Double>?
     var goalText: String { goal.map { (isLeast ? "≥ " : "≤ ") + shortest($0) } ?? "" }
-    /// Whether the goal is a least figure, and not a greatest one.
+    /// Whether the goal is a least figure: above it is met, or below it is missed.
     private var isLeast: Bool {
         guard let goal, let met else { return false }
-        let judged = ratio ?? value
-        return judged == goal ? name.contains("rate") : (judged > goal) == met
+        return ((ratio ?? value) > goal) == met
     }
 
     enum CodingKeys: CodingKey {
