@@ -25,6 +25,22 @@ func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .executableTarget(name: name, dependencies: dependencies, swiftSettings: librarySettings)
 }
 
+/// A daemon, which scripts/build-release links to be small in memory, at addresses that nobody can tell beforehand: see
+/// docs/decisions/0012-daemons-in-one-piece.md.
+func daemon(_ name: String, isWhollyStatic: Bool, _ dependencies: [Target.Dependency]) -> Target {
+    let small = ["-use-ld=lld", "-Xlinker", "--icf=safe", "-Xlinker", "-z", "-Xlinker", "pack-relative-relocs"]
+    let kind =
+        isWhollyStatic
+        ? ["-static-executable", "-Xclang-linker", "-static-pie"]
+        : ["-Xclang-linker", "-static-libgcc"]
+    return .executableTarget(
+        name: name,
+        dependencies: dependencies,
+        swiftSettings: librarySettings,
+        linkerSettings: Context.environment["KEX_RELEASE"] == nil ? [] : [.unsafeFlags(small + kind)]
+    )
+}
+
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
 }
@@ -62,7 +78,6 @@ let package = Package(
         // 0  C
         .systemLibrary(name: "CLinux"),
         .systemLibrary(name: "CMNL", pkgConfig: "libmnl", providers: [.apt(["libmnl-dev"])]),
-        .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
         .systemLibrary(name: "CINIH", pkgConfig: "inih", providers: [.apt(["libinih-dev"])]),
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
 
@@ -83,7 +98,7 @@ let package = Package(
             "KexConfiguration",
             ["CINIH", "EUI64", "KexProtocol", "NetworkAddresses", "SystemCalls", "WireGuardTypes", system]
         ),
-        library("Systemd", ["CSystemd", "SystemCalls", logging, system]),
+        library("Systemd", ["SystemCalls", logging, system]),
 
         // 3  kernel objects
         library("LinkControl", ["CMNL", "Netlink", "NetworkAddresses", system]),
@@ -117,16 +132,18 @@ let package = Package(
         ),
 
         // 6  programs
-        program(
+        daemon(
             "kexd",
+            isWhollyStatic: true,
             [
                 "CommandLineOptions", "EventLoop", "KexConfiguration", "KexProtocol", "KexServer", "NetworkAddresses",
                 "ServiceProgram",
                 "SystemCalls", "Systemd", logging, system,
             ]
         ),
-        program(
+        daemon(
             "kex-handler",
+            isWhollyStatic: false,
             [
                 "CommandLineOptions", "EUI64", "EventLoop", "GatewayState", "HandlerChannel", "KexConfiguration",
                 "KexGateway", "KexProtocol",

@@ -3,6 +3,7 @@
 #ifndef KEX_CLINUX_H
 #define KEX_CLINUX_H
 
+#include <malloc.h>
 #include <errno.h>
 #include <linux/netlink.h>
 #include <netdb.h>

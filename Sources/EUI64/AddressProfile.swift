@@ -38,7 +38,10 @@ public enum AddressProfile: String, CaseIterable, Sendable {
 
     /// The router's only allowed IP and the destination of its VXLAN frames: fe80::/64 and the interface identifier
     /// of its MAC. It carries 40 bits of digest, so two keys *can* share an address: whoever installs it must check.
-    public func linkLocalAddress(of key: PublicKey) -> IPv6Address {
-        IPv6Address(high: 0xfe80 << 48, low: interfaceIdentifier(of: mac(of: key)))
+    public func linkLocalAddress(of key: PublicKey) -> IPv6Address { linkLocalAddress(of: mac(of: key)) }
+
+    /// The same for whoever has derived the MAC already.
+    public func linkLocalAddress(of mac: MACAddress) -> IPv6Address {
+        IPv6Address(high: 0xfe80 << 48, low: interfaceIdentifier(of: mac))
     }
 }

@@ -13,20 +13,20 @@ public struct DomainTable: Sendable {
         /// The WireGuard device's own key; `nil` if it has none yet.
         public var ownKey: PublicKey?
         public var peers: [Peer]
-        /// The permanent fdb entries that lead through the WireGuard device, by destination: the unicast MACs.
-        public var macs: [IPv6Address: Set<MACAddress>]
+        /// The permanent unicast fdb entries that lead through the WireGuard device.
+        public var unicastEntries: Set<RouterAddresses>
         /// The destinations of the flood list that are reached through the WireGuard device.
         public var floodList: Set<IPv6Address>
 
         public init(
             ownKey: PublicKey?,
             peers: [Peer],
-            macs: [IPv6Address: Set<MACAddress>] = [:],
+            unicastEntries: Set<RouterAddresses> = [],
             floodList: Set<IPv6Address> = []
         ) {
             self.ownKey = ownKey
             self.peers = peers
-            self.macs = macs
+            self.unicastEntries = unicastEntries
             self.floodList = floodList
         }
     }
@@ -52,26 +52,27 @@ public struct DomainTable: Sendable {
         public var missingEntries: FdbEntries
     }
 
-    /// Somebody in the WireGuard device.
+    /// Somebody in the WireGuard device. There may be a hundred thousand, so what few of them have is kept apart: ``marks``,
+    /// ``resets``.
     struct Router: Hashable, Sendable {
         var addresses: RouterAddresses
         var entries: FdbEntries = []
+        /// Whether there was a handshake in this WireGuard device.
+        var hasSession = false
         /// Seconds since 1970: the last handshake, before this WireGuard device if there was none in it. `nil` for a
         /// pending router.
         var lastHeard: Int64?
-        /// Whether there was a handshake in this WireGuard device.
-        var hasSession = false
         var receivedBytes: UInt64 = 0
-        /// Time since the start of the machine at which its session was reset.
-        var lastReset: Duration?
-        /// Set by the sweep that found the router stale first.
-        var mark: StaleMark?
     }
 
     public private(set) var rules: DomainRules
     private var ownKey: PublicKey?
     /// Peers that were made by a registration.
     var routers: [PublicKey: Router] = [:]
+    /// Set by the sweep that found the router stale first.
+    var marks: [PublicKey: StaleMark] = [:]
+    /// Time since the start of the machine at which a router's session was reset.
+    private var resets: [PublicKey: Duration] = [:]
     /// Those of ``routers`` that were never heard of.
     private var pending = PendingRouters()
     private var checks = SessionChecks()
@@ -124,7 +125,7 @@ public struct DomainTable: Sendable {
     /// register any number of keys.
     public var knownRouters: [KnownRouter] {
         routers.compactMap { key, router in
-            router.lastHeard.map { KnownRouter(key: key, lastHeard: $0, mark: router.mark) }
+            router.lastHeard.map { KnownRouter(key: key, lastHeard: $0, mark: marks[key]) }
         }
     }
 
@@ -135,13 +136,9 @@ public struct DomainTable: Sendable {
     ///   - listeningSince: the same.
     public mutating func recall(_ known: [KnownRouter], clocks: Clocks?, listeningSince: Duration) {
         for router in known {
+            routers[router.key] = Router(addresses: rules.addresses(router.key), lastHeard: router.lastHeard)
             // Times since the start of another machine's life say nothing.
-            let mark = clocks == nil ? nil : router.mark
-            routers[router.key] = Router(
-                addresses: rules.addresses(router.key),
-                lastHeard: router.lastHeard,
-                mark: mark
-            )
+            marks[router.key] = clocks == nil ? nil : router.mark
         }
         self.clocks = clocks
         self.listeningSince = clocks == nil ? .zero : listeningSince
@@ -164,6 +161,9 @@ public struct DomainTable: Sendable {
     public mutating func reset(to picture: Picture, isNewDevice: Bool, sinceStart: Duration) -> [Admission] {
         let before = routers
         var justHeard: [Peer] = []
+        // Those who were ever heard of: before, and of them those who stayed, and in this picture.
+        let wereKnown = before.count { $0.value.lastHeard != nil }
+        var (stayed, heard) = (0, 0)
         ownKey = picture.ownKey
         routers.removeAll(keepingCapacity: true)
         staticPeers.removeAll(keepingCapacity: true)
@@ -175,40 +175,40 @@ public struct DomainTable: Sendable {
                 if case .v6(let address) = prefix.address { owners[address] = peer.publicKey }
             }
             // A router's addresses never change, and hashing is the dearest part of a picture.
-            let addresses = before[peer.publicKey]?.addresses ?? rules.addresses(peer.publicKey)
+            let known = before[peer.publicKey]
+            let addresses = known?.addresses ?? rules.addresses(peer.publicKey)
             guard isRouter(peer, at: addresses.linkLocal) else {
                 staticPeers.insert(peer.publicKey)
                 continue
             }
             var entries: FdbEntries = []
-            if picture.macs[addresses.linkLocal]?.contains(addresses.mac) == true { entries.insert(.mac) }
+            if picture.unicastEntries.contains(addresses) { entries.insert(.mac) }
             if picture.floodList.contains(addresses.linkLocal) { entries.insert(.flood) }
-            let known = before[peer.publicKey]
             var router = Router(
                 addresses: addresses,
                 entries: entries,
                 lastHeard: known?.lastHeard,
-                receivedBytes: peer.receivedBytes,
-                lastReset: known?.lastReset,
-                mark: known?.mark
+                receivedBytes: peer.receivedBytes
             )
+            if known?.lastHeard != nil { stayed += 1 }
             if let known, known.lastHeard == nil {
                 justHeard.append(peer)
             } else if let lastHandshake = peer.lastHandshake {
                 router.lastHeard = lastHandshake
                 router.hasSession = true
             }
+            if router.lastHeard != nil { heard += 1 }
             routers[peer.publicKey] = router
         }
+        marks = marks.filter { routers[$0.key] != nil }
+        resets = resets.filter { routers[$0.key] != nil }
         let missing = isNewDevice ? restore(before.filter { routers[$0.key] == nil }, sinceStart: sinceStart) : []
         pending.removeAll { key in routers[key].map { $0.lastHeard != nil } ?? true }
         let wait = Set(pending.keys)
         for (key, router) in routers where router.lastHeard == nil && !wait.contains(key) {
             pending.insert(key, home: nil, at: sinceStart)
         }
-        let wereKnown = before.count { $0.value.lastHeard != nil }
-        let stayed = before.count { $0.value.lastHeard != nil && routers[$0.key] != nil }
-        if stayed != wereKnown || stayed != routers.count(where: { $0.value.lastHeard != nil }) { changeCount += 1 }
+        if !missing.isEmpty || stayed != wereKnown || stayed != heard { changeCount += 1 }
         heardInPicture = hear(justHeard)
         return missing
     }
@@ -317,10 +317,9 @@ public struct DomainTable: Sendable {
     }
 
     private mutating func decide(known key: PublicKey, at now: Clocks) -> Decision {
-        guard var router = routers[key] else { preconditionFailure("the key is known") }
-        if router.mark != nil { changeCount += 1 }
-        router.mark = nil  // it came back, and needs time for its handshake
-        routers[key] = router
+        guard let router = routers[key] else { preconditionFailure("the key is known") }
+        // It came back, and needs time for its handshake.
+        if !marks.isEmpty, marks.removeValue(forKey: key) != nil { changeCount += 1 }
         armCheck(of: key, router, at: now)
         let missing =
             rules.floodsAtRegistration ? rules.fdbEntries.subtracting(router.entries) : missingEntries(of: router)
@@ -379,6 +378,8 @@ public struct DomainTable: Sendable {
         guard let router = routers.removeValue(forKey: key) else { return }
         if router.lastHeard != nil { changeCount += 1 }
         owners[router.addresses.linkLocal] = nil
+        marks[key] = nil
+        resets[key] = nil
         pending.remove(key)
         checks.remove(key)
     }
@@ -416,20 +417,21 @@ public struct DomainTable: Sendable {
     public mutating func noteReset(_ key: PublicKey, at now: Duration) {
         routers[key]?.hasSession = false
         routers[key]?.receivedBytes = 0
-        routers[key]?.lastReset = now
+        resets[key] = now
     }
 
     /// Has the session looked at now if it is too old to be used, and otherwise when there was time for an authenticated
     /// byte.
     private mutating func armCheck(of key: PublicKey, _ router: Router, at now: Clocks) {
-        if let last = router.lastReset, now.sinceStart - last < DomainLimit.resetPause { return }
+        let lastReset = resets.isEmpty ? nil : resets[key]
+        if let lastReset, now.sinceStart - lastReset < DomainLimit.resetPause { return }
         let isDead: Bool
         if router.hasSession, let lastHeard = router.lastHeard {
             // Before 1970 is as good as in 1970, and then the difference has no overflow. The future is fresh.
             let age = Duration.seconds(now.wallClock - max(lastHeard, 0))
             isDead = age > DomainLimit.sessionTime && now.sinceStart >= distrustedUntil
         } else {
-            let since = router.lastReset ?? pending.registration(of: key) ?? listeningSince
+            let since = lastReset ?? pending.registration(of: key) ?? listeningSince
             isDead = now.sinceStart - since > DomainLimit.firstHandshakeTime
         }
         let due = isDead ? now.sinceStart : now.sinceStart + DomainLimit.evidenceTime

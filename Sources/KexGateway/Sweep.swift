@@ -65,11 +65,12 @@ extension DomainTable {
             if lastHeard != nil, !router.hasSession, now.sinceStart - listeningSince <= rules.staleAfter {
                 isStale = false
             }
-            let oldMark = step == nil ? router.mark : nil
+            let ownMark = marks.isEmpty ? nil : marks[key]
+            let oldMark = step == nil ? ownMark : nil
             var mark: StaleMark? = nil
             let action: SweepVerdict.Action?
             switch (isStale, oldMark) {
-            case (false, nil): action = router.mark == nil ? nil : .unmark
+            case (false, nil): action = ownMark == nil ? nil : .unmark
             case (false, .some): action = .unmark
             case (true, nil):
                 action = .mark
@@ -80,8 +81,8 @@ extension DomainTable {
                 mark = old
             }
             if !isDryRun {
-                routers[key]?.mark = mark
-                routers[key]?.lastHeard = lastHeard
+                if mark != ownMark { marks[key] = mark }
+                if lastHeard != router.lastHeard { routers[key]?.lastHeard = lastHeard }
             }
             if let action {
                 verdicts.append(SweepVerdict(key: key, addresses: router.addresses, action: action, silence: silence))

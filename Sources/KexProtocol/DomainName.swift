@@ -17,7 +17,7 @@ public struct DomainName: Hashable, Sendable {
             default: return nil
             }
         }
-        text = String(decoding: (0..<bytes.count).map { bytes[$0] }, as: UTF8.self)
+        text = unsafe bytes.withUnsafeBufferPointer { unsafe String(decoding: $0, as: UTF8.self) }
     }
 
     /// Checks `text` as ``init(bytes:)`` does.

@@ -10,7 +10,9 @@ internal import SystemPackage
 public struct LinkControl: ~Copyable {
     private var socket: NetlinkSocket
 
-    public init() throws(NetlinkError) { socket = try NetlinkSocket(.route) }
+    public init(buffer: ReceiveBuffer = ReceiveBuffer()) throws(NetlinkError) {
+        socket = try NetlinkSocket(.route, buffer: buffer)
+    }
 
     // MARK: - Looking
 

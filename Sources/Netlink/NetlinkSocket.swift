@@ -25,8 +25,6 @@ public struct NetlinkSocket: ~Copyable {
     /// Longest wait for one datagram of an answer. The kernel answers in the call itself, or when the locks that it
     /// needs are free; milliseconds are normal (measured: 140 ms behind 500 new WireGuard peers).
     public static let answerTimeout: Duration = .seconds(5)
-    /// Size of the receive buffer in bytes. The kernel fits the parts of a dump to it, but goes no higher (measured).
-    public static let bufferSize = 32768
     /// Most messages in one send. The acknowledgements of 256 can overrun the default receive buffer of a socket.
     public static let batchLimit = 64
     /// Most bytes in one send: room for the longest single message, and well below the default send buffer of 212,992.
@@ -37,14 +35,19 @@ public struct NetlinkSocket: ~Copyable {
     static let dumpPause: Duration = .milliseconds(2)
 
     private let transport: any NetlinkTransport
-    private(set) var buffer = [UInt8](repeating: 0, count: bufferSize)
+    private let buffer: ReceiveBuffer
     private var nextSequence: UInt32 = 1
     var families: [String: UInt16] = [:]
 
     /// Opens a socket.
     ///
     /// - Throws: ``NetlinkError/socketFailed(operation:object:errno:)``.
-    public init(_ family: Family, answerTimeout: Duration = answerTimeout) throws(NetlinkError) {
+    public init(
+        _ family: Family,
+        buffer: ReceiveBuffer = ReceiveBuffer(),
+        answerTimeout: Duration = answerTimeout
+    ) throws(NetlinkError) {
+        self.buffer = buffer
         do throws(Errno) {
             transport = try KernelTransport(protocol: family.number, timeout: answerTimeout)
         } catch {
@@ -53,7 +56,10 @@ public struct NetlinkSocket: ~Copyable {
     }
 
     /// Talks to something else than the kernel.
-    package init(transport: any NetlinkTransport) { self.transport = transport }
+    package init(transport: any NetlinkTransport, buffer: ReceiveBuffer = ReceiveBuffer()) {
+        self.transport = transport
+        self.buffer = buffer
+    }
 
     // MARK: - Requests
 
@@ -158,7 +164,7 @@ public struct NetlinkSocket: ~Copyable {
         _ body: (inout Value, NetlinkReply) throws(MalformedReply) -> Void
     ) throws(NetlinkError) -> Value {
         do throws(Failure) {
-            defer { if isSecret { wipe() } }
+            defer { if isSecret { buffer.wipe() } }
             var pause = Self.dumpPause
             for attempt in 1...Self.dumpAttempts {
                 var value = initial
@@ -225,12 +231,12 @@ public struct NetlinkSocket: ~Copyable {
 
     private mutating func receive() throws(Failure) -> ArraySlice<UInt8> {
         do throws(Errno) {
-            let count = try transport.receive(into: &buffer)
-            return buffer.prefix(count)
+            let count = try transport.receive(into: &buffer.bytes)
+            return buffer.bytes.prefix(count)
         } catch {
             switch error {
             case .resourceTemporarilyUnavailable: throw .noAnswer
-            case .noSpace: throw .malformed("a datagram of more than \(buffer.count) bytes")
+            case .noSpace: throw .malformed("a datagram of more than \(ReceiveBuffer.size) bytes")
             default: throw .socket(error)
             }
         }
@@ -249,10 +255,6 @@ public struct NetlinkSocket: ~Copyable {
         } catch {
             throw .malformed(error.detail)
         }
-    }
-
-    private mutating func wipe() {
-        unsafe buffer.withUnsafeMutableBytes { unsafe explicit_bzero($0.baseAddress!, $0.count) }
     }
 
     private func wait(_ pause: Duration) {

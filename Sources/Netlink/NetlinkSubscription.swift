@@ -27,7 +27,7 @@ public import SystemPackage
     public static let datagramsPerCall = 64
 
     private let socket: OpaquePointer
-    private var buffer = [UInt8](repeating: 0, count: NetlinkSocket.bufferSize)
+    private var buffer = [UInt8](repeating: 0, count: ReceiveBuffer.size)
 
     public init(_ group: Group) throws(NetlinkError) {
         func failure(_ operation: String) -> NetlinkError {

@@ -35,6 +35,13 @@ public struct MACAddress: Hashable, Sendable {
 extension MACAddress: CustomStringConvertible {
     /// Six groups of two lower-case hexadecimal digits, joined by colons.
     public var description: String {
-        bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: ":")
+        var text: [UInt8] = []
+        text.reserveCapacity(17)
+        for shift in stride(from: UInt64(40), through: 0, by: -8) {
+            text.append(hexadecimalDigit(value >> (shift + 4)))
+            text.append(hexadecimalDigit(value >> shift))
+            if shift > 0 { text.append(UInt8(ascii: ":")) }
+        }
+        return String(decoding: text, as: UTF8.self)
     }
 }

@@ -66,9 +66,14 @@ public enum Socket {
     ///
     /// - Throws: ENOENT and ECONNREFUSED if nobody listens there, EAGAIN if the listener's queue is full.
     public static func connect(toPath path: String, kind: UnixKind) throws(SystemCallError) -> OwnedDescriptor {
-        let address = try address(ofPath: path)
-        let descriptor = try make(AF_UNIX, kind.number, for: path)
-        _ = try check("connect to", path) {
+        try connect(to: try address(ofPath: path), kind: kind)
+    }
+
+    /// Connects to the Unix socket at `address`, as ``connect(toPath:kind:)`` does.
+    public static func connect(to address: SocketAddress, kind: UnixKind) throws(SystemCallError) -> OwnedDescriptor {
+        let name = address.path ?? "an abstract socket"
+        let descriptor = try make(AF_UNIX, kind.number, for: name)
+        _ = try check("connect to", name) {
             unsafe address.withPointer { unsafe Int(CLinux.connect(descriptor.raw.rawValue, $0, $1)) }
         }
         return descriptor
@@ -233,6 +238,44 @@ public enum Socket {
                     Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL)
                 )
             }
+        }
+    }
+
+    /// A socket for packets to whoever has a path.
+    public static func datagramSocket() throws(SystemCallError) -> OwnedDescriptor {
+        try make(AF_UNIX, UnixKind.datagram.number, for: "packets")
+    }
+
+    /// Sends one packet to `address`, without waiting.
+    ///
+    /// - Parameter descriptor: a socket of the address's family that is not connected.
+    /// - Returns: `nil` if the receiver's queue is full.
+    public static func send(
+        _ packet: [UInt8],
+        to address: SocketAddress,
+        over descriptor: FileDescriptor
+    ) throws(SystemCallError) -> Int? {
+        let flags = Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL)
+        return try checkWithoutWaiting("send to", address.path ?? "a socket") {
+            unsafe address.withPointer { address, length in
+                unsafe packet.withUnsafeBytes {
+                    unsafe sendto(descriptor.rawValue, $0.baseAddress, $0.count, flags, address, length)
+                }
+            }
+        }
+    }
+
+    /// Whether this is a socket that connections can be accepted from, of one of these families and of this type.
+    ///
+    /// Source: SO_DOMAIN, SO_TYPE, SO_ACCEPTCONN of socket(7).
+    package static func isListener(_ descriptor: FileDescriptor, families: [Int32], type: Int32) -> Bool {
+        do throws(SystemCallError) {
+            let family = try get(SOL_SOCKET, SO_DOMAIN, of: descriptor, as: Int32.self)
+            let ownType = try get(SOL_SOCKET, SO_TYPE, of: descriptor, as: Int32.self)
+            let accepts = try get(SOL_SOCKET, SO_ACCEPTCONN, of: descriptor, as: Int32.self) != 0
+            return families.contains(family) && ownType == type && accepts
+        } catch {
+            return false  // no socket at all
         }
     }
 

@@ -2,7 +2,7 @@ internal import CLinux
 public import NetworkAddresses
 
 /// An address in the shape that socket calls take, of any family, without an allocation.
-public struct SocketAddress {
+public struct SocketAddress: Sendable {
     private var storage = sockaddr_storage()
     private var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
 
@@ -40,6 +40,17 @@ public struct SocketAddress {
         unix.sun_family = sa_family_t(AF_UNIX)
         unsafe withUnsafeMutableBytes(of: &unix.sun_path) { unsafe $0.copyBytes(from: bytes) }
         fill(with: unix)
+    }
+
+    /// The address of a Unix socket as systemd writes it in the environment: a path, or `@` and a name in the kernel's own
+    /// space of names. Source: `NOTIFY_SOCKET` in sd_notify(3), "Abstract" in unix(7).
+    public init?(environment text: String) {
+        self.init(path: text)
+        guard text.hasPrefix("@") else { return }
+        let offset = MemoryLayout<sockaddr_un>.offset(of: \.sun_path) ?? MemoryLayout<sa_family_t>.size
+        unsafe withUnsafeMutableBytes(of: &storage) { unsafe $0[offset] = 0 }
+        // The length says where an abstract name ends.
+        length = socklen_t(offset + text.utf8.count)
     }
 
     /// A copy of what a call returned, or `nil` if there is nothing or too much.

@@ -1,4 +1,3 @@
-internal import CSystemd
 internal import Glibc
 public import SystemCalls
 internal import SystemPackage
@@ -18,12 +17,24 @@ public struct ListeningSocket: ~Copyable {
         case tcp
         /// A Unix socket of whole packets.
         case unixSequentialPacket
+
+        fileprivate func fits(_ descriptor: FileDescriptor) -> Bool {
+            switch self {
+            case .tcp:
+                Socket.isListener(descriptor, families: [AF_INET, AF_INET6], type: Int32(SOCK_STREAM.rawValue))
+            case .unixSequentialPacket:
+                Socket.isListener(descriptor, families: [AF_UNIX], type: Int32(SOCK_SEQPACKET.rawValue))
+            }
+        }
     }
+
+    /// The first descriptor that systemd passes. Source: SD_LISTEN_FDS_START of sd_listen_fds(3).
+    private static let firstDescriptor: Int32 = 3
 
     /// Takes every socket that systemd passed, in the order of the unit files. Close-on-exec and non-blocking are set.
     /// Call it once, before anything else opens a descriptor.
     ///
-    /// Source: sd_listen_fds_with_names(3), sd_is_socket(3).
+    /// Source: sd_listen_fds(3), which tells the protocol: `LISTEN_PID`, `LISTEN_FDS`, `LISTEN_FDNAMES`.
     ///
     /// - Parameter take: gets each socket.
     /// - Throws: EINVAL for a passed descriptor that is not a listening socket of `kind`.
@@ -31,32 +42,24 @@ public struct ListeningSocket: ~Copyable {
         of kind: Kind,
         _ take: (consuming ListeningSocket) throws(SystemCallError) -> Void
     ) throws(SystemCallError) {
-        var rawNames: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? = nil
-        let count = unsafe sd_listen_fds_with_names(1, &rawNames)
-        guard count >= 0 else {
-            throw SystemCallError("take the sockets of", "systemd", errno: Errno(rawValue: -count))
-        }
-        defer { unsafe free(rawNames) }
-        for index in 0..<count {
-            var name = ""
-            if let names = unsafe rawNames, let text = unsafe names[Int(index)] {
-                name = unsafe String(cString: text)
-                unsafe free(text)
+        defer { ManagerEnvironment.remove("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES") }
+        guard ManagerEnvironment.names(thisProcessIn: "LISTEN_PID") == true else { return }
+        let count = Int32(clamping: ManagerEnvironment.number("LISTEN_FDS") ?? 0)
+        let names = (ManagerEnvironment.text("LISTEN_FDNAMES") ?? "").split(
+            separator: ":",
+            omittingEmptySubsequences: false
+        )
+        for index in 0..<max(count, 0) {
+            let name = names.indices.contains(Int(index)) ? String(names[Int(index)]) : "unknown"
+            let number = firstDescriptor + index
+            // systemd leaves close-on-exec to the service, and sets non-blocking only with NonBlocking= in the unit.
+            guard fcntl(number, F_SETFD, FD_CLOEXEC) == 0 else {
+                throw SystemCallError("use", "descriptor \(number) (\(name)) of systemd", errno: Errno(rawValue: errno))
             }
-            let descriptor = OwnedDescriptor(adopting: FileDescriptor(rawValue: KEX_LISTEN_FDS_START + index))
-            let number = descriptor.raw.rawValue
-            let fits =
-                switch kind {
-                case .tcp:
-                    sd_is_socket(number, AF_INET, Int32(SOCK_STREAM.rawValue), 1) > 0
-                        || sd_is_socket(number, AF_INET6, Int32(SOCK_STREAM.rawValue), 1) > 0
-                case .unixSequentialPacket:
-                    sd_is_socket(number, AF_UNIX, Int32(SOCK_SEQPACKET.rawValue), 1) > 0
-                }
-            guard fits else {
+            let descriptor = OwnedDescriptor(adopting: FileDescriptor(rawValue: number))
+            guard kind.fits(descriptor.raw) else {
                 throw SystemCallError("listen on", "descriptor \(number) (\(name)) of systemd", errno: .invalidArgument)
             }
-            // systemd sets it only with NonBlocking= in the unit.
             let flags = fcntl(number, F_GETFL)
             guard flags >= 0, fcntl(number, F_SETFL, flags | O_NONBLOCK) == 0 else {
                 throw SystemCallError("set non-blocking", "descriptor \(number)", errno: Errno(rawValue: errno))

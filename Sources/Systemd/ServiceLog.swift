@@ -14,7 +14,7 @@ public struct ServiceLog: LogHandler {
 
     /// - Parameter program: the name in front of each line at a terminal, and `SYSLOG_IDENTIFIER=` in the journal.
     public init(program: String) {
-        self.init(program: program, journal: Journal.isStandardError ? Journal() : nil)
+        self.init(program: program, journal: Journal.isStandardError ? try? Journal() : nil)
     }
 
     init(program: String, journal: Journal?) {

@@ -1,5 +1,5 @@
-internal import CSystemd
 internal import Glibc
+internal import SystemCalls
 
 /// What a service tells systemd about itself. Without systemd each call does nothing.
 ///
@@ -34,7 +34,20 @@ public enum ServiceState {
     public static func stopping() { notify("STOPPING=1") }
 
     /// Whether a service manager listens to what is said here.
-    public static var hasManager: Bool { unsafe getenv("NOTIFY_SOCKET") != nil }
+    public static var hasManager: Bool { ManagerEnvironment.text("NOTIFY_SOCKET") != nil }
 
-    static func notify(_ state: String) { _ = unsafe sd_notify(0, state) }
+    /// How long a manager that reads nothing is waited for. What it is told once must not be lost; one that is gone for
+    /// good must not keep the service from its work.
+    static let patience = Duration.seconds(5)
+
+    /// Sends what the protocol calls a state: lines of `NAME=value` in one datagram.
+    static func notify(_ state: String) {
+        guard let address = ManagerEnvironment.text("NOTIFY_SOCKET").flatMap(SocketAddress.init(environment:)),
+            let socket = try? Socket.connect(to: address, kind: .datagram)
+        else { return }
+        let packet = Array(state.utf8)
+        if (try? Socket.send(packet, to: socket.raw)) != nil { return }
+        guard (try? Socket.wait(for: .writable, of: socket.raw, until: .now + patience)) == true else { return }
+        _ = try? Socket.send(packet, to: socket.raw)
+    }
 }

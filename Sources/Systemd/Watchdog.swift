@@ -1,4 +1,3 @@
-internal import CSystemd
 public import SystemCalls
 
 /// The service's side of `WatchdogSec=`: systemd restarts a service that it has not heard of for so long. To be fed by
@@ -15,9 +14,9 @@ public struct Watchdog: Sendable {
 
     /// Looks in the environment whether this process has a watchdog (`WATCHDOG_USEC`, `WATCHDOG_PID`).
     public init() {
-        var limit: UInt64 = 0
-        let isEnabled = unsafe sd_watchdog_enabled(0, &limit) > 0
-        self.init(limit: isEnabled ? .microseconds(Int64(clamping: limit)) : nil, now: .now)
+        let limit = ManagerEnvironment.number("WATCHDOG_USEC")
+        let isOurs = ManagerEnvironment.names(thisProcessIn: "WATCHDOG_PID") ?? true
+        self.init(limit: limit.flatMap { isOurs && $0 > 0 ? .microseconds($0) : nil }, now: .now)
     }
 
     init(limit: Duration?, now: MonotonicTime) {

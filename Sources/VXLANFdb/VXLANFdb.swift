@@ -18,9 +18,9 @@ public struct VXLANFdb: ~Copyable {
     private var socket: NetlinkSocket
 
     /// Opens a netlink socket. Whether `device` exists, and is a VXLAN interface, shows at the first operation.
-    public init(device: InterfaceIndex) throws(NetlinkError) {
+    public init(device: InterfaceIndex, buffer: ReceiveBuffer = ReceiveBuffer()) throws(NetlinkError) {
         self.device = device
-        socket = try NetlinkSocket(.route)
+        socket = try NetlinkSocket(.route, buffer: buffer)
     }
 
     /// Puts permanent entries in. One that is there already is no error and stays single.
@@ -106,7 +106,9 @@ extension VXLANFdb {
     ) throws(NetlinkError) -> NetlinkMessage {
         // NTF_SELF: the interface's own table, not that of a bridge above it.
         let header = header(device, state: state, flags: UInt8(NTF_SELF))
-        return try NetlinkMessage(type: UInt16(type), flags: flags, header: header) { message throws(NetlinkError) in
+        // It has 68 bytes.
+        return try NetlinkMessage(type: UInt16(type), flags: flags, header: header, limit: 1024) {
+            message throws(NetlinkError) in
             try message.put(Int(NDA_LLADDR), bytes: entry.mac.bytes)
             try message.put(Int(NDA_DST), bytes: entry.destination.bytes)
             try message.put(Int(NDA_IFINDEX), entry.via.number)

@@ -1,4 +1,4 @@
-internal import Netlink
+public import Netlink
 public import NetworkAddresses
 internal import SystemCalls
 internal import SystemPackage
@@ -54,16 +54,18 @@ let changesPerRequest = 64
 ///
 /// - Parameter socketDirectory: where userspace WireGuard puts its sockets, `NAME.sock`. A socket there belongs to no
 ///   network namespace.
+/// - Parameter buffer: for what is received; may be shared.
 /// - Throws: ``WireGuardError/noKernelSupport(_:)``, ``WireGuardError/unreachable(_:_:_:)``. Whether the kernel has an
 ///   interface of that name shows at the first operation.
 public func openWireGuardInterface(
     _ name: InterfaceName,
-    socketDirectory: String = "/run/wireguard"
+    socketDirectory: String = "/run/wireguard",
+    buffer: ReceiveBuffer = ReceiveBuffer()
 ) throws(WireGuardError) -> any WireGuardInterface {
     let path = "\(socketDirectory)/\(name).sock"
-    if isSocket(path) { return try UserspaceWireGuard(name, path: path) }
+    if isSocket(path) { return try UserspaceWireGuard(name, path: path, buffer: buffer) }
     do throws(NetlinkError) {
-        return try KernelWireGuard(name, socket: try NetlinkSocket(.generic))
+        return try KernelWireGuard(name, socket: try NetlinkSocket(.generic, buffer: buffer))
     } catch {
         throw WireGuardError(error, .readState, name)
     }

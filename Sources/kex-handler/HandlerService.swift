@@ -24,6 +24,7 @@ struct HandlerService: ~Copyable {
     private var lastToken = Self.fdbToken
     /// In the order of the configuration.
     private var domains: [MeshDomain]
+    private var timetable: Timetable
     private let source: ConfigurationSource<KeyLists>
     private var configuration: Configuration
     private let host: Host
@@ -31,8 +32,8 @@ struct HandlerService: ~Copyable {
     private var links: LinkWatch
     private let fdb: FdbWatch
     private let writer: StateWriter
-    /// The domain whose state is being written.
-    private var written: MeshDomain?
+    /// The index of the domain whose state is being written.
+    private var written: Int?
     /// What `systemctl status` shows.
     private var toldStatus: (inService: Int, domains: Int)?
     /// When connections are taken again after the system had no descriptor left.
@@ -75,6 +76,7 @@ struct HandlerService: ~Copyable {
         self.loop = loop
         self.signals = signals
         self.domains = domains
+        timetable = Timetable(of: domains)
         self.source = source
         self.configuration = configuration
         self.host = host
@@ -87,11 +89,12 @@ struct HandlerService: ~Copyable {
 
     /// Reads the kernel, says that the service is ready, and serves until SIGTERM or SIGINT.
     mutating func run() throws(SystemCallError) {
-        for domain in domains {
+        touchAll { domain in
             // What is wrong with one domain is in the log; the others work.
-            guard (try? domain.refresh()) != nil else { continue }
+            guard (try? domain.refresh()) != nil else { return }
             domain.log(.inService, .info, "in service: \(domain.summary)")
         }
+        timetable.update(from: domains)
         log.log(.ready, .notice, "ready: \(status)")
         ServiceState.ready(status: status)
         host.pulse.isReady = true
@@ -130,20 +133,30 @@ struct HandlerService: ~Copyable {
                 }
             }
             sweepNext()
-            for domain in domains { domain.wake() }
-            tellStatus()
+            timetable.update(from: domains)
+            for index in timetable.domainsToWake(at: .now) { touch(index) { $0.wake() } }
             writeNext()
+            timetable.update(from: domains)
+            tellStatus()
             try watchListeners()
         }
     }
 
-    /// For `systemctl status`.
-    private var status: String { "\(inService) of \(domains.count) domains in service" }
+    /// Does something with a domain, after which it is asked anew what it waits for.
+    private mutating func touch<Result>(_ index: Int, _ body: (MeshDomain) throws -> Result) rethrows -> Result {
+        timetable.noteChange(of: index)
+        return try body(domains[index])
+    }
 
-    private var inService: Int { domains.count { $0.trouble == nil } }
+    private mutating func touchAll(_ body: (MeshDomain) -> Void) {
+        for index in domains.indices { touch(index, body) }
+    }
+
+    /// For `systemctl status`.
+    private var status: String { "\(timetable.inService) of \(domains.count) domains in service" }
 
     private mutating func tellStatus() {
-        let now = (inService, domains.count)
+        let now = (timetable.inService, domains.count)
         if toldStatus.map({ now != $0 }) ?? true { ServiceState.status(status) }
         toldStatus = now
     }
@@ -151,28 +164,24 @@ struct HandlerService: ~Copyable {
     /// Now if there is a sweep to go on with; else whatever comes first.
     private var nextDeadline: MonotonicTime? {
         if connections.values.contains(where: { !$0.sweeps.isEmpty && !$0.isWaitingToSend }) { return .now }
-        var next = earliest(nextAccept, host.pulse.nextBeat)
-        for domain in domains {
-            next = earliest(next, domain.nextWake)
-            if written == nil { next = earliest(next, domain.nextWrite) }
-        }
-        return next
+        let next = earliest(earliest(nextAccept, host.pulse.nextBeat), timetable.nextWake)
+        return written == nil ? earliest(next, timetable.nextWrite) : next
     }
 
     private mutating func noticeLinks() {
         do throws(NetlinkError) {
             let changes = try links.changes()
-            for domain in domains { domain.notice(changes) }
+            touchAll { $0.notice(changes) }
         } catch {
             host.budget.log(.failed, .error, "\(error)", to: log)
-            for domain in domains { domain.notice(LinkChanges.missed) }
+            touchAll { $0.notice(LinkChanges.missed) }
         }
     }
 
     private mutating func noticeFrames() {
         do throws(NetlinkError) {
             let news = try fdb.news()
-            for domain in domains { domain.notice(news) }
+            touchAll { $0.notice(news) }
         } catch {
             host.budget.log(.failed, .error, "\(error)", to: log)
         }
@@ -182,25 +191,24 @@ struct HandlerService: ~Copyable {
 
     /// Writes down the domain whose turn it is, one at a time.
     private mutating func writeNext() {
-        let now = MonotonicTime.now
-        guard written == nil else { return }
-        let due = domains.filter { $0.nextWrite.map { $0 <= now } ?? false }
-        // The one that waited longest: else one that changes all the time would keep the others from it.
-        guard let domain = due.min(by: { $0.memory.earliestWrite < $1.memory.earliestWrite }) else { return }
-        written = domain
-        writer.start(writing: domain.takeState(), to: domain.memory.file)
+        guard written == nil, let index = timetable.domainToWrite(at: .now) else { return }
+        written = index
+        writer.start(writing: touch(index) { $0.takeState() }, to: domains[index].memory.file)
     }
 
     private mutating func noteWritten() {
-        guard let result = writer.finished() else { return }
-        written?.noteWritten(result)
+        if let result = writer.finished() { finishWriting(result) }
+    }
+
+    private mutating func finishWriting(_ result: Result<Duration, SystemCallError>) {
+        if let written { touch(written) { $0.noteWritten(result) } }
         written = nil
+        Heap.trim()
     }
 
     /// For the end of the process, or of a domain.
     private mutating func writeEverything() {
-        if let result = writer.waitUntilFinished() { written?.noteWritten(result) }
-        written = nil
+        if let result = writer.waitUntilFinished() { finishWriting(result) }
         for domain in domains where domain.nextWrite != nil {
             host.pulse.beat()
             let start = MonotonicTime.now
@@ -232,6 +240,7 @@ struct HandlerService: ~Copyable {
                 if (try? domain.refresh()) != nil { domain.log(.inService, .info, "in service: \(domain.summary)") }
                 return domain
             }
+            timetable = Timetable(of: domains)
             if self.configuration.handlerSocket != configuration.handlerSocket
                 || self.configuration.controlSocket != configuration.controlSocket
                 || self.configuration.stateDirectory != configuration.stateDirectory
@@ -249,6 +258,8 @@ struct HandlerService: ~Copyable {
             }
             if !(error is ConfigurationError) { log.log(.reloadFailed, .error, "\(error)") }
             log.log(.reloadFailed, .error, "the configuration stays as it was")
+            // Some may have been changed already.
+            touchAll { _ in }
         }
     }
 
@@ -388,24 +399,45 @@ struct HandlerService: ~Copyable {
     /// One batch for each domain, however the requests are mixed. The answers come in no order.
     private mutating func answer(_ requests: [RegistrationRequest], _ connection: Connection) {
         var answers: [RegistrationAnswer] = []
-        let byDomain = Dictionary(grouping: requests, by: \.registration.domain)
-        for (name, requests) in byDomain {
-            host.pulse.beat()
-            guard let domain = domain(named: name) else {
-                answers += requests.map { RegistrationAnswer(id: $0.id, refusal: .invalidDomain) }
-                continue
-            }
-            // Several routers behind one key, or one that asks twice: one question, the same answer for all.
-            let byKey = Dictionary(grouping: requests, by: \.registration.key)
-            let keys = byKey.map { (key: $0.key, source: $0.value[0].source) }
-            let refusals = domain.register(keys)
-            for ((key, _), refusal) in zip(keys, refusals) {
-                answers += byKey[key, default: []].map { RegistrationAnswer(id: $0.id, refusal: refusal) }
+        answers.reserveCapacity(requests.count)
+        if requests.allSatisfy({ $0.registration.domain == requests[0].registration.domain }) {
+            answer(requests, of: requests[0].registration.domain, &answers)
+        } else {
+            for (name, own) in Dictionary(grouping: requests, by: \.registration.domain) {
+                answer(own, of: name, &answers)
             }
         }
         for start in stride(from: 0, to: answers.count, by: ChannelLimit.records) {
             RegistrationFrame.encode(answers[start...].prefix(ChannelLimit.records), into: &packet)
             connection.enqueue(packet)
+        }
+    }
+
+    private mutating func answer(
+        _ requests: [RegistrationRequest],
+        of name: DomainName,
+        _ answers: inout [RegistrationAnswer]
+    ) {
+        host.pulse.beat()
+        guard let index = timetable.index(of: name) else {
+            answers += requests.map { RegistrationAnswer(id: $0.id, refusal: .invalidDomain) }
+            return
+        }
+        // Several routers behind one key, or one that asks twice: one question, the same answer for all.
+        var keys: [(key: PublicKey, source: IPv6Address)] = []
+        var positions: [PublicKey: Int] = [:]
+        let questions = requests.map { request in
+            let key = request.registration.key
+            if requests.count > 1 {
+                if let position = positions[key] { return position }
+                positions[key] = keys.count
+            }
+            keys.append((key, request.source))
+            return keys.count - 1
+        }
+        let refusals = touch(index) { $0.register(keys) }
+        for (request, question) in zip(requests, questions) {
+            answers.append(RegistrationAnswer(id: request.id, refusal: refusals[question]))
         }
     }
 
@@ -424,8 +456,9 @@ struct HandlerService: ~Copyable {
     private mutating func sweepNext() {
         for (token, connection) in connections where !connection.isWaitingToSend {
             guard let request = connection.sweeps.popFirst(), let name = request.domain else { continue }
-            if let domain = domain(named: name) {
-                sweep(domain, isDryRun: request.isDryRun, connection)
+            if let index = timetable.index(of: name) {
+                timetable.noteChange(of: index)
+                sweep(domains[index], isDryRun: request.isDryRun, connection)
             } else {
                 send(SweepEnd(domain: name, peers: 0, trouble: "the handler has no such domain"), connection)
             }
@@ -457,5 +490,4 @@ struct HandlerService: ~Copyable {
         connection.enqueue(packet)
     }
 
-    private func domain(named name: DomainName) -> MeshDomain? { domains.first { $0.settings.name == name } }
 }

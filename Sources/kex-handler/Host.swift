@@ -1,6 +1,7 @@
 internal import GatewayState
 internal import KexGateway
 internal import Logging
+internal import Netlink
 internal import NetworkAddresses
 internal import SourceLimits
 internal import SystemCalls
@@ -17,6 +18,8 @@ final class Host {
     var newKeys: SourceLimits
     /// How many share this process. What each of them does without being asked, it does that much more rarely.
     var domainCount = 1
+    /// For what the kernel tells one domain or another.
+    let buffer = ReceiveBuffer()
     /// Where the domains' memory is.
     let stateDirectory: String
     private let bootID: String

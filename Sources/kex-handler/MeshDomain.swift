@@ -42,8 +42,6 @@ final class MeshDomain {
     var devices: Devices?
     /// The WireGuard interface that the table's routers are in, or were in when there was one.
     var identity: DeviceIdentity?
-    /// All fdb entries by destination, learned ones too, as of the last picture: what a removal takes out.
-    var fdbEntries: [IPv6Address: [FdbEntry]] = [:]
     /// When the table must be compared with the kernel before it may be used again.
     var pictureExpires = MonotonicTime(nanoseconds: 0)
     var trouble: Trouble?
@@ -89,7 +87,7 @@ final class MeshDomain {
         self.host = host
         table = DomainTable(rules: Self.rules(settings, keys))
         memory = Memory(StateFile(directory: host.stateDirectory, domain: settings.name))
-        links = try LinkControl()
+        links = try LinkControl(buffer: host.buffer)
         recall()
     }
 
@@ -170,6 +168,7 @@ final class MeshDomain {
             leaveService(error, since: start)
             throw error
         }
+        Heap.trim()
         if trouble != nil { log(.inService, .notice, "in service again: \(summary)") }
         trouble = nil
         nextLook = nil
@@ -240,8 +239,8 @@ final class MeshDomain {
         do {
             devices = Devices(
                 wireGuardIndex: wireGuard,
-                wireGuard: try openWireGuardInterface(settings.wireGuard),
-                fdb: try VXLANFdb(device: vxlan)
+                wireGuard: try openWireGuardInterface(settings.wireGuard, buffer: host.buffer),
+                fdb: try VXLANFdb(device: vxlan, buffer: host.buffer)
             )
         } catch {
             throw Trouble("\(error)")
@@ -252,14 +251,12 @@ final class MeshDomain {
     private func look(isNewDevice: Bool) throws -> [DomainTable.Admission] {
         guard let via = devices?.wireGuardIndex, let state = try devices?.wireGuard.state() else { return [] }
         var picture = DomainTable.Picture(ownKey: state.publicKey, peers: state.peers)
-        fdbEntries.removeAll(keepingCapacity: true)
         for record in try devices?.fdb.list() ?? [] {
             guard let entry = record.entry, entry.via == via else { continue }
-            fdbEntries[entry.destination, default: []].append(entry)
             if entry.mac == .zero {
                 picture.floodList.insert(entry.destination)
             } else if record.isPermanent {
-                picture.macs[entry.destination, default: []].insert(entry.mac)
+                picture.unicastEntries.insert(RouterAddresses(mac: entry.mac, linkLocal: entry.destination))
             }
         }
         return table.reset(to: picture, isNewDevice: isNewDevice, sinceStart: host.clocks.sinceStart)

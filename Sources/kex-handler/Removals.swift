@@ -3,6 +3,7 @@ internal import KexConfiguration
 internal import KexGateway
 internal import Logging
 internal import Netlink
+internal import NetworkAddresses
 internal import SystemCalls
 internal import Systemd
 internal import VXLANFdb
@@ -37,7 +38,7 @@ extension MeshDomain {
         let failed =
             isDryRun
             ? []
-            : remove(gone) { key in
+            : remove(gone, foundEntries(of: gone)) { key in
                 log(.removed, .info, key: key, "removed \(key): silent in two sweeps")
             }
         let events = verdicts.map { verdict in
@@ -57,7 +58,8 @@ extension MeshDomain {
     func removeExpired() {
         let expired = table.expired(at: host.clocks.sinceStart)
         guard !expired.isEmpty else { return }
-        let failed = remove(expired) { key in
+        // Nothing was learned of who was never heard of.
+        let failed = remove(expired, [:]) { key in
             noteStranger(.expired, .info, key, "removed \(key): not heard of since it registered")
         }
         earliestExpiry = failed.isEmpty ? earliestExpiry : .now + Self.expiryPause
@@ -67,25 +69,43 @@ extension MeshDomain {
     func removeBanned() {
         let banned = table.banned
         guard !banned.isEmpty else { return }
-        _ = remove(banned) { key in
+        _ = remove(banned, foundEntries(of: banned)) { key in
             log(.removed, .info, key: key, "removed \(key): the operator's lists do not allow it")
         }
+    }
+
+    /// All entries of these destinations as they are now, learned ones too.
+    private func foundEntries(
+        of routers: [(key: PublicKey, addresses: RouterAddresses)]
+    ) -> [IPv6Address: Set<FdbEntry>] {
+        guard !routers.isEmpty, let via = devices?.wireGuardIndex else { return [:] }
+        let destinations = Set(routers.map(\.addresses.linkLocal))
+        var found: [IPv6Address: Set<FdbEntry>] = [:]
+        // Without the list our own entries go all the same, or the kernel says why not.
+        for record in (try? devices?.fdb.list()) ?? [] {
+            guard let entry = record.entry, entry.via == via, destinations.contains(entry.destination) else { continue }
+            found[entry.destination, default: []].insert(entry)
+        }
+        return found
     }
 
     /// Entries first, peers second, so that no frame is sent towards a peer that is gone. All entries of the
     /// destinations go, learned ones too: the kernel tells only of MACs that it does not know yet.
     ///
-    /// - Parameter log: called for each that is gone.
+    /// - Parameters:
+    ///   - found: entries besides our own.
+    ///   - log: called for each that is gone.
     /// - Returns: the keys that are still there.
     private func remove(
         _ routers: [(key: PublicKey, addresses: RouterAddresses)],
+        _ found: [IPv6Address: Set<FdbEntry>],
         log: (PublicKey) -> Void
     ) -> Set<PublicKey> {
         var failed: Set<PublicKey> = []
         for start in stride(from: 0, to: routers.count, by: Self.removedPerRound) {
             host.pulse.beat()
             let round = routers[start...].prefix(Self.removedPerRound)
-            for ((key, _), trouble) in zip(round, removeRound(round)) {
+            for ((key, _), trouble) in zip(round, removeRound(round, found)) {
                 if let trouble {
                     failed.insert(key)
                     // Out of service: that is in the log.
@@ -103,10 +123,12 @@ extension MeshDomain {
     }
 
     /// - Returns: for each router `nil`, or why it is still there.
-    private func removeRound(_ routers: ArraySlice<(key: PublicKey, addresses: RouterAddresses)>) -> [Trouble?] {
+    private func removeRound(
+        _ routers: ArraySlice<(key: PublicKey, addresses: RouterAddresses)>,
+        _ found: [IPv6Address: Set<FdbEntry>]
+    ) -> [Trouble?] {
         let entries = routers.map { router in
-            // Those of the picture, and what was added since.
-            Set(fdbEntries[router.addresses.linkLocal] ?? []).union(self.entries([.mac, .flood], of: router.addresses))
+            (found[router.addresses.linkLocal] ?? []).union(self.entries([.mac, .flood], of: router.addresses))
         }
         var outcomes = delete(entries.flatMap(\.self))[...]
         var troubles = entries.map { own in

@@ -19,6 +19,7 @@ let program = ServiceProgram(
 program.run { configuration throws(ConfigurationError) in
     try KeyLists(of: configuration)
 } serve: { configuration, keys, source, options, log in
+    Heap.keepSmall()
     try raiseDescriptorLimit()
     let bootID = try options.values("boot-id", expected: "1 to \(DeviceIdentity.maximumBootID) letters and digits") {
         DeviceIdentity.isBootID($0) ? $0 : nil

@@ -28,8 +28,7 @@ func picture(_ peers: [Peer], entries: FdbEntries) -> DomainTable.Picture {
     return DomainTable.Picture(
         ownKey: nil,
         peers: peers,
-        macs: entries.contains(.mac)
-            ? Dictionary(uniqueKeysWithValues: addresses.map { ($0.linkLocal, [$0.mac]) }) : [:],
+        unicastEntries: entries.contains(.mac) ? Set(addresses) : [],
         floodList: entries.contains(.flood) ? Set(addresses.map(\.linkLocal)) : []
     )
 }

@@ -9,8 +9,8 @@ private func request(_ number: UInt8 = 0) throws(NetlinkError) -> NetlinkMessage
     try NetlinkMessage(type: 0x20, header: genlmsghdr(cmd: number, version: 1, reserved: 0)) { _ in }
 }
 
-private func socket(_ datagrams: [UInt8]...) -> NetlinkSocket {
-    NetlinkSocket(transport: ScriptedKernel(datagrams.map(ScriptedKernel.Step.datagram)))
+private func socket(_ datagrams: [UInt8]..., buffer: ReceiveBuffer = ReceiveBuffer()) -> NetlinkSocket {
+    NetlinkSocket(transport: ScriptedKernel(datagrams.map(ScriptedKernel.Step.datagram)), buffer: buffer)
 }
 
 private func malformed(_ detail: String) -> NetlinkError {
@@ -82,7 +82,7 @@ private func malformed(_ detail: String) -> NetlinkError {
             ([1, 2, 3], "3 bytes that are no message"),
             (hex("15 00 00 00 02 00 00 00 01 00 00 00 07 00 00 00 00 00 00 00"), "20 bytes that are no message"),
             (hex("0f 00 00 00 02 00 00 00 01 00 00 00 07 00 00 00 00 00 00 00"), "20 bytes that are no message"),
-            ([UInt8](repeating: 0, count: 32769), "a datagram of more than 32768 bytes"),
+            ([UInt8](repeating: 0, count: 65537), "a datagram of more than 65536 bytes"),
         ]
     )
     func strangers(datagram: [UInt8], detail: String) {
@@ -257,9 +257,10 @@ private func malformed(_ detail: String) -> NetlinkError {
 
     @Test("with keys in them leave nothing in the buffer, not even when they fail", arguments: [0, 1] as [Int32])
     func wiping(errno: Int32) {
-        var socket = socket(part(0xee) + done(sequence: 1, errno: errno))
+        let buffer = ReceiveBuffer()
+        var socket = socket(part(0xee) + done(sequence: 1, errno: errno), buffer: buffer)
         _ = try? values(&socket, isSecret: true)
-        #expect(socket.buffer.allSatisfy { $0 == 0 })
+        #expect(buffer.bytes.allSatisfy { $0 == 0 })
     }
 }
 

@@ -1,3 +1,4 @@
+import Glibc
 import NetworkAddresses
 import Testing
 
@@ -33,6 +34,23 @@ import Testing
     )
     func refusals(text: String) {
         #expect(IPv6Address(text) == nil)
+    }
+
+    @Test("are written as inet_ntop writes them, wherever the zeros are")
+    func writing() {
+        // Each group is zero, one or any: all ways for them to lie beside each other.
+        for pattern in 0..<6561 {
+            var (rest, groups) = (pattern, [UInt16]())
+            for _ in 0..<8 {
+                groups.append([0, 1, UInt16.random(in: 0...0xffff)][rest % 3])
+                rest /= 3
+            }
+            let bytes = groups.flatMap { [UInt8($0 >> 8), UInt8($0 & 255)] }
+            var text = [CChar](repeating: 0, count: 46)
+            inet_ntop(AF_INET6, bytes, &text, 46)
+            let expected = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            #expect(IPv6Address(bytes: bytes)?.description == expected)
+        }
     }
 
     @Test("have their bytes in network order")

@@ -1,11 +1,11 @@
-import Glibc
+import Foundation
+import Synchronization
 import SystemCalls
 import Testing
 
 @testable import Systemd
 
-/// One after the other: the environment belongs to the process.
-@Suite("What systemd is told", .serialized) struct ManagerTests {
+@Suite("What systemd is told") struct ManagerTests {
     let manager: ManagerSocket
 
     init() throws { manager = try ManagerSocket() }
@@ -25,6 +25,34 @@ import Testing
         #expect(manager.next() == "STOPPING=1")
         #expect(manager.next() == nil)
         #expect(!ServiceState.hasManager)
+    }
+
+    @Test("It may listen at a name of the kernel's own, and is then told the same")
+    func abstractName() throws {
+        let manager = try ManagerSocket(isAbstract: true)
+        manager.asManager { ServiceState.status("working") }
+        #expect(manager.next() == "STATUS=working")
+        // Longer by a NUL, as a path's address is, it would be another name.
+        #expect(SocketAddress(environment: "@") != nil)
+        #expect(SocketAddress(environment: "@" + String(repeating: "x", count: 107)) == nil)
+    }
+
+    @Test("A manager that reads late is told all the same")
+    func lateManager() throws {
+        try manager.fill()
+        let packets = Mutex<Set<String>>([])
+        let isRead = DispatchSemaphore(value: 0)
+        Thread.detachNewThread { [manager] in
+            usleep(100_000)
+            for _ in 0..<400 where !packets.withLock({ $0.contains("STATUS=late") }) {
+                while let packet = manager.next() { packets.withLock { _ = $0.insert(packet) } }
+                usleep(10_000)
+            }
+            isRead.signal()
+        }
+        manager.asManager { ServiceState.status("late") }
+        isRead.wait()
+        #expect(packets.withLock { $0.contains("STATUS=late") })
     }
 
     @Test("A reload has the time of the clock that systemd compares it with")
@@ -69,13 +97,10 @@ import Testing
         ]
     )
     func environment(limit: String?, process: String?, isFed: Bool) {
-        if let limit { setenv("WATCHDOG_USEC", limit, 1) }
-        if let process { setenv("WATCHDOG_PID", process == "self" ? "\(getpid())" : process, 1) }
-        defer {
-            unsetenv("WATCHDOG_USEC")
-            unsetenv("WATCHDOG_PID")
-        }
-        var watchdog = Watchdog()
+        var variables: [String: String] = [:]
+        variables["WATCHDOG_USEC"] = limit
+        variables["WATCHDOG_PID"] = process.map { $0 == "self" ? "\(getpid())" : $0 }
+        var watchdog = ManagerEnvironment.$variables.withValue(variables) { Watchdog() }
         let now = MonotonicTime.now
         manager.asManager { watchdog.feed(now: now) }
         #expect(manager.next() == (isFed ? "WATCHDOG=1" : nil))

@@ -1,5 +1,6 @@
 import Foundation
 import KernelTestSupport
+import Netlink
 import NetworkAddresses
 import SystemCalls
 import SystemPackage
@@ -19,8 +20,12 @@ let secondKey = PublicKey(text: "TszFS3oFRdhsJP3K0VOlklGMGYZy+oFCtlaghXJqW2g=")!
 let firstAddress = IPPrefix("fe80::de:5dff:feb8:5b59/128")!
 
 /// Opens the fake, with short time-outs unless a test wants to wait longer.
-private func open(_ server: FakeUserspace, timeout: Duration = .seconds(5)) throws -> UserspaceWireGuard {
-    try UserspaceWireGuard(name, path: server.path, changeTimeout: timeout, stateTimeout: timeout)
+private func open(
+    _ server: FakeUserspace,
+    timeout: Duration = .seconds(5),
+    buffer: ReceiveBuffer = ReceiveBuffer()
+) throws -> UserspaceWireGuard {
+    try UserspaceWireGuard(name, path: server.path, buffer: buffer, changeTimeout: timeout, stateTimeout: timeout)
 }
 
 private let addFirst = PeerChange.add(PeerSettings(publicKey: firstKey, allowedIPs: [firstAddress]))
@@ -178,9 +183,9 @@ private let addFirst = PeerChange.add(PeerSettings(publicKey: firstKey, allowedI
                 $0.request(); $0.reply("private_key=\(bobPrivate)\n" + end)
             }
         ])
-        let interface = try open(server)
-        _ = try? interface.state()
-        #expect(interface.buffer.allSatisfy { $0 == 0 })
+        let buffer = ReceiveBuffer()
+        _ = try? open(server, buffer: buffer).state()
+        #expect(buffer.bytes.allSatisfy { $0 == 0 })
     }
 
     @Test(

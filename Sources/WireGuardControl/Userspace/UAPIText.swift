@@ -1,4 +1,5 @@
 internal import CSodium
+internal import Glibc
 internal import NetworkAddresses
 internal import WireGuardTypes
 
@@ -39,25 +40,30 @@ package enum UAPIKey: String {
     /// Something that nobody asks for, or that is of a later version.
     case other = ""
 
-    /// A listing has ten lines for each peer, so no text is made of them.
+    /// A listing has ten lines for each peer, so no text is made of them: length and first letter leave one candidate.
     package init(name: ArraySlice<UInt8>) {
-        let candidates: (UAPIKey, UAPIKey, UAPIKey) =
-            switch name.count {
-            case 5: (.errno, .other, .other)
-            case 8: (.receivedBytes, .sentBytes, .endpoint)
-            case 10: (.publicKey, .allowedIP, .other)
-            case 11: (.privateKey, .listenPort, .other)
-            case 13: (.presharedKey, .other, .other)
-            case 23: (.lastHandshake, .other, .other)
-            default: (.other, .other, .other)
+        let candidate: UAPIKey =
+            switch (name.count, name.first) {
+            case (5, UInt8(ascii: "e")): .errno
+            case (8, UInt8(ascii: "r")): .receivedBytes
+            case (8, UInt8(ascii: "t")): .sentBytes
+            case (8, UInt8(ascii: "e")): .endpoint
+            case (10, UInt8(ascii: "p")): .publicKey
+            case (10, UInt8(ascii: "a")): .allowedIP
+            case (11, UInt8(ascii: "p")): .privateKey
+            case (11, UInt8(ascii: "l")): .listenPort
+            case (13, UInt8(ascii: "p")): .presharedKey
+            case (23, UInt8(ascii: "l")): .lastHandshake
+            default: .other
             }
-        if name.elementsEqual(candidates.0.rawValue.utf8) {
-            self = candidates.0
-        } else if name.elementsEqual(candidates.1.rawValue.utf8) {
-            self = candidates.1
-        } else {
-            self = name.elementsEqual(candidates.2.rawValue.utf8) ? candidates.2 : .other
+        var expected = candidate.rawValue
+        let isCandidate = expected.withUTF8 { expected in
+            unsafe name.withUnsafeBytes { name in
+                unsafe name.count == expected.count
+                    && (name.count == 0 || memcmp(name.baseAddress!, expected.baseAddress!, name.count) == 0)
+            }
         }
+        self = isCandidate ? candidate : .other
     }
 }
 
@@ -135,9 +141,9 @@ func number<Value: FixedWidthInteger>(_ value: ArraySlice<UInt8>, of key: UAPIKe
 
 extension [UInt8] {
     fileprivate mutating func appendHexadecimal(_ byte: UInt8) {
-        for digit in [byte >> 4, byte & 15] {
-            append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
-        }
+        func digit(_ bits: UInt8) -> UInt8 { bits < 10 ? UInt8(ascii: "0") + bits : UInt8(ascii: "a") + bits - 10 }
+        append(digit(byte >> 4))
+        append(digit(byte & 15))
     }
 }
 

@@ -1,5 +1,6 @@
 internal import CSodium
 internal import Glibc
+internal import Netlink
 internal import NetworkAddresses
 internal import SystemCalls
 internal import SystemPackage
@@ -24,26 +25,26 @@ final class UserspaceWireGuard: WireGuardInterface {
     /// than the five seconds that a router's exchange may wait, so that one interface that does not answer does not fail
     /// the exchanges of others behind it.
     static let stateTimeout: Duration = .seconds(4)
-    /// Size in bytes of the receive buffer, and so the longest line of a reply.
-    static let bufferSize = 65536
-
     let name: InterfaceName
     private let path: String
     private let changeTimeout: Duration
     private let stateTimeout: Duration
     /// `nil` after every failure: the rest of that conversation means nothing.
     private var connection: UAPIConnection?
-    private(set) var buffer = [UInt8](repeating: 0, count: bufferSize)
+    /// Its size is that of the longest line of a reply.
+    private let buffer: ReceiveBuffer
 
     /// Connects.
     init(
         _ name: InterfaceName,
         path: String,
+        buffer: ReceiveBuffer = ReceiveBuffer(),
         changeTimeout: Duration = changeTimeout,
         stateTimeout: Duration = stateTimeout
     ) throws(WireGuardError) {
         self.name = name
         self.path = path
+        self.buffer = buffer
         self.changeTimeout = changeTimeout
         self.stateTimeout = stateTimeout
         do throws(UAPIFailure) {
@@ -56,7 +57,7 @@ final class UserspaceWireGuard: WireGuardInterface {
     // MARK: - Operations
 
     func state() throws(WireGuardError) -> DeviceState {
-        defer { unsafe buffer.withUnsafeMutableBytes { unsafe sodium_memzero($0.baseAddress!, $0.count) } }
+        defer { buffer.wipe() }
         var state = DeviceState()
         try exchange(.readState, Array("get=1\n".utf8), within: stateTimeout) { key, value throws(UAPIFailure) in
             // Two attempts are possible, but only one of them gets as far as its first line.
@@ -96,7 +97,7 @@ final class UserspaceWireGuard: WireGuardInterface {
         do throws(UAPIFailure) {
             if let kept = connection.take() {
                 do throws(UAPIFailure) {
-                    try kept.exchange(request, buffer: &buffer, until: deadline, line)
+                    try kept.exchange(request, buffer: &buffer.bytes, until: deadline, line)
                     connection = consume kept
                     return
                 } catch {
@@ -105,7 +106,7 @@ final class UserspaceWireGuard: WireGuardInterface {
                 }
             }
             let fresh = try UAPIConnection(path: path)
-            try fresh.exchange(request, buffer: &buffer, until: deadline, line)
+            try fresh.exchange(request, buffer: &buffer.bytes, until: deadline, line)
             connection = consume fresh
         } catch {
             throw WireGuardError(error, operation, name)
