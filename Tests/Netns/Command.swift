@@ -146,3 +146,15 @@ func processorTime(of process: Int32) throws -> Double {
     let fields = stat[stat.index(after: try #require(stat.lastIndex(of: ")")))...].split(separator: " ")
     return ((Double(fields[11]) ?? 0) + (Double(fields[12]) ?? 0)) / Double(sysconf(Int32(_SC_CLK_TCK)))
 }
+
+/// Stops a process, and waits until all of it stands still: on a busy machine its threads may go on for a while after the
+/// signal.
+func stop(_ process: pid_t) throws {
+    kill(process, SIGSTOP)
+    try wait(for: "process \(process) to stand still") {
+        try FileManager.default.contentsOfDirectory(atPath: "/proc/\(process)/task").allSatisfy { thread in
+            let stat = try String(contentsOfFile: "/proc/\(process)/task/\(thread)/stat", encoding: .utf8)
+            return stat[(stat.lastIndex(of: ")") ?? stat.startIndex)...].dropFirst(2).first == "T"
+        }
+    }
+}

@@ -74,7 +74,7 @@ import Testing
     func stoppedHandler() throws {
         let gateway = try GatewayFixture.running()
         let handler = try #require(gateway.handler).processIdentifier
-        kill(handler, SIGSTOP)
+        try stop(handler)
         defer { kill(handler, SIGCONT) }
         let start = Date()
         #expect(try gateway.register(ExchangeTests.key) == "ERR: UNAVAILABLE\n")
@@ -85,7 +85,7 @@ import Testing
     func killedListener() throws {
         let gateway = try GatewayFixture.running()
         let handler = try #require(gateway.handler).processIdentifier
-        kill(handler, SIGSTOP)
+        try stop(handler)
         defer { kill(handler, SIGCONT) }
         let (asking, reading) = (try TCPClient(port: gateway.port), try TCPClient(port: gateway.port))
         try asking.send("ffww01\n\(ExchangeTests.key)\n")
@@ -99,7 +99,7 @@ import Testing
     /// Has the handler look at the first domain, by a sweep, while its WireGuard is stopped for half a second.
     private func lookSlowly(_ gateway: GatewayFixture) throws {
         let device = gateway.devices[0].processIdentifier
-        kill(device, SIGSTOP)
+        try stop(device)
         let cleanup = try Daemon(
             [Command.path(of: "kex-cleanup"), "--config", "\(gateway.folder)/kex.conf", "--dry-run"],
             log: "\(gateway.folder)/cleanup.log"
@@ -116,7 +116,7 @@ import Testing
         try lookSlowly(gateway)
         // WireGuard is stopped, so the handler, which has just looked, waits in the middle of its change.
         let device = gateway.devices[0].processIdentifier
-        kill(device, SIGSTOP)
+        try stop(device)
         let client = try TCPClient(port: gateway.port)
         try client.send("ffww01\n\(ExchangeTests.key)\n")
         usleep(200_000)
@@ -149,7 +149,7 @@ import Testing
         let gateway = try GatewayFixture.running(domains: ["ffww01", "ffww02"])
         try lookSlowly(gateway)
         let device = gateway.devices[0].processIdentifier
-        kill(device, SIGSTOP)
+        try stop(device)
         defer { kill(device, SIGCONT) }
         let clients = try (0..<20).map { _ in try TCPClient(port: gateway.port) }
         for client in clients {
