@@ -6,8 +6,9 @@ public import SystemCalls
 /// in arrays, so that every operation takes the same short time and none allocates once the arrays have grown to the
 /// highest slot.
 public struct DeadlineQueue: Sendable {
-    /// How long a slot has from its insertion.
+    /// How long a slot has from its insertion. The same in nanoseconds is for the sums: a `Duration` has 128 bits.
     public let duration: Duration
+    private let nanoseconds: UInt64
 
     private struct Link {
         var deadline = MonotonicTime(nanoseconds: 0)
@@ -22,7 +23,10 @@ public struct DeadlineQueue: Sendable {
     private var first = Link.none
     private var last = Link.none
 
-    public init(after duration: Duration) { self.duration = duration }
+    public init(after duration: Duration) {
+        self.duration = duration
+        nanoseconds = (MonotonicTime(nanoseconds: 0) + duration).nanoseconds
+    }
 
     /// Whether no slot has a deadline.
     public var isEmpty: Bool { first == Link.none }
@@ -36,7 +40,7 @@ public struct DeadlineQueue: Sendable {
     /// Gives a slot ``duration`` from `now` on. `now` must not go back from one insertion to the next, and the slot must
     /// not be in the queue.
     public mutating func insert(_ slot: Int, now: MonotonicTime) {
-        let deadline = now + duration
+        let deadline = MonotonicTime(nanoseconds: now.nanoseconds + nanoseconds)
         while slot >= links.count { links.append(Link()) }
         precondition(!links[slot].isQueued, "slot \(slot) has a deadline already")
         precondition(isEmpty || links[Int(last)].deadline <= deadline, "deadlines are inserted in their order")

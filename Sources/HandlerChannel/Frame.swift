@@ -138,10 +138,14 @@ extension [UInt8] {
     }
 
     /// What ``Span/shortText(_:_:)`` reads. Text that does not fit is cut.
-    mutating func appendShortText(_ text: some Collection<UInt8>, _ size: Int) {
-        let part = text.prefix(size)
-        append(UInt8(part.count))
-        append(contentsOf: part)
-        append(contentsOf: repeatElement(0, count: size - part.count))
+    mutating func appendShortText(_ text: String, _ size: Int) {
+        var text = text
+        let length = text.withUTF8 { bytes in
+            let part = unsafe UnsafeBufferPointer(rebasing: bytes.prefix(size))
+            append(UInt8(part.count))
+            unsafe append(contentsOf: part)
+            return part.count
+        }
+        append(contentsOf: repeatElement(0, count: size - length))
     }
 }

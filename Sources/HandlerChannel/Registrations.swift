@@ -37,7 +37,7 @@ extension RegistrationRequest: Record {
         bytes.appendBigEndian(source.high)
         bytes.appendBigEndian(source.low)
         registration.key.append(to: &bytes)
-        bytes.appendShortText(registration.domain.text.utf8, DomainName.maximumLength)
+        bytes.appendShortText(registration.domain.text, DomainName.maximumLength)
     }
 
     init(decoding bytes: Span<UInt8>, at position: inout Int) throws(MalformedFrame) {

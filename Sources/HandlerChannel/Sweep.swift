@@ -106,7 +106,7 @@ extension SweepEnd: Record {
     func encode(into bytes: inout [UInt8]) {
         bytes.appendBigEndian(peers)
         bytes.appendOptional(domain)
-        bytes.appendShortText((trouble ?? "").utf8, Self.maximumTrouble)
+        bytes.appendShortText((trouble ?? ""), Self.maximumTrouble)
     }
 
     init(decoding bytes: Span<UInt8>, at position: inout Int) throws(MalformedFrame) {
@@ -119,7 +119,7 @@ extension SweepEnd: Record {
 
 extension [UInt8] {
     fileprivate mutating func appendOptional(_ domain: DomainName?) {
-        appendShortText((domain?.text ?? "").utf8, DomainName.maximumLength)
+        appendShortText((domain?.text ?? ""), DomainName.maximumLength)
     }
 }
 

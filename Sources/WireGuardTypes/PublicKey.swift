@@ -66,7 +66,8 @@ public struct PublicKey: Hashable, Sendable {
 
     /// Adds the 32 bytes of the key.
     public func append(to bytes: inout [UInt8]) {
-        for word in [a, b, c, d] { unsafe withUnsafeBytes(of: word.bigEndian) { unsafe bytes.append(contentsOf: $0) } }
+        let words = (a.bigEndian, b.bigEndian, c.bigEndian, d.bigEndian)
+        unsafe withUnsafeBytes(of: words) { unsafe bytes.append(contentsOf: $0) }
     }
 
     /// The text form as ASCII: ``textLength`` bytes of canonical base64.
