@@ -10,8 +10,8 @@ public enum FleetLimit {
     public static let peers = 1_000_000
 
     /// Routers whose gateway is known, at least the last that were heard of; at most twice as many at times. Junk cannot
-    /// push them out: they come from gateways, and answers are kept elsewhere. Three quarters of a power of two are
-    /// what a dictionary takes before it grows (measured), here to 6 MiB.
+    /// push them out: they come from gateways, and answers are kept elsewhere. A dictionary grows beyond three quarters of
+    /// a power of two (measured), which is why it is this many; all that is kept of routers is 16 MiB at most (measured).
     public static let routers = 98_304
     /// Routers whose answer is known, at least the last ones; at most twice as many at times. A domain takes in 100 new
     /// keys a second in the long run, which are fewer than this within ``retryTime``.

@@ -23,11 +23,16 @@ import WireGuardTypes
         add("new", to: &fleet, at: beforeTime)
         #expect(fleet.next(at: beforeTime) != "new")
         let time = now + .milliseconds(120_001)
+        // What was known of the other one is not the new one's.
+        fleet.take(.online, from: "new", at: time)
+        #expect(fleet.next(at: time) != "new")
         add("new", to: &fleet, at: time)
         #expect(fleet.next(at: time) == "new")
-        // What was known of the other one is not the new one's.
         add("new", routers: 10_000, to: &fleet, at: time)
         #expect(fleet.next(router, at: time) != "new")
+        // Nor is what the other one says now.
+        add("gw0", to: &fleet, at: time)
+        #expect(!["new", "gw0"].contains(fleet.next(at: time)))
         // The next one is still there.
         add("newer", to: &fleet, at: time)
         #expect(fleet.next(at: time) != "newer")
@@ -107,14 +112,19 @@ import WireGuardTypes
         #expect(fleet.next(keys[0], at: now) == "b")
     }
 
-    @Test("The last routers and answers that there is room for are known")
-    func room() {
-        #expect(FleetLimit.answers == 49_152 && FleetLimit.routers == 98_304)
+    @Test("The last answers that there is room for are known")
+    func answers() {
         var fleet = Fleet(.steady, counts: [10, 0], at: now)
-        _ = fleet.choose(for: keys[0], in: mesh, at: now)
-        for key in keys[1..<FleetLimit.answers] { _ = fleet.choose(for: key, in: mesh, at: now) }
+        for key in keys.prefix(FleetLimit.answers) { _ = fleet.choose(for: key, in: mesh, at: now) }
         fleet.take(.peers(10, in: mesh), from: "a", at: now)
         fleet.take(.peers(3000, in: mesh), from: "b", at: now)
+        #expect(fleet.next(keys[0], at: now) == "b")
+    }
+
+    @Test("The last routers that there is room for are known")
+    func routers() {
+        var fleet = Fleet(.steady, counts: [10, 3000], at: now)
+        for key in keys.prefix(FleetLimit.routers) { fleet.take(router: key, in: mesh, from: "b", heard: now) }
         #expect(fleet.next(keys[0], at: now) == "b")
     }
 }

@@ -156,6 +156,14 @@ import WireGuardTypes
         #expect(fleet.next(key, at: now + .seconds(901)) == "b")
     }
 
+    @Test("A router that went elsewhere than it was told keeps the gateway where it is")
+    func elsewhere() {
+        var fleet = fleet([10, 30])
+        #expect(fleet.choose(for: key, in: mesh, at: now) == "a")
+        fleet.take(router: key, in: mesh, from: "b", heard: now + .seconds(30))
+        #expect(fleet.choose(for: key, in: mesh, at: now + .seconds(60)) == "b")
+    }
+
     @Test("An answer does not hold when its gateway is offline")
     func deadAnswer() {
         var fleet = fleet([10, 30])
@@ -260,7 +268,9 @@ import WireGuardTypes
         #expect(fleet.next(key, at: now) == "b")
         fleet.take(router: key, in: mesh, from: "c", heard: now - .seconds(30))
         #expect(fleet.next(key, at: now) == "c")
-        fleet.forget(router: key, in: DomainName("ffww02")!)
+        let other = DomainName("ffww02")!
+        fleet.take(.peers(0, in: other), from: "a", at: now)
+        fleet.forget(router: key, in: other)
         #expect(fleet.next(key, at: now) == "c")
         fleet.forget(router: key, in: mesh)
         #expect(fleet.next(key, at: now) == "a")
@@ -298,14 +308,13 @@ import WireGuardTypes
         // Who was there already.
         for key in keys[3..<6] { fleet.take(router: key, in: mesh, from: "a", heard: now + .seconds(2)) }
         #expect(names(fleet) == ["a", "b"])
-        // Who got there by an answer of this one.
-        for key in keys[10..<20] {
-            let name = fleet.choose(for: key, in: mesh, at: now)!
-            fleet.take(router: key, in: mesh, from: name, heard: now + .seconds(2))
-        }
-        #expect(names(fleet) == ["a", "b"])
         // Who was there when the gateway counted, as after a start, when all that the broker has kept comes.
         for key in keys[20..<40] { fleet.take(router: key, in: mesh, from: "a", heard: now) }
         #expect(names(fleet) == ["a", "b"])
+        // Who got there by an answer of this one.
+        var other = self.fleet([100, 106])
+        #expect(other.choose(Array(keys.prefix(3)), at: now) == ["a", "a", "a"])
+        for key in keys.prefix(3) { other.take(router: key, in: mesh, from: "a", heard: now + .seconds(1)) }
+        #expect(names(other) == ["a"])
     }
 }
