@@ -109,6 +109,7 @@ let package = Package(
         ),
 
         // 4  policy
+        library("GatewayChoice", ["KexProtocol", "WireGuardTypes"]),
         library("KexGateway", ["EUI64", "KexProtocol", "NetworkAddresses", "SourceLimits", "WireGuardTypes"]),
 
         library(
@@ -211,6 +212,7 @@ let package = Package(
             "KexGatewayTests",
             ["EUI64", "KexGateway", "KexProtocol", "NetworkAddresses", "SourceLimits", "WireGuardTypes"]
         ),
+        tests("GatewayChoiceTests", ["GatewayChoice", "KexProtocol", "WireGuardTypes"]),
         tests(
             "GatewayStateTests",
             ["GatewayState", "KexGateway", "KexProtocol", "SystemCalls", "WireGuardTypes", system]
