@@ -65,6 +65,7 @@ let package = Package(
         .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
         .systemLibrary(name: "CINIH", pkgConfig: "inih", providers: [.apt(["libinih-dev"])]),
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
+        .systemLibrary(name: "CMosquitto", pkgConfig: "libmosquitto", providers: [.apt(["libmosquitto-dev"])]),
 
         // 1  values
         library("NetworkAddresses"),
@@ -84,6 +85,8 @@ let package = Package(
             ["CINIH", "EUI64", "KexProtocol", "NetworkAddresses", "SystemCalls", "WireGuardTypes", system]
         ),
         library("Systemd", ["CSystemd", "SystemCalls", logging, system]),
+        library("BusMessages", ["CSodium", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
+        library("Mosquitto", ["CLinux", "CMosquitto", "EventLoop", "SystemCalls", system]),
 
         // 3  kernel objects
         library("LinkControl", ["CMNL", "Netlink", "NetworkAddresses", system]),
@@ -198,6 +201,8 @@ let package = Package(
             "GatewayStateTests",
             ["GatewayState", "KexGateway", "KexProtocol", "SystemCalls", "WireGuardTypes", system]
         ),
+        tests("BusMessagesTests", ["BusMessages", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
+        tests("MosquittoTests", ["EventLoop", "Mosquitto", "NetworkAddresses", "SystemCalls", system]),
         tests("CommandLineOptionsTests", ["CommandLineOptions"]),
         tests("EventLoopTests", ["EventLoop", "SystemCalls", system]),
         tests("HandlerChannelTests", ["HandlerChannel", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
@@ -226,7 +231,8 @@ let package = Package(
         .target(
             name: "FuzzTargets",
             dependencies: [
-                "GatewayState", "HandlerChannel", "KexConfiguration", "KexProtocol", "LinkControl", "Netlink",
+                "BusMessages", "GatewayState", "HandlerChannel", "KexConfiguration", "KexProtocol", "LinkControl",
+                "Netlink",
                 "NetworkAddresses", "VXLANFdb", "WireGuardControl", "WireGuardTypes",
             ],
             path: "Fuzz/Targets",
