@@ -57,6 +57,23 @@ import Testing
         #expect(!client.events.contains(.connected))
     }
 
+    @Test("A broker that takes nothing does not make us keep more than may be on its way")
+    func stuck() throws {
+        let connection = try answer(Self.welcome)
+        try client.wait(for: "a connection") { $0.contains(.connected) ? true : nil }
+        let payload = [UInt8](repeating: 7, count: BrokerLimit.payload)
+        var published = 0
+        #expect(throws: BrokerError.busy) {
+            // Far more than the two sockets take.
+            while published < 20_000 {
+                _ = try client.link.publish("t", payload, quality: .atMostOnce)
+                published += 1
+            }
+        }
+        #expect(published >= BrokerLimit.unacknowledged)
+        _ = withExtendedLifetime(connection) { client.isConnected }
+    }
+
     @Test("A message far over the limit that comes all the same is dropped and counted")
     func oversized() throws {
         let payload = [UInt8](repeating: 7, count: 1 << 20)
