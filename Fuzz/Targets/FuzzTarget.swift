@@ -126,8 +126,8 @@ private func readState(_ bytes: [UInt8]) {
 /// again, it is believed under its own topic and no other.
 private func readBus(_ bytes: [UInt8]) {
     guard let length = bytes.first.map(Int.init), bytes.count > length else { return }
-    let topic = Array(bytes[1...length])
-    let payload = Array(bytes[(length + 1)...])
+    let topic = Array(bytes.dropFirst().prefix(length))
+    let payload = Array(bytes.dropFirst(length + 1))
     guard let message = try? BusMessage(topic: topic.span, payload: payload.span) else { return }
     let again = Array("\(message.topic)".utf8)
     let plain = message.payload()
