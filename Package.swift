@@ -80,6 +80,7 @@ let package = Package(
         .systemLibrary(name: "CMNL", pkgConfig: "libmnl", providers: [.apt(["libmnl-dev"])]),
         .systemLibrary(name: "CINIH", pkgConfig: "inih", providers: [.apt(["libinih-dev"])]),
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
+        .systemLibrary(name: "CMosquitto", pkgConfig: "libmosquitto", providers: [.apt(["libmosquitto-dev"])]),
 
         // 1  values
         library("NetworkAddresses"),
@@ -99,6 +100,8 @@ let package = Package(
             ["CINIH", "EUI64", "KexProtocol", "NetworkAddresses", "SystemCalls", "WireGuardTypes", system]
         ),
         library("Systemd", ["SystemCalls", logging, system]),
+        library("BusMessages", ["CSodium", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
+        library("Mosquitto", ["CLinux", "CMosquitto", "EventLoop", "SystemCalls", system]),
 
         // 3  kernel objects
         library("LinkControl", ["CMNL", "Netlink", "NetworkAddresses", system]),
@@ -217,6 +220,8 @@ let package = Package(
             "GatewayStateTests",
             ["GatewayState", "KexGateway", "KexProtocol", "SystemCalls", "WireGuardTypes", system]
         ),
+        tests("BusMessagesTests", ["BusMessages", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
+        tests("MosquittoTests", ["EventLoop", "Mosquitto", "NetworkAddresses", "SystemCalls", system]),
         tests("CommandLineOptionsTests", ["CommandLineOptions"]),
         tests("EventLoopTests", ["EventLoop", "SystemCalls", system]),
         tests("HandlerChannelTests", ["HandlerChannel", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
@@ -245,7 +250,8 @@ let package = Package(
         .target(
             name: "FuzzTargets",
             dependencies: [
-                "GatewayState", "HandlerChannel", "KexConfiguration", "KexProtocol", "LinkControl", "Netlink",
+                "BusMessages", "GatewayState", "HandlerChannel", "KexConfiguration", "KexProtocol", "LinkControl",
+                "Netlink",
                 "NetworkAddresses", "VXLANFdb", "WireGuardControl", "WireGuardTypes",
             ],
             path: "Fuzz/Targets",

@@ -1,3 +1,4 @@
+internal import BusMessages
 internal import GatewayState
 internal import HandlerChannel
 internal import KexConfiguration
@@ -24,6 +25,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case configuration
     /// The handler's memory, which a crash or a disk may have damaged.
     case state
+    /// Messages of the bus between gateways, from whoever may publish there.
+    case bus
 
     /// Reads these bytes. Ends the process if something is wrong.
     public func run(_ bytes: [UInt8]) {
@@ -34,6 +37,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .uapi: readUAPI(bytes)
         case .configuration: readConfiguration(bytes)
         case .state: readState(bytes)
+        case .bus: readBus(bytes)
         }
     }
 }
@@ -117,3 +121,33 @@ private func readState(_ bytes: [UInt8]) {
     guard parsed.damage == nil else { return }
     precondition(StateText.parse(StateText.encode(parsed.state)).state == parsed.state, "a state has one meaning")
 }
+
+/// The first byte says how long the topic is, which comes next; the others are the payload. Whatever key signs a message
+/// again, it is believed under its own topic and no other.
+private func readBus(_ bytes: [UInt8]) {
+    guard let length = bytes.first.map(Int.init), bytes.count > length else { return }
+    let topic = Array(bytes.dropFirst().prefix(length))
+    let payload = Array(bytes.dropFirst(length + 1))
+    guard let message = try? BusMessage(topic: topic.span, payload: payload.span) else { return }
+    let again = Array("\(message.topic)".utf8)
+    let plain = message.payload()
+    precondition((try? BusMessage(topic: again.span, payload: plain.span)) == message, "a message has one meaning")
+    let gateway: GatewayName
+    switch message {
+    case .router(_, let note?): gateway = note.gateway
+    case .count(_, let name, _): gateway = name
+    default: return
+    }
+    var trusted = TrustedKeys()
+    precondition(trusted.trust(signingKey.publicKey, of: gateway))
+    let signed = message.payload(signedWith: signingKey)
+    func read(_ topic: [UInt8], _ payload: [UInt8]) -> BusMessage? {
+        try? BusMessage(topic: topic.span, payload: payload.span, trusting: trusted)
+    }
+    precondition(read(again, signed) == message, "a signed message is believed")
+    precondition(read(again, plain) == nil && read(topic, payload) == nil, "an unsigned message is not believed")
+    let other = Array("\(message.topic)".replacing("kex/", with: "kex/x").utf8)
+    precondition(read(other, signed) == nil, "a signature counts for its topic")
+}
+
+private let signingKey = SigningKey()

@@ -16,6 +16,8 @@ public struct Configuration: Hashable, Sendable {
     public var prohibitedKeys: String?
     /// Sources that stand for many routers, such as a proxy: no limit is kept for each of them.
     public var unlimitedSources: [IPPrefix] = []
+    /// The bus between gateways; `nil` if this gateway is alone.
+    public var bus: Bus?
     /// In the order of the files. Never empty.
     public var domains: [Domain] = []
 
@@ -96,6 +98,7 @@ extension Configuration: CustomStringConvertible {
         if !unlimitedSources.isEmpty {
             lines.append("UnlimitedSources=\(unlimitedSources.map(\.description).joined(separator: " "))")
         }
+        if let bus { lines += ["", "[Bus]"] + bus.lines }
         for domain in domains {
             lines += [
                 "",

@@ -75,6 +75,8 @@ private struct ConfigurationReader {
     private var owners: [InterfaceName: DomainName] = [:]
     /// Sections of one domain taken together, in the order of their first lines.
     private var domains: [(name: DomainName, location: ConfigurationLocation, entries: [INIFile.Entry])] = []
+    /// The sections of the bus taken together, the same.
+    private var bus: (location: ConfigurationLocation, entries: [INIFile.Entry])?
 
     init(mistakes: [ConfigurationMistake]) { self.mistakes = mistakes }
 
@@ -84,6 +86,8 @@ private struct ConfigurationReader {
             let words = section.name.split(separator: " ", omittingEmptySubsequences: true)
             if words == ["Gateway"] {
                 for entry in section.entries { readGateway(entry, firstListen: &firstListen) }
+            } else if words == ["Bus"] {
+                bus = (bus?.location ?? section.location, (bus?.entries ?? []) + section.entries)
             } else if words.count == 2, words[0] == "Domain" {
                 guard let name = DomainName(words[1]) else {
                     let rule = "1 to \(DomainName.maximumLength) letters, digits, dots, hyphens and underscores"
@@ -96,7 +100,10 @@ private struct ConfigurationReader {
                     domains.append((name, section.location, section.entries))
                 }
             } else {
-                fail(section.location, "unknown section [\(section.name)]; known are [Gateway] and [Domain NAME]")
+                fail(
+                    section.location,
+                    "unknown section [\(section.name)]; known are [Gateway], [Bus] and [Domain NAME]"
+                )
             }
         }
     }
@@ -121,10 +128,6 @@ private struct ConfigurationReader {
     }
 
     private mutating func readGateway(_ entry: INIFile.Entry, firstListen: inout Bool) {
-        let socketPath = "an absolute path of at most \(SocketAddress.maximumPathLength) bytes"
-        func socket(_ text: String) -> String? {
-            text.hasPrefix("/") && SocketAddress(path: text) != nil ? text : nil
-        }
         switch entry.key {
         case "Listen":
             if let endpoint = value(of: entry, expected: "ADDRESS:PORT, IPv6 in brackets", Self.endpoint) {
@@ -132,9 +135,9 @@ private struct ConfigurationReader {
                 firstListen = false
             }
         case "HandlerSocket":
-            if let path = value(of: entry, expected: socketPath, socket) { configuration.handlerSocket = path }
+            if let path = socketPath(of: entry) { configuration.handlerSocket = path }
         case "ControlSocket":
-            if let path = value(of: entry, expected: socketPath, socket) { configuration.controlSocket = path }
+            if let path = socketPath(of: entry) { configuration.controlSocket = path }
         case "StateDirectory":
             if let path = absolutePath(of: entry) {
                 configuration.stateDirectory = path
@@ -158,6 +161,75 @@ private struct ConfigurationReader {
                 "unknown key \(entry.key); [Gateway] has "
                     + "Listen, HandlerSocket, ControlSocket, StateDirectory, ProhibitedKeys and UnlimitedSources"
             )
+        }
+    }
+
+    /// The bus of these entries, or `nil` if they name no broker.
+    private mutating func bus(at location: ConfigurationLocation, _ entries: [INIFile.Entry]) -> Configuration.Bus? {
+        // Whether there is TLS decides on the port, and what belongs together may come in any order.
+        var paths: [String: (path: String, location: ConfigurationLocation)] = [:]
+        for entry in entries where ["PasswordFile", "CAFile", "Certificate", "PrivateKey"].contains(entry.key) {
+            if let path = absolutePath(of: entry) { paths[entry.key] = (path, entry.location) }
+        }
+        let needs = [("PasswordFile", "User"), ("Certificate", "PrivateKey"), ("PrivateKey", "Certificate")]
+        for (key, other) in needs + [("Certificate", "CAFile")] where !entries.contains(where: { $0.key == other }) {
+            if let (_, location) = paths[key] { fail(location, "\(key)= needs \(other)=") }
+        }
+        typealias Broker = Configuration.Bus.Broker
+        let port = paths["CAFile"] == nil ? Broker.clearPort : Broker.securePort
+        var broker: Broker?
+        for entry in entries where entry.key == "Broker" {
+            broker =
+                value(of: entry, expected: "HOST:PORT, IPv6 in brackets") { Broker($0, defaultPort: port) } ?? broker
+        }
+        if !entries.contains(where: { $0.key == "Broker" }) { fail(location, "[Bus] needs Broker=") }
+        // The other mistakes of the section are told all the same.
+        guard var bus = (broker ?? Broker("none", defaultPort: port)).map(Configuration.Bus.init) else { return nil }
+        bus.passwordFile = paths["PasswordFile"]?.path
+        if let authorities = paths["CAFile"]?.path {
+            bus.tls = Configuration.Bus.TLS(authorities: authorities)
+            if let certificate = paths["Certificate"]?.path, let key = paths["PrivateKey"]?.path {
+                bus.tls?.identity = Configuration.Bus.Identity(certificate: certificate, privateKey: key)
+            }
+        }
+        for entry in entries { read(entry, into: &bus) }
+        return broker == nil ? nil : bus
+    }
+
+    private mutating func read(_ entry: INIFile.Entry, into bus: inout Configuration.Bus) {
+        switch entry.key {
+        case "Broker", "PasswordFile", "CAFile", "Certificate", "PrivateKey":
+            break  // read before
+        case "User":
+            if let user = value(of: entry, expected: "a name", { $0.isEmpty ? nil : $0 }) { bus.user = user }
+        case "Name":
+            let expected = "1 to \(GatewayName.maximumLength) letters, digits, dots, hyphens and underscores"
+            if let name = value(of: entry, expected: expected, { GatewayName($0) }) { bus.name = name }
+        case "Socket":
+            if let path = socketPath(of: entry) { bus.socket = path }
+        case "SigningKey":
+            if let path = absolutePath(of: entry) { bus.signingKey = path }
+        case "TrustedKeys":
+            if let path = absolutePath(of: entry) { bus.trustedKeys = path }
+        case "Weight":
+            let range = Configuration.Bus.Limit.weight
+            let expected = "the name of a gateway and a number from \(range.lowerBound) to \(range.upperBound)"
+            let weight = value(of: entry, expected: expected) { text -> (GatewayName, Int)? in
+                let words = text.split(separator: " ")
+                guard words.count == 2, let name = GatewayName(words[0]), let weight = Int(words[1]),
+                    range.contains(weight)
+                else { return nil }
+                return (name, weight)
+            }
+            guard let (name, number) = weight else { return }
+            bus.weights[name] = number
+            let most = Configuration.Bus.Limit.weights
+            if bus.weights.count > most { fail(entry.location, "weights of more than \(most) gateways") }
+        default:
+            let known =
+                "Broker, User, PasswordFile, CAFile, Certificate, PrivateKey, Name, Socket, SigningKey, TrustedKeys "
+                + "and Weight"
+            fail(entry.location, "unknown key \(entry.key); [Bus] has \(known)")
         }
     }
 
@@ -237,6 +309,12 @@ private struct ConfigurationReader {
         }
     }
 
+    private mutating func socketPath(of entry: INIFile.Entry) -> String? {
+        value(of: entry, expected: "an absolute path of at most \(SocketAddress.maximumPathLength) bytes") {
+            $0.hasPrefix("/") && SocketAddress(path: $0) != nil ? $0 : nil
+        }
+    }
+
     private mutating func absolutePath(of entry: INIFile.Entry) -> String? {
         value(of: entry, expected: "an absolute path") { $0.hasPrefix("/") ? $0 : nil }
     }
@@ -253,10 +331,15 @@ private struct ConfigurationReader {
         for (name, location, entries) in domains {
             if let domain = domain(name, at: location, entries) { configuration.domains.append(domain) }
         }
+        if let (location, entries) = bus { configuration.bus = bus(at: location, entries) }
         let whole = ConfigurationLocation(file: path, line: nil)
         if domains.isEmpty && mistakes.isEmpty { fail(whole, "no [Domain NAME] section: nothing to do") }
         if configuration.handlerSocket == configuration.controlSocket {
             fail(whole, "HandlerSocket and ControlSocket are the same path")
+        }
+        if let bus = configuration.bus, [configuration.handlerSocket, configuration.controlSocket].contains(bus.socket)
+        {
+            fail(whole, "Socket of [Bus] is the same path as another")
         }
         guard mistakes.isEmpty else { throw ConfigurationError(mistakes) }
         return configuration

@@ -8,16 +8,8 @@ public struct DomainName: Hashable, Sendable {
 
     /// Returns `nil` unless `bytes` are 1 to ``maximumLength`` letters, digits, dots, hyphens and underscores of ASCII.
     public init?(bytes: Span<UInt8>) {
-        guard (1...Self.maximumLength).contains(bytes.count) else { return nil }
-        for index in 0..<bytes.count {
-            switch bytes[index] {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"):
-                continue
-            default: return nil
-            }
-        }
-        text = unsafe bytes.withUnsafeBufferPointer { unsafe String(decoding: $0, as: UTF8.self) }
+        guard let text = nameText(bytes, maximumLength: Self.maximumLength) else { return nil }
+        self.text = text
     }
 
     /// Checks `text` as ``init(bytes:)`` does.
@@ -29,4 +21,18 @@ public struct DomainName: Hashable, Sendable {
 
 extension DomainName: CustomStringConvertible {
     public var description: String { text }
+}
+
+/// The text of a name: 1 to `maximumLength` letters, digits, dots, hyphens and underscores of ASCII.
+func nameText(_ bytes: Span<UInt8>, maximumLength: Int) -> String? {
+    guard (1...maximumLength).contains(bytes.count) else { return nil }
+    for index in 0..<bytes.count {
+        switch bytes[index] {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"):
+            continue
+        default: return nil
+        }
+    }
+    return unsafe bytes.withUnsafeBufferPointer { unsafe String(decoding: $0, as: UTF8.self) }
 }

@@ -105,6 +105,34 @@ import WireGuardTypes
             ("[Domain a]\nWireGuard=x\nVXLAN=y\nStaleAfter=0s", 4, "expected a time from 1s to 365d"),
             ("[Domain a]\nWireGuard=x\nVXLAN=y\nSweepInterval=366d", 4, "expected a time from 1s to 365d"),
             ("[Domain a]\nWireGuard=x\nVXLAN=y\nSweepInterval=99999999999999999d", 4, "expected a time"),
+            ("[Bus]", 1, "[Bus] needs Broker="),
+            ("[Bus]\nUser=u\n[Gateway]\n[Bus]\nColour=blue", 5, "unknown key Colour; [Bus] has Broker, User"),
+            ("[Bus]\nBroker=", 2, "expected HOST:PORT"),
+            ("[Bus]\nBroker=mqtt://broker", 2, "expected HOST:PORT"),
+            ("[Bus]\nBroker=broker:0", 2, "expected HOST:PORT"),
+            ("[Bus]\nBroker=broker:65536", 2, "expected HOST:PORT"),
+            ("[Bus]\nBroker=broker:", 2, "expected HOST:PORT"),
+            ("[Bus]\nBroker=::1:1883", 2, "expected HOST:PORT"),
+            ("[Bus]\nBroker=" + String(repeating: "b", count: 181), 2, "expected HOST:PORT"),
+            ("[Bus]\nBroker=b\nUser=", 3, "expected a name"),
+            ("[Bus]\nBroker=b\nUser=u\nPasswordFile=p", 4, "expected an absolute path"),
+            ("[Bus]\nBroker=b\nPasswordFile=/p", 3, "PasswordFile= needs User="),
+            ("[Bus]\nBroker=b\nCAFile=/c\nCertificate=/c", 4, "Certificate= needs PrivateKey="),
+            ("[Bus]\nBroker=b\nCAFile=/c\nPrivateKey=/c", 4, "PrivateKey= needs Certificate="),
+            ("[Bus]\nBroker=b\nPrivateKey=/c\nCertificate=/c", 4, "Certificate= needs CAFile="),
+            ("[Bus]\nBroker=b\nName=a/b", 3, "expected 1 to 64 letters"),
+            ("[Bus]\nBroker=b\nName=" + String(repeating: "n", count: 65), 3, "expected 1 to 64 letters"),
+            ("[Bus]\nBroker=b\nSocket=s", 3, "expected an absolute path of at most 107 bytes"),
+            ("[Bus]\nBroker=b\nSigningKey=s", 3, "expected an absolute path"),
+            ("[Bus]\nBroker=b\nTrustedKeys=s", 3, "expected an absolute path"),
+            ("[Bus]\nBroker=b\nWeight=gw01", 3, "expected the name of a gateway and a number from 0 to 10000"),
+            ("[Bus]\nBroker=b\nWeight=gw01 10001", 3, "expected the name of a gateway"),
+            ("[Bus]\nBroker=b\nWeight=gw01 -1", 3, "expected the name of a gateway"),
+            ("[Bus]\nBroker=b\nWeight=g/w 1", 3, "expected the name of a gateway"),
+            (
+                "[Bus]\nBroker=b\n" + (0...1024).map { "Weight=g\($0) 1\n" }.joined(), 1027,
+                "weights of more than 1024 gateways"
+            ),
             ("[Domain " + String(repeating: "a", count: 43) + "]", 1, "section name of more than 49 bytes"),
             ("[Gateway]\n" + String(repeating: "k", count: 49) + "=1", 2, "key of 49 bytes or more"),
             ("[Gateway]\n# " + String(repeating: "x", count: 196), 2, "line of more than 197 bytes"),
@@ -117,6 +145,64 @@ import WireGuardTypes
         let mistake = try #require(error.mistakes.first { $0.reason.contains(reason) }, "\(error)")
         #expect(mistake.location == ConfigurationLocation(file: path, line: line))
         #expect(mistake.description.hasPrefix("\(path):\(line): "))
+    }
+
+    @Test("The section of the bus, in one part or in several, with TLS or without")
+    func bus() throws {
+        let domain = "[Domain a]\nWireGuard=wga\nVXLAN=vxa\n"
+        func bus(_ text: String) throws -> Configuration.Bus? {
+            let configuration = try Configuration(path: folder.write(domain + text))
+            #expect(try Configuration(path: folder.write(configuration.description)) == configuration)
+            return configuration.bus
+        }
+        #expect(try bus("") == nil)
+        let plain = try #require(try bus("[Bus]\nBroker=broker.example.net\n"))
+        #expect(plain.broker.description == "broker.example.net:1883")
+        #expect(plain.socket == "/run/kex/bus.sock")
+        #expect(plain.tls == nil && plain.user == nil && plain.name == nil && plain.weights.isEmpty)
+        let whole = try #require(
+            try bus(
+                """
+                [Bus]
+                Broker=[2001:db8::1]
+                User=gw
+                PasswordFile=/p
+                Certificate=/crt
+                PrivateKey=/key
+                Weight=gw01 30
+                Weight=gw02 10000
+                [Gateway]
+                [Bus]
+                CAFile=/ca
+                Name=gw03.example.net
+                Socket=/run/other.sock
+                SigningKey=/s
+                TrustedKeys=/t
+                Weight=gw01  0
+                """
+            )
+        )
+        #expect((whole.broker.host, whole.broker.port) == ("2001:db8::1", 8883))
+        let identity = Configuration.Bus.Identity(certificate: "/crt", privateKey: "/key")
+        #expect(whole.tls == Configuration.Bus.TLS(authorities: "/ca", identity: identity))
+        #expect((whole.user, whole.passwordFile, whole.name?.text) == ("gw", "/p", "gw03.example.net"))
+        #expect((whole.socket, whole.signingKey, whole.trustedKeys) == ("/run/other.sock", "/s", "/t"))
+        #expect(whole.weights == [GatewayName("gw01")!: 0, GatewayName("gw02")!: 10000])
+        for (text, expected) in [
+            ("192.0.2.1", "192.0.2.1:1883"), ("192.0.2.1:65535", "192.0.2.1:65535"), ("[::1]:1", "[::1]:1"),
+            (String(repeating: "b", count: 180), String(repeating: "b", count: 180) + ":1883"),
+        ] {
+            #expect(try bus("[Bus]\nBroker=\(text)\n")?.broker.description == expected)
+        }
+    }
+
+    @Test("The socket of the bus is not the handler's")
+    func sameSocket() throws {
+        let path = try folder.write(
+            "[Domain a]\nWireGuard=wga\nVXLAN=vxa\n[Bus]\nBroker=b\nSocket=/run/kex/control.sock\n"
+        )
+        let error = try #require(throws: ConfigurationError.self) { try Configuration(path: path) }
+        #expect(error.description == "\(path): Socket of [Bus] is the same path as another")
     }
 
     @Test("At their limits, names and lines are taken")

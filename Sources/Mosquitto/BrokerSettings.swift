@@ -1,0 +1,83 @@
+/// Where the broker is, who we are there, and what becomes of us when we die.
+public struct BrokerSettings: Sendable {
+    /// A name, or an address without brackets.
+    public var host: String
+    public var port: UInt16
+    /// Who we are. A broker has one client of a name: a second one throws the first out.
+    public var clientID: String
+    public var user: String?
+    /// Kept in memory, and sent with each connection.
+    public var password: String?
+    /// `nil` for a connection in clear.
+    public var tls: TLS?
+    /// `nil` if nobody is to be told.
+    public var will: Will?
+
+    public init(host: String, port: UInt16, clientID: String) {
+        self.host = host
+        self.port = port
+        self.clientID = clientID
+    }
+
+    /// TLS 1.2 or later. The broker's certificate must come from one of our authorities and name ``BrokerSettings/host``
+    /// among its alternative names. The files are read at each connection, so that new ones need nothing else.
+    public struct TLS: Hashable, Sendable {
+        /// File of the authorities' certificates, PEM.
+        public var authorities: String
+        /// What to show the broker; `nil` for nothing.
+        public var identity: Identity?
+
+        public init(authorities: String, identity: Identity? = nil) {
+            self.authorities = authorities
+            self.identity = identity
+        }
+    }
+
+    /// A certificate of ours and the key that belongs to it: two files, PEM, the key without a passphrase.
+    public struct Identity: Hashable, Sendable {
+        public var certificate: String
+        public var privateKey: String
+
+        public init(certificate: String, privateKey: String) {
+            self.certificate = certificate
+            self.privateKey = privateKey
+        }
+    }
+
+    /// What the broker publishes when a connection ends without a word of ours: at once if the socket is closed, after one
+    /// and a half times ``BrokerLimit/keepalive`` if nothing is heard (MQTT 5, section 3.1.2.10). Retained, at least once.
+    public struct Will: Hashable, Sendable {
+        public var topic: String
+        public var payload: [UInt8]
+
+        public init(topic: String, payload: [UInt8]) {
+            self.topic = topic
+            self.payload = payload
+        }
+    }
+}
+
+/// Numbers of the connection to the broker.
+public enum BrokerLimit {
+    /// Longest payload in bytes, of either direction. What is longer is not published, or is dropped and counted.
+    public static let payload = 4096
+    /// Longest topic in bytes, the same.
+    public static let topic = 256
+    /// Longest packet in bytes that the broker may send. It knows from CONNECT, and leaves out longer messages without a
+    /// word (MQTT 5, section 3.1.2.11.4; measured with mosquitto 2.0.11). Room for a payload, a topic, and properties.
+    ///
+    /// libmosquitto 2.0 itself takes any packet into memory, up to 256 MiB: a broker that breaks its word can do that to
+    /// us, other clients cannot.
+    public static let packet = 8192
+    /// Most publications that are on their way: not yet acknowledged, or with the lowest quality not yet sent. A broker
+    /// takes 20 at a time unless told otherwise; the others wait in memory.
+    public static let unacknowledged = 1024
+    /// How often libmosquitto is asked for packets before other descriptors have their turn. One time brings one packet,
+    /// or with publications on their way as many as those.
+    public static let readsPerRound = 256
+    /// The broker hears of us at least this often, and we of it, or the connection is given up. libmosquitto takes no less
+    /// than five seconds.
+    public static let keepalive = Duration.seconds(10)
+    /// How often libmosquitto looks at its clock.
+    static let careInterval = Duration.seconds(1)
+}
