@@ -79,9 +79,21 @@ private func readFrames(_ bytes: [UInt8]) {
         RegistrationFrame.encode(answers, into: &again)
         precondition((try? RegistrationFrame.answers(in: again.span)) == answers, "answers have one meaning")
     }
-    if let requests = try? ControlFrame.requests(in: bytes.span) {
-        ControlFrame.encode(requests, into: &again)
-        precondition((try? ControlFrame.requests(in: again.span)) == requests, "sweeps have one meaning")
+    if let request = try? ControlFrame.request(in: bytes.span) {
+        switch request {
+        case .sweeps(let requests): ControlFrame.encode(requests, into: &again)
+        case .news(let news): ControlFrame.encode(news, into: &again)
+        case .routers(let domain): ControlFrame.encode(routersOf: domain, into: &again)
+        }
+        precondition((try? ControlFrame.request(in: again.span)) == request, "requests have one meaning")
+    }
+    if let answer = try? ControlFrame.answer(in: bytes.span) {
+        switch answer {
+        case .news(let answers): RegistrationFrame.encode(answers, into: &again)
+        case .routers(let routers): ControlFrame.encode(routers, into: &again)
+        case .routerListEnd(let end): ControlFrame.encode(end, into: &again)
+        }
+        precondition((try? ControlFrame.answer(in: again.span)) == answer, "answers have one meaning")
     }
     _ = try? ControlFrame.report(in: bytes.span)
 }

@@ -14,6 +14,10 @@ enum Frame {
         case sweep = 3
         case sweepEvents = 4
         case sweepEnd = 5
+        case routerNews = 8
+        case routerListRequest = 9
+        case routerRecords = 10
+        case routerListEnd = 11
 
         static let largestRecord = allCases.map(\.recordSize).max() ?? 0
 
@@ -25,6 +29,10 @@ enum Frame {
             case .sweep: SweepRequest.encodedSize
             case .sweepEvents: SweepEvent.encodedSize
             case .sweepEnd: SweepEnd.encodedSize
+            case .routerNews: RouterNews.encodedSize
+            case .routerListRequest: SweepRequest.encodedSize
+            case .routerRecords: RouterRecord.encodedSize
+            case .routerListEnd: RouterListEnd.encodedSize
             }
         }
     }

@@ -73,6 +73,8 @@ public struct DomainTable: Sendable {
     var marks: [PublicKey: StaleMark] = [:]
     /// Time since the start of the machine at which a router's session was reset.
     private var resets: [PublicKey: Duration] = [:]
+    /// When other gateways heard of routers last, seconds since 1970.
+    var elsewhere: [PublicKey: Int64] = [:]
     /// Those of ``routers`` that were never heard of.
     private var pending = PendingRouters()
     private var checks = SessionChecks()
@@ -125,7 +127,9 @@ public struct DomainTable: Sendable {
     /// register any number of keys.
     public var knownRouters: [KnownRouter] {
         routers.compactMap { key, router in
-            router.lastHeard.map { KnownRouter(key: key, lastHeard: $0, mark: marks[key]) }
+            router.lastHeard.map {
+                KnownRouter(key: key, lastHeard: max($0, elsewhere[key] ?? $0), mark: marks[key])
+            }
         }
     }
 
@@ -203,6 +207,7 @@ public struct DomainTable: Sendable {
         marks = marks.filter { routers[$0.key] != nil }
         resets = resets.filter { routers[$0.key] != nil }
         let missing = isNewDevice ? restore(before.filter { routers[$0.key] == nil }, sinceStart: sinceStart) : []
+        if !elsewhere.isEmpty { elsewhere = elsewhere.filter { routers[$0.key] != nil } }
         pending.removeAll { key in routers[key].map { $0.lastHeard != nil } ?? true }
         let wait = Set(pending.keys)
         for (key, router) in routers where router.lastHeard == nil && !wait.contains(key) {
@@ -271,15 +276,11 @@ public struct DomainTable: Sendable {
     }
 
     private mutating func hear(_ key: PublicKey, at lastHandshake: Int64) -> Bool {
-        guard var router = routers[key], !router.hasSession else { return false }
-        if router.lastHeard == nil {
-            guard routers.count - pending.count < rules.maximumPeers else { return false }
-            pending.remove(key)
-            changeCount += 1
+        guard let router = routers[key], !router.hasSession, makeKnown(key, lastHeard: lastHandshake) else {
+            return false
         }
-        router.lastHeard = lastHandshake
-        router.hasSession = true
-        routers[key] = router
+        routers[key]?.lastHeard = lastHandshake
+        routers[key]?.hasSession = true
         return true
     }
 
@@ -297,23 +298,54 @@ public struct DomainTable: Sendable {
         limits: inout SourceLimits
     ) -> Decision {
         noteClocks(now)
+        if let refusal = objection(to: key) { return refusal }
+        if routers[key] != nil { return decide(known: key, at: now) }
+        let addresses = rules.addresses(key)
+        if let refusal = objection(to: addresses) { return refusal }
+        if let refusal = takePlace(for: key, from: source, at: now.sinceStart, &limits) { return refusal }
+        let missing = rules.floodsAtRegistration ? rules.fdbEntries : rules.fdbEntries.subtracting(.flood)
+        return .admit(add(key, Router(addresses: addresses), missing: missing))
+    }
+
+    /// Why nobody may have this key; `nil` if somebody may.
+    func objection(to key: PublicKey) -> Decision? {
         guard key.isUsable else { return .refuse(.invalidKey, reason: "no router can have this key") }
         if let reason = rules.objection(to: key) { return .refuse(.prohibitedKey, reason: reason) }
         if key == ownKey { return .refuse(.prohibitedKey, reason: "the key is the gateway's own") }
-        if staticPeers.contains(key) {
-            return .refuse(.prohibitedKey, reason: "the key is a peer that was not made by a registration")
+        guard staticPeers.contains(key) else { return nil }
+        return .refuse(.prohibitedKey, reason: "the key is a peer that was not made by a registration")
+    }
+
+    /// Why no newcomer may have these addresses; `nil` if one may.
+    func objection(to addresses: RouterAddresses) -> Decision? {
+        owners[addresses.linkLocal].map { owner in
+            .refuse(.addressInUse, reason: "its address \(addresses.linkLocal) belongs to \(owner)")
         }
-        if routers[key] != nil { return decide(known: key, at: now) }
-        let addresses = rules.addresses(key)
-        if let owner = owners[addresses.linkLocal] {
-            let reason = "its address \(addresses.linkLocal) belongs to \(owner)"
-            return .refuse(.addressInUse, reason: reason)
-        }
-        if let refusal = takePlace(for: key, from: source, at: now.sinceStart, &limits) { return refusal }
-        owners[addresses.linkLocal] = key
-        routers[key] = Router(addresses: addresses)
-        let missing = rules.floodsAtRegistration ? rules.fdbEntries : rules.fdbEntries.subtracting(.flood)
-        return .admit(Admission(key: key, addresses: addresses, isNewPeer: true, missingEntries: missing))
+    }
+
+    /// Puts a newcomer into the table.
+    mutating func add(_ key: PublicKey, _ router: Router, missing: FdbEntries) -> Admission {
+        owners[router.addresses.linkLocal] = key
+        routers[key] = router
+        if router.lastHeard != nil { changeCount += 1 }
+        return Admission(key: key, addresses: router.addresses, isNewPeer: true, missingEntries: missing)
+    }
+
+    /// Whether one more router may be known.
+    var hasRoom: Bool { routers.count - pending.count < rules.maximumPeers }
+
+    var fullReason: String { "the domain has \(rules.maximumPeers) routers already" }
+
+    /// Takes in that a router that is here was heard of at last, if it was pending.
+    ///
+    /// - Returns: whether there was room for it.
+    mutating func makeKnown(_ key: PublicKey, lastHeard: Int64) -> Bool {
+        guard let router = routers[key], router.lastHeard == nil else { return true }
+        guard hasRoom else { return false }
+        pending.remove(key)
+        changeCount += 1
+        routers[key]?.lastHeard = lastHeard
+        return true
     }
 
     private mutating func decide(known key: PublicKey, at now: Clocks) -> Decision {
@@ -334,9 +366,7 @@ public struct DomainTable: Sendable {
         at now: Duration,
         _ limits: inout SourceLimits
     ) -> Decision? {
-        guard routers.count - pending.count < rules.maximumPeers else {
-            return .refuse(.domainFull, reason: "the domain has \(rules.maximumPeers) routers already")
-        }
+        guard hasRoom else { return .refuse(.domainFull, reason: fullReason) }
         guard rules.allowedKeys == nil else {
             // The operator vouches for it, and the list is all that can come.
             pending.insert(key, home: nil, at: now)
@@ -380,6 +410,7 @@ public struct DomainTable: Sendable {
         owners[router.addresses.linkLocal] = nil
         marks[key] = nil
         resets[key] = nil
+        elsewhere[key] = nil
         pending.remove(key)
         checks.remove(key)
     }

@@ -59,8 +59,10 @@ extension DomainTable {
                 let (moved, isAbsurd) = time.addingReportingOverflow(step)
                 lastHeard = isAbsurd ? time : moved
             }
+            // A router is silent only if it is so at every gateway.
+            let heard = elsewhere.isEmpty ? lastHeard : lastHeard.map { max($0, elsewhere[key] ?? $0) }
             // Before 1970 is as good as in 1970, and then the difference has no overflow.
-            let silence = lastHeard.map { now.wallClock - max($0, 0) }
+            let silence = heard.map { now.wallClock - max($0, 0) }
             var isStale = silence.map { .seconds($0) > rules.staleAfter } ?? true
             if lastHeard != nil, !router.hasSession, now.sinceStart - listeningSince <= rules.staleAfter {
                 isStale = false

@@ -329,7 +329,11 @@ struct HandlerService: ~Copyable {
             case .control:
                 let packet = try receive(from: connection)
                 guard !packet.isEmpty else { return }
-                try wellFormed { () throws(MalformedFrame) in try takeSweeps(packet, connection) }
+                switch try wellFormed({ () throws(MalformedFrame) in try ControlFrame.request(in: packet.span) }) {
+                case .sweeps(let requests): take(requests, connection)
+                case .news(let news): answer(news, connection)
+                case .routers(let domain): tellRouters(of: domain, connection)
+                }
             }
             try flush(connection, token)
         } catch {
@@ -442,14 +446,39 @@ struct HandlerService: ~Copyable {
     }
 
     /// Notes what is to be swept; ``sweepNext()`` does it, between other requests.
-    private func takeSweeps(_ bytes: ArraySlice<UInt8>, _ connection: Connection) throws(MalformedFrame) {
-        let requests = try ControlFrame.requests(in: bytes.span)
+    private func take(_ requests: [SweepRequest], _ connection: Connection) {
         if let first = requests.first, first.domain == nil {
             connection.sweeps =
                 domains.map { SweepRequest(domain: $0.settings.name, isDryRun: first.isDryRun) }[...]
         } else {
             connection.sweeps = requests[...]
         }
+    }
+
+    /// What other gateways say is brought into the kernel as registrations are.
+    private mutating func answer(_ news: [RouterNews], _ connection: Connection) {
+        var answers: [RegistrationAnswer] = []
+        for (name, own) in Dictionary(grouping: news, by: \.registration.domain) {
+            host.pulse.beat()
+            guard let index = timetable.index(of: name) else {
+                answers += own.map { RegistrationAnswer(id: $0.id, refusal: .invalidDomain) }
+                continue
+            }
+            let refusals = touch(index) { $0.take(own) }
+            answers += zip(own, refusals).map { RegistrationAnswer(id: $0.id, refusal: $1) }
+        }
+        RegistrationFrame.encode(answers, into: &packet)
+        connection.enqueue(packet)
+    }
+
+    private mutating func tellRouters(of name: DomainName, _ connection: Connection) {
+        let routers = timetable.index(of: name).flatMap { index in touch(index) { $0.routers } }
+        for start in stride(from: 0, to: routers?.count ?? 0, by: ChannelLimit.records) {
+            ControlFrame.encode((routers ?? [])[start...].prefix(ChannelLimit.records), into: &packet)
+            connection.enqueue(packet)
+        }
+        ControlFrame.encode(RouterListEnd(domain: name, isWhole: routers != nil), into: &packet)
+        connection.enqueue(packet)
     }
 
     /// Sweeps one domain for each program that waits for one and has taken the report of the one before.

@@ -63,7 +63,8 @@ extension MeshDomain {
     /// Peer first, entries second: an entry without a peer would send frames nowhere.
     ///
     /// - Returns: for each admission `nil`, or why it is not in the kernel.
-    private func admit(_ admissions: [DomainTable.Admission]) -> [Trouble?] {
+    func admit(_ admissions: [DomainTable.Admission]) -> [Trouble?] {
+        guard !admissions.isEmpty else { return [] }
         var troubles = addPeers(of: admissions)
         let good = admissions.indices.filter { troubles[$0] == nil }
         let entries = good.map { missingEntries(of: admissions[$0]) }

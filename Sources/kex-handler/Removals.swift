@@ -69,9 +69,14 @@ extension MeshDomain {
     func removeBanned() {
         let banned = table.banned
         guard !banned.isEmpty else { return }
-        _ = remove(banned, foundEntries(of: banned)) { key in
+        remove(banned) { key in
             log(.removed, .info, key: key, "removed \(key): the operator's lists do not allow it")
         }
+    }
+
+    /// Takes routers out, with everything that leads to them.
+    func remove(_ routers: [(key: PublicKey, addresses: RouterAddresses)], log: (PublicKey) -> Void) {
+        remove(routers, foundEntries(of: routers), log: log)
     }
 
     /// All entries of these destinations as they are now, learned ones too.
@@ -96,6 +101,7 @@ extension MeshDomain {
     ///   - found: entries besides our own.
     ///   - log: called for each that is gone.
     /// - Returns: the keys that are still there.
+    @discardableResult
     private func remove(
         _ routers: [(key: PublicKey, addresses: RouterAddresses)],
         _ found: [IPv6Address: Set<FdbEntry>],

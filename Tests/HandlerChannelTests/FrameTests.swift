@@ -118,7 +118,7 @@ private func frame(of answers: [RegistrationAnswer]) -> [UInt8] {
         let answers = frame(of: [RegistrationAnswer(id: 1, refusal: nil)])
         #expect(throws: MalformedFrame.unexpectedKind(1)) { try RegistrationFrame.answers(in: requests.span) }
         #expect(throws: MalformedFrame.unexpectedKind(2)) { try RegistrationFrame.requests(in: answers.span) }
-        #expect(throws: MalformedFrame.unexpectedKind(1)) { try ControlFrame.requests(in: requests.span) }
+        #expect(throws: MalformedFrame.unexpectedKind(1)) { try ControlFrame.request(in: requests.span) }
         #expect(throws: MalformedFrame.unexpectedKind(2)) { try ControlFrame.report(in: answers.span) }
     }
 
@@ -150,17 +150,50 @@ private func frame(of answers: [RegistrationAnswer]) -> [UInt8] {
         let some = [longest, DomainName("a")!].map { SweepRequest(domain: $0, isDryRun: false) }
         for requests in [all, some] {
             let frame = bytes { ControlFrame.encode(requests, into: &$0) }
-            #expect(try ControlFrame.requests(in: frame.span) == requests)
+            #expect(try ControlFrame.request(in: frame.span) == .sweeps(requests))
         }
         for twice in [all + some, all + all, some + some] {
             let frame = bytes { ControlFrame.encode(twice, into: &$0) }
             #expect(throws: MalformedFrame.record("a domain that is named twice")) {
-                try ControlFrame.requests(in: frame.span)
+                try ControlFrame.request(in: frame.span)
             }
         }
         var bad = bytes { ControlFrame.encode(all, into: &$0) }
         bad[4] = 2
-        #expect(throws: MalformedFrame.record("flag 2")) { try ControlFrame.requests(in: bad.span) }
+        #expect(throws: MalformedFrame.record("flag 2")) { try ControlFrame.request(in: bad.span) }
+    }
+
+    @Test("with what other gateways say, and with routers, come back as they were")
+    func routers() throws {
+        let registration = Registration(domain: longest, key: key)
+        let news = RouterNews.Kind.allCases.map { kind in
+            RouterNews(id: .max, kind: kind, time: .max, registration: registration)
+        }
+        var frame = bytes { ControlFrame.encode(news, into: &$0) }
+        #expect(try ControlFrame.request(in: frame.span) == .news(news))
+        frame[8] = 3
+        #expect(throws: MalformedFrame.record("news 3")) { try ControlFrame.request(in: frame.span) }
+
+        let question = bytes { ControlFrame.encode(routersOf: longest, into: &$0) }
+        #expect(try ControlFrame.request(in: question.span) == .routers(of: longest))
+        var nameless = question
+        for index in 5..<nameless.count { nameless[index] = 0 }
+        #expect(throws: MalformedFrame.record("no domain")) { try ControlFrame.request(in: nameless.span) }
+
+        let routers = [nil, 0, 1, .max].map { RouterRecord(key: key, lastHandshake: $0) }
+        let list = bytes { ControlFrame.encode(routers, into: &$0) }
+        #expect(try ControlFrame.answer(in: list.span) == .routers(routers))
+        for isWhole in [false, true] {
+            let end = RouterListEnd(domain: longest, isWhole: isWhole)
+            var frame = bytes { ControlFrame.encode(end, into: &$0) }
+            #expect(try ControlFrame.answer(in: frame.span) == .routerListEnd(end))
+            frame[4] = 2
+            #expect(throws: MalformedFrame.record("flag 2")) { try ControlFrame.answer(in: frame.span) }
+        }
+        let answers = bytes { RegistrationFrame.encode([RegistrationAnswer(id: 7, refusal: .domainFull)], into: &$0) }
+        #expect(try ControlFrame.answer(in: answers.span) == .news([RegistrationAnswer(id: 7, refusal: .domainFull)]))
+        #expect(throws: MalformedFrame.unexpectedKind(9)) { try ControlFrame.answer(in: question.span) }
+        #expect(throws: MalformedFrame.unexpectedKind(10)) { try ControlFrame.request(in: list.span) }
     }
 
     @Test("with events come back as they were, for each action and with no handshake at all")

@@ -1,0 +1,104 @@
+public import KexProtocol
+public import WireGuardTypes
+
+/// What another gateway says of a router.
+public struct RouterNews: Hashable, Sendable {
+    /// What became of the router there.
+    public enum Kind: UInt8, CaseIterable, Sendable {
+        /// It shook hands, last at ``RouterNews/time``.
+        case heard = 1
+        /// It was silent for too long, and was taken out.
+        case removed = 2
+    }
+
+    /// Chosen by the sender; the answer carries it back.
+    public var id: UInt32
+    public var kind: Kind
+    /// Seconds since 1970, by that gateway's clock.
+    public var time: Int64
+    public var registration: Registration
+
+    public init(id: UInt32, kind: Kind, time: Int64, registration: Registration) {
+        self.id = id
+        self.kind = kind
+        self.time = time
+        self.registration = registration
+    }
+}
+
+/// A router of the handler's, as it tells the other gateways.
+public struct RouterRecord: Hashable, Sendable {
+    public var key: PublicKey
+    /// Seconds since 1970: the last handshake in this gateway's WireGuard interface; `nil` if there was none in it.
+    public var lastHandshake: Int64?
+
+    public init(key: PublicKey, lastHandshake: Int64?) {
+        self.key = key
+        self.lastHandshake = lastHandshake
+    }
+}
+
+/// The last word of a list of routers.
+public struct RouterListEnd: Hashable, Sendable {
+    public var domain: DomainName
+    /// Whether the list is all there is; otherwise the domain is out of service, and nobody is known to be gone.
+    public var isWhole: Bool
+
+    public init(domain: DomainName, isWhole: Bool) {
+        self.domain = domain
+        self.isWhole = isWhole
+    }
+}
+
+extension RouterNews: Record {
+    static var encodedSize: Int { 4 + 1 + 8 + PublicKey.length + 1 + DomainName.maximumLength }
+
+    func encode(into bytes: inout [UInt8]) {
+        bytes.appendBigEndian(id)
+        bytes.append(kind.rawValue)
+        bytes.appendBigEndian(time)
+        registration.key.append(to: &bytes)
+        bytes.appendShortText(registration.domain.text, DomainName.maximumLength)
+    }
+
+    init(decoding bytes: Span<UInt8>, at position: inout Int) throws(MalformedFrame) {
+        id = bytes.integer(&position)
+        let number = bytes.byte(&position)
+        guard let kind = Kind(rawValue: number) else { throw .record("news \(number)") }
+        self.kind = kind
+        time = bytes.integer(&position)
+        let key = try PublicKey(decoding: bytes, at: &position)
+        registration = Registration(domain: try DomainName(decoding: bytes, at: &position), key: key)
+    }
+}
+
+extension RouterRecord: Record {
+    static var encodedSize: Int { PublicKey.length + 8 }
+
+    func encode(into bytes: inout [UInt8]) {
+        key.append(to: &bytes)
+        bytes.appendBigEndian(lastHandshake ?? Int64.min)
+    }
+
+    init(decoding bytes: Span<UInt8>, at position: inout Int) throws(MalformedFrame) {
+        key = try PublicKey(decoding: bytes, at: &position)
+        let time: Int64 = bytes.integer(&position)
+        lastHandshake = time == Int64.min ? nil : time
+    }
+}
+
+extension RouterListEnd: Record {
+    static var encodedSize: Int { 1 + 1 + DomainName.maximumLength }
+
+    func encode(into bytes: inout [UInt8]) {
+        bytes.append(isWhole ? 1 : 0)
+        bytes.appendShortText(domain.text, DomainName.maximumLength)
+    }
+
+    init(decoding bytes: Span<UInt8>, at position: inout Int) throws(MalformedFrame) {
+        let flag = bytes.byte(&position)
+        guard flag <= 1 else { throw .record("flag \(flag)") }
+        isWhole = flag == 1
+        domain = try DomainName(decoding: bytes, at: &position)
+    }
+}

@@ -1,0 +1,54 @@
+internal import KexProtocol
+public import WireGuardTypes
+
+/// What other gateways of the same domain say of routers. Whoever brings it here has made sure that a gateway said it.
+extension DomainTable {
+    /// Takes in that another gateway has heard of a router: it is let in here too, so that it may come at any moment, and it is
+    /// not stale here as long as it is heard there. Its flood entry comes when it is heard here.
+    ///
+    /// The limits for new keys are not for it, because its owner has proved to have the private key;
+    /// ``DomainRules/maximumPeers`` is.
+    ///
+    /// - Parameter time: seconds since 1970, by the other gateway's clock. The future counts as now.
+    /// - Returns: as for a registration. News of a router that is stale by now are ``Decision/present``: there is nothing
+    ///   to do.
+    public mutating func hear(elsewhere key: PublicKey, at time: Int64, now: Clocks) -> Decision {
+        if let refusal = objection(to: key) { return refusal }
+        let time = min(time, now.wallClock)
+        // Before 1970 is as good as in 1970, and then the difference has no overflow.
+        guard .seconds(now.wallClock - max(time, 0)) <= rules.staleAfter else { return .present }
+        if routers[key] != nil {
+            guard makeKnown(key, lastHeard: time) else { return .refuse(.domainFull, reason: fullReason) }
+            elsewhere[key] = max(elsewhere[key] ?? .min, time)
+            return .present
+        }
+        let addresses = rules.addresses(key)
+        if let refusal = objection(to: addresses) { return refusal }
+        guard hasRoom else { return .refuse(.domainFull, reason: fullReason) }
+        elsewhere[key] = time
+        return .admit(
+            add(key, Router(addresses: addresses, lastHeard: time), missing: rules.fdbEntries.subtracting(.flood))
+        )
+    }
+
+    /// Takes in that another gateway has taken a router out, because nobody there or here had heard of it.
+    ///
+    /// - Returns: the router, if it is to go here too: take it out of the kernel, then call ``remove(_:)``. `nil` if it was heard
+    ///   here or by a third gateway since, or is not known.
+    public mutating func forget(
+        elsewhere key: PublicKey,
+        at time: Int64,
+        now: Clocks
+    ) -> (key: PublicKey, addresses: RouterAddresses)? {
+        guard let router = routers[key], let own = router.lastHeard else { return nil }
+        if let heard = elsewhere[key], heard > time { return nil }
+        elsewhere[key] = nil
+        let isFresh = router.hasSession && .seconds(now.wallClock - max(own, 0)) <= rules.staleAfter
+        return isFresh ? nil : (key, router.addresses)
+    }
+
+    /// The routers with the times of their last handshakes in this WireGuard device, in no order.
+    public var handshakes: [(key: PublicKey, time: Int64?)] {
+        routers.map { ($0.key, $0.value.hasSession ? $0.value.lastHeard : nil) }
+    }
+}

@@ -1,0 +1,58 @@
+internal import HandlerChannel
+internal import KexConfiguration
+internal import KexGateway
+internal import KexProtocol
+internal import Logging
+internal import SystemCalls
+internal import Systemd
+internal import WireGuardTypes
+
+/// What the other gateways of the domain say of routers, and what they are told.
+extension MeshDomain {
+    /// Takes in what other gateways say.
+    ///
+    /// - Returns: for each `nil`, or why it could not be taken in.
+    func take(_ news: [RouterNews]) -> [Refusal?] {
+        do throws(Trouble) {
+            try refresh()
+        } catch {
+            return news.map { _ in .unavailable }
+        }
+        let now = host.clocks
+        var refusals = [Refusal?](repeating: nil, count: news.count)
+        var admissions: [(index: Int, admission: DomainTable.Admission)] = []
+        var gone: [(key: PublicKey, addresses: RouterAddresses)] = []
+        for (index, item) in news.enumerated() {
+            let key = item.registration.key
+            switch item.kind {
+            case .removed:
+                if let router = table.forget(elsewhere: key, at: item.time, now: now) { gone.append(router) }
+            case .heard:
+                switch table.hear(elsewhere: key, at: item.time, now: now) {
+                case .present: break
+                case .admit(let admission): admissions.append((index, admission))
+                case .refuse(let refusal, let reason):
+                    refusals[index] = refusal
+                    guard host.refusalNotices.permits(refusal, key, settings.name) else { continue }
+                    noteStranger(.refused, .info, key, "refused \(key) of another gateway: \(reason)")
+                }
+            }
+        }
+        remove(gone) { key in noteStranger(.removed, .info, key, "removed \(key): another gateway found it silent") }
+        for ((index, admission), trouble) in zip(admissions, admit(admissions.map(\.admission))) {
+            if let trouble {
+                refusals[index] = .unavailable
+                noteStranger(.failed, .error, admission.key, "could not let in \(admission.key): \(trouble)")
+            } else {
+                noteStranger(.registered, .info, admission.key, "let in \(admission.key), heard of at another gateway")
+            }
+        }
+        return refusals
+    }
+
+    /// All routers; `nil` if the domain is out of service, and it is not known who they are.
+    var routers: [RouterRecord]? {
+        guard (try? refresh()) != nil else { return nil }
+        return table.handshakes.map { RouterRecord(key: $0.key, lastHandshake: $0.time) }
+    }
+}
