@@ -14,6 +14,8 @@ enum Frame {
         case sweep = 3
         case sweepEvents = 4
         case sweepEnd = 5
+        case statusRequests = 6
+        case statuses = 7
 
         static let largestRecord = allCases.map(\.recordSize).max() ?? 0
 
@@ -25,6 +27,8 @@ enum Frame {
             case .sweep: SweepRequest.encodedSize
             case .sweepEvents: SweepEvent.encodedSize
             case .sweepEnd: SweepEnd.encodedSize
+            case .statusRequests: StatusRequest.encodedSize
+            case .statuses: DomainStatus.encodedSize
             }
         }
     }
