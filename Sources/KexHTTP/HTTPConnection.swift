@@ -132,7 +132,7 @@ final class ConnectionKeeper: ChannelDuplexHandler {
         let time =
             switch phase {
             case .reading: limits.requestTime
-            // The handler's answer, or that there is none, comes first; this is for a client that does not take it.
+            // Two questions to the handler at most; their ends come first. This is for a client that does not take its answer.
             case .answering: limits.answerTime * 2 + limits.drainTime
             case .draining: limits.drainTime
             }

@@ -83,6 +83,8 @@ public final class HTTPFrontDoor: Sendable {
                     try pipeline.addHandler(quiescing.makeServerChannelHandler(channel: channel))
                 }
             }
+            // One at a time, so that the last place is not taken by four.
+            .serverChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelInitializer { self.welcome($0, isTLS: isTLS) }
             .withBoundSocket(descriptor.rawValue)

@@ -70,12 +70,8 @@ public struct FieldRouter {
     /// As the router's script, which takes the fields that it needs out of an object.
     private static func read(_ body: String) -> Outcome {
         func text(_ name: String) -> String? {
-            guard
-                let match = body.firstMatch(
-                    of: try! Regex("\"\(name)\": *\\[?\"([^\"]*)\"", as: (Substring, Substring).self)
-                )
-            else { return nil }
-            return String(match.1)
+            let texts = body.matches(of: /"(\w+)": *\[?"([^"]*)"/)
+            return texts.first { $0.1 == name }.map { String($0.2) }
         }
         if text("Message") == "OK" { return .registered }
         guard body.contains("\"Endpoint\""), let address = text("Address"), let port = text("Port"),

@@ -4,6 +4,8 @@ import Glibc
 public final class HTTPClient {
     public struct Failure: Error, CustomStringConvertible {
         public let description: String
+
+        public init(description: String) { self.description = description }
     }
 
     /// One answer, taken apart as far as tests look at it.
