@@ -135,7 +135,9 @@ import WireGuardTypes
         // The answer to HEAD has no body: the next answer begins right behind it.
         try client.send("HEAD / HTTP/1.1\r\nHost: gw\r\n\r\nGET / HTTP/1.1\r\nHost: gw\r\n\r\n")
         #expect(try client.answer(hasBody: false).field("Content-Length") == "\(page.body.utf8.count)")
-        #expect(try client.answer().body == page.body)
+        let next = try client.answer()
+        #expect(next.status == 200)
+        #expect(next.body == page.body)
         let post = try door.answer(to: post("/", ""))
         #expect(post.status == 405)
         #expect(post.field("Allow") == "GET, HEAD, OPTIONS")
