@@ -17,6 +17,19 @@ let system = Target.Dependency.product(name: "SystemPackage", package: "swift-sy
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
+/// What only `kex-http` is built with.
+let http: [Target.Dependency] = [
+    .product(name: "HTTPTypes", package: "swift-http-types"),
+    .product(name: "HummingbirdCore", package: "hummingbird"),
+    .product(name: "NIOCore", package: "swift-nio"),
+    .product(name: "NIOExtras", package: "swift-nio-extras"),
+    .product(name: "NIOHTTP1", package: "swift-nio"),
+    .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+    .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras"),
+    .product(name: "NIOPosix", package: "swift-nio"),
+    .product(name: "NIOSSL", package: "swift-nio-ssl"),
+]
+
 func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: librarySettings)
 }
@@ -67,11 +80,18 @@ let package = Package(
         .executable(name: "kex-handler", targets: ["kex-handler"]),
         .executable(name: "kex-cleanup", targets: ["kex-cleanup"]),
         .executable(name: "kex-client", targets: ["kex-client"]),
+        .executable(name: "kex-http", targets: ["kex-http"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        // Of Hummingbird only its server: without traits nothing of it needs Foundation.
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
     ],
     // Rows as in docs/ARCHITECTURE.md: a target depends on rows above it in this list only.
     targets: [
@@ -131,6 +151,14 @@ let package = Package(
         ),
 
         library(
+            "KexHTTP",
+            [
+                "HandlerChannel", "KexProtocol", "NetworkAddresses", "SourceLimits", "SystemCalls", "Systemd",
+                "WireGuardTypes", logging, system,
+            ] + http
+        ),
+
+        library(
             "ServiceProgram",
             ["CommandLineOptions", "KexConfiguration", "SystemCalls", "Systemd", logging, system]
         ),
@@ -142,6 +170,13 @@ let package = Package(
             [
                 "CommandLineOptions", "EventLoop", "KexConfiguration", "KexProtocol", "KexServer", "NetworkAddresses",
                 "ServiceProgram",
+                "SystemCalls", "Systemd", logging, system,
+            ]
+        ),
+        program(
+            "kex-http",
+            [
+                "CommandLineOptions", "EventLoop", "KexConfiguration", "KexHTTP", "NetworkAddresses", "ServiceProgram",
                 "SystemCalls", "Systemd", logging, system,
             ]
         ),
@@ -181,6 +216,7 @@ let package = Package(
             path: "Tests/KernelTestSupport",
             swiftSettings: settings
         ),
+        .target(name: "FieldRouter", path: "Tests/FieldRouter", swiftSettings: settings),
         tests("EUI64Tests", ["EUI64", "NetworkAddresses", "WireGuardTypes"]),
         tests("LinkControlTests", ["KernelTestSupport", "LinkControl", "Netlink", "NetworkAddresses", system]),
         tests("NetlinkTests", ["CMNL", "KernelTestSupport", "Netlink", system]),
@@ -222,6 +258,13 @@ let package = Package(
         ),
         tests("BusMessagesTests", ["BusMessages", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
         tests("MosquittoTests", ["EventLoop", "Mosquitto", "NetworkAddresses", "SystemCalls", system]),
+        tests(
+            "KexHTTPTests",
+            [
+                "FieldRouter", "HandlerChannel", "KexHTTP", "KexProtocol", "NetworkAddresses", "SourceLimits",
+                "SystemCalls", "WireGuardTypes", "kex-http", logging, system,
+            ]
+        ),
         tests("CommandLineOptionsTests", ["CommandLineOptions"]),
         tests("EventLoopTests", ["EventLoop", "SystemCalls", system]),
         tests("HandlerChannelTests", ["HandlerChannel", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
@@ -239,8 +282,9 @@ let package = Package(
             name: "NetnsTests",
             dependencies: [
                 "kex-crowd",
-                "EUI64", "NetworkAddresses", "SystemCalls", "Systemd", "WireGuardTypes", "kexd", "kex-handler",
-                "kex-cleanup", "kex-client", logging,
+                "EUI64", "FieldRouter", "NetworkAddresses", "SystemCalls", "Systemd", "WireGuardTypes", "kexd",
+                "kex-handler",
+                "kex-cleanup", "kex-client", "kex-http", logging,
             ],
             path: "Tests/Netns",
             swiftSettings: settings

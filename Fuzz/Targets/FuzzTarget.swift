@@ -71,13 +71,19 @@ private func readExchange(_ bytes: [UInt8]) {
 
 private func readFrames(_ bytes: [UInt8]) {
     var again: [UInt8] = []
-    if let requests = try? RegistrationFrame.requests(in: bytes.span) {
-        RegistrationFrame.encode(requests, into: &again)
-        precondition((try? RegistrationFrame.requests(in: again.span)) == requests, "requests have one meaning")
+    if let request = try? RegistrationFrame.request(in: bytes.span) {
+        switch request {
+        case .registrations(let requests): RegistrationFrame.encode(requests, into: &again)
+        case .statuses(let domains): RegistrationFrame.encode(statusOf: domains, into: &again)
+        }
+        precondition((try? RegistrationFrame.request(in: again.span)) == request, "requests have one meaning")
     }
-    if let answers = try? RegistrationFrame.answers(in: bytes.span) {
-        RegistrationFrame.encode(answers, into: &again)
-        precondition((try? RegistrationFrame.answers(in: again.span)) == answers, "answers have one meaning")
+    if let answer = try? RegistrationFrame.answer(in: bytes.span) {
+        switch answer {
+        case .registrations(let answers): RegistrationFrame.encode(answers, into: &again)
+        case .statuses(let statuses): RegistrationFrame.encode(statuses, into: &again)
+        }
+        precondition((try? RegistrationFrame.answer(in: again.span)) == answer, "answers have one meaning")
     }
     if let request = try? ControlFrame.request(in: bytes.span) {
         switch request {

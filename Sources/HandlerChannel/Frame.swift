@@ -14,6 +14,8 @@ enum Frame {
         case sweep = 3
         case sweepEvents = 4
         case sweepEnd = 5
+        case statusRequests = 6
+        case statuses = 7
         case routerNews = 8
         case routerListRequest = 9
         case routerRecords = 10
@@ -29,6 +31,8 @@ enum Frame {
             case .sweep: SweepRequest.encodedSize
             case .sweepEvents: SweepEvent.encodedSize
             case .sweepEnd: SweepEnd.encodedSize
+            case .statusRequests: StatusRequest.encodedSize
+            case .statuses: DomainStatus.encodedSize
             case .routerNews: RouterNews.encodedSize
             case .routerListRequest: SweepRequest.encodedSize
             case .routerRecords: RouterRecord.encodedSize

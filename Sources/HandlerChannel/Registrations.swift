@@ -80,7 +80,20 @@ extension DomainName {
     }
 }
 
-/// The two frames of the socket for front doors.
+/// What a front door may ask.
+public enum FrontDoorRequest: Hashable, Sendable {
+    case registrations([RegistrationRequest])
+    /// How these domains are doing.
+    case statuses(of: [DomainName])
+}
+
+/// What the handler answers a front door.
+public enum FrontDoorAnswer: Hashable, Sendable {
+    case registrations([RegistrationAnswer])
+    case statuses([DomainStatus])
+}
+
+/// The frames of the socket for front doors.
 public enum RegistrationFrame {
     /// Replaces `bytes` by a frame of 1 to ``ChannelLimit/records`` requests.
     public static func encode(_ requests: some Collection<RegistrationRequest>, into bytes: inout [UInt8]) {
@@ -92,14 +105,38 @@ public enum RegistrationFrame {
         Frame.encode(.answers, answers, into: &bytes)
     }
 
+    /// Replaces `bytes` by a frame that asks about 1 to ``ChannelLimit/records`` domains.
+    public static func encode(statusOf domains: some Collection<DomainName>, into bytes: inout [UInt8]) {
+        Frame.encode(.statusRequests, domains.map(StatusRequest.init(domain:)), into: &bytes)
+    }
+
+    /// Replaces `bytes` by a frame about 1 to ``ChannelLimit/records`` domains.
+    public static func encode(_ statuses: some Collection<DomainStatus>, into bytes: inout [UInt8]) {
+        Frame.encode(.statuses, statuses, into: &bytes)
+    }
+
     /// What a front door may send.
-    public static func requests(in bytes: Span<UInt8>) throws(MalformedFrame) -> [RegistrationRequest] {
+    public static func request(in bytes: Span<UInt8>) throws(MalformedFrame) -> FrontDoorRequest {
         let (kind, count) = try Frame.header(of: bytes)
-        guard kind == .registrations else { throw .unexpectedKind(kind.rawValue) }
-        return try Frame.records(of: bytes, count: count)
+        switch kind {
+        case .registrations: return .registrations(try Frame.records(of: bytes, count: count))
+        case .statusRequests:
+            return .statuses(of: try Frame.records(of: bytes, count: count, as: StatusRequest.self).map(\.domain))
+        default: throw .unexpectedKind(kind.rawValue)
+        }
     }
 
     /// What the handler may answer.
+    public static func answer(in bytes: Span<UInt8>) throws(MalformedFrame) -> FrontDoorAnswer {
+        let (kind, count) = try Frame.header(of: bytes)
+        switch kind {
+        case .answers: return .registrations(try Frame.records(of: bytes, count: count))
+        case .statuses: return .statuses(try Frame.records(of: bytes, count: count))
+        default: throw .unexpectedKind(kind.rawValue)
+        }
+    }
+
+    /// What the handler may answer a front door that asks for registrations only.
     public static func answers(in bytes: Span<UInt8>) throws(MalformedFrame) -> [RegistrationAnswer] {
         let (kind, count) = try Frame.header(of: bytes)
         guard kind == .answers else { throw .unexpectedKind(kind.rawValue) }

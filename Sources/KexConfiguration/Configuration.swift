@@ -16,6 +16,10 @@ public struct Configuration: Hashable, Sendable {
     public var prohibitedKeys: String?
     /// Sources that stand for many routers, such as a proxy: no limit is kept for each of them.
     public var unlimitedSources: [IPPrefix] = []
+    /// The host name under which routers reach this gateway; `nil` for the machine's own name.
+    public var externalName: String?
+    /// What `kex-http` needs besides.
+    public var http = HTTP()
     /// The bus between gateways; `nil` if this gateway is alone.
     public var bus: Bus?
     /// In the order of the files. Never empty.
@@ -27,12 +31,37 @@ public struct Configuration: Hashable, Sendable {
     /// All addresses of both families, at the port that deployed routers call.
     public static let defaultListen = Endpoint.v6(IPv6Address(high: 0, low: 0), port: ProtocolLimit.port)
 
+    /// The HTTP front door.
+    public struct HTTP: Hashable, Sendable {
+        /// Where `kex-http` listens when nobody hands it a listener.
+        public var listen: [Endpoint] = [Self.defaultListen]
+        /// The same for HTTPS; then both files must be there.
+        public var tlsListen: [Endpoint] = []
+        /// PEM files: the certificate with its chain, and its private key.
+        public var certificate: String?
+        public var privateKey: String?
+        /// The domain of routers that name themselves and no domain; `nil` if there are none.
+        public var nodeNameDomain: DomainName?
+        /// What those routers post to.
+        public var nodeNamePath = "/api/add_key"
+
+        /// All addresses of both families, at the unprivileged port for HTTP.
+        public static let defaultListen = Endpoint.v6(IPv6Address(high: 0, low: 0), port: defaultPort)
+        public static let defaultPort: UInt16 = 8080
+        public static let defaultTLSPort: UInt16 = 8443
+
+        /// The defaults.
+        public init() {}
+    }
+
     /// One mesh domain: a WireGuard interface, a VXLAN interface on top of it, and the rules for its routers.
     public struct Domain: Hashable, Sendable {
         public let name: DomainName
         public var wireGuard: InterfaceName
         public var vxlan: InterfaceName
         public var addressProfile = AddressProfile.eui64
+        /// The gateway's own address inside the tunnel; `nil` if routers are not told.
+        public var linkAddress: IPv6Address?
         public var fdb = FdbMode.macAndFlood
         /// When a router gets its place in the flood list.
         public var floodAfter = FloodMoment.firstFrame
@@ -78,12 +107,40 @@ public struct Configuration: Hashable, Sendable {
         /// The kernel takes 2^20 peers a device, userspace WireGuard 65,536; a flood list beyond some thousand entries
         /// costs milliseconds for each broadcast (measured).
         public static let maximumPeers = 1...65536
+        /// Longest host name in bytes. A line of a file has no room for the 253 of RFC 1035.
+        public static let externalName = 128
+        /// Longest path of a URL in bytes, for the same reason.
+        public static let path = 128
         /// They are compared one by one for each connection.
         public static let unlimitedSources = 64
         /// Whole seconds; a year is for ever.
         public static let staleAfter = Duration.seconds(1)...Duration.seconds(365 * 86400)
         /// The same.
         public static let sweepInterval = Duration.seconds(1)...Duration.seconds(365 * 86400)
+    }
+}
+
+extension Configuration {
+    /// Whether `text` can be told to routers as the name of a gateway: a host name, or an address, which some of them do
+    /// not take.
+    public static func isExternalName(_ text: String) -> Bool {
+        let bytes = text.utf8
+        return (1...Limit.externalName).contains(bytes.count)
+            && bytes.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: ":"):
+                    true
+                default: false
+                }
+            }
+    }
+
+    /// Whether `text` is the path of a URL, without anything that would have to be escaped.
+    static func isPath(_ text: String) -> Bool {
+        let bytes = text.utf8
+        return bytes.count <= Limit.path && text.hasPrefix("/") && text != "/"
+            && bytes.allSatisfy { (0x21...0x7e).contains($0) && !"%?#\"<>\\^`{|}".utf8.contains($0) }
     }
 }
 
@@ -98,6 +155,13 @@ extension Configuration: CustomStringConvertible {
         if !unlimitedSources.isEmpty {
             lines.append("UnlimitedSources=\(unlimitedSources.map(\.description).joined(separator: " "))")
         }
+        if let externalName { lines.append("ExternalName=\(externalName)") }
+        lines += ["", "[HTTP]"]
+        lines += http.listen.map { "Listen=\($0)" } + http.tlsListen.map { "TLSListen=\($0)" }
+        if let certificate = http.certificate { lines.append("Certificate=\(certificate)") }
+        if let privateKey = http.privateKey { lines.append("PrivateKey=\(privateKey)") }
+        if let domain = http.nodeNameDomain { lines.append("NodeNameDomain=\(domain)") }
+        lines.append("NodeNamePath=\(http.nodeNamePath)")
         if let bus { lines += ["", "[Bus]"] + bus.lines }
         for domain in domains {
             lines += [
@@ -112,6 +176,7 @@ extension Configuration: CustomStringConvertible {
                 "StaleAfter=\(ConfiguredDuration.text(of: domain.staleAfter))",
                 "SweepInterval=\(ConfiguredDuration.text(of: domain.sweepInterval))",
             ]
+            if let linkAddress = domain.linkAddress { lines.append("LinkAddress=\(linkAddress)") }
             if let allowedKeys = domain.allowedKeys { lines.append("AllowedKeys=\(allowedKeys)") }
         }
         return lines.joined(separator: "\n")

@@ -71,6 +71,8 @@ private func dropIns(of folder: String) throws(ConfigurationError) -> [String] {
 private struct ConfigurationReader {
     var mistakes: [ConfigurationMistake]
     private var configuration = Configuration()
+    /// Lists that no longer have their default.
+    private var givenLists: Set<WritableKeyPath<Configuration, [Endpoint]>> = []
     /// Who has an interface already.
     private var owners: [InterfaceName: DomainName] = [:]
     /// Sections of one domain taken together, in the order of their first lines.
@@ -81,11 +83,12 @@ private struct ConfigurationReader {
     init(mistakes: [ConfigurationMistake]) { self.mistakes = mistakes }
 
     mutating func read(_ sections: [INIFile.Section]) {
-        var firstListen = true
         for section in sections {
             let words = section.name.split(separator: " ", omittingEmptySubsequences: true)
             if words == ["Gateway"] {
-                for entry in section.entries { readGateway(entry, firstListen: &firstListen) }
+                for entry in section.entries { readGateway(entry) }
+            } else if words == ["HTTP"] {
+                for entry in section.entries { readHTTP(entry) }
             } else if words == ["Bus"] {
                 bus = (bus?.location ?? section.location, (bus?.entries ?? []) + section.entries)
             } else if words.count == 2, words[0] == "Domain" {
@@ -102,7 +105,7 @@ private struct ConfigurationReader {
             } else {
                 fail(
                     section.location,
-                    "unknown section [\(section.name)]; known are [Gateway], [Bus] and [Domain NAME]"
+                    "unknown section [\(section.name)]; known are [Gateway], [HTTP], [Bus] and [Domain NAME]"
                 )
             }
         }
@@ -123,17 +126,22 @@ private struct ConfigurationReader {
         return value
     }
 
-    private static func endpoint(_ text: String) -> Endpoint? {
-        Endpoint(text, defaultPort: ProtocolLimit.port)
+    /// One more endpoint of a list; the first one replaces the default.
+    private mutating func listen(
+        _ entry: INIFile.Entry,
+        defaultPort: UInt16,
+        _ list: WritableKeyPath<Configuration, [Endpoint]>
+    ) {
+        let expected = "ADDRESS:PORT, IPv6 in brackets"
+        guard let endpoint = value(of: entry, expected: expected, { Endpoint($0, defaultPort: defaultPort) })
+        else { return }
+        if givenLists.insert(list).inserted { configuration[keyPath: list] = [] }
+        configuration[keyPath: list].append(endpoint)
     }
 
-    private mutating func readGateway(_ entry: INIFile.Entry, firstListen: inout Bool) {
+    private mutating func readGateway(_ entry: INIFile.Entry) {
         switch entry.key {
-        case "Listen":
-            if let endpoint = value(of: entry, expected: "ADDRESS:PORT, IPv6 in brackets", Self.endpoint) {
-                configuration.listen = firstListen ? [endpoint] : configuration.listen + [endpoint]
-                firstListen = false
-            }
+        case "Listen": listen(entry, defaultPort: ProtocolLimit.port, \.listen)
         case "HandlerSocket":
             if let path = socketPath(of: entry) { configuration.handlerSocket = path }
         case "ControlSocket":
@@ -155,12 +163,39 @@ private struct ConfigurationReader {
                 return prefixes.count == words.count && words.count <= most ? prefixes : nil
             }
             if let sources { configuration.unlimitedSources = sources }
+        case "ExternalName":
+            let expected =
+                "a host name of at most \(Configuration.Limit.externalName) letters, digits, dots and hyphens"
+            if let name = value(of: entry, expected: expected, { Configuration.isExternalName($0) ? $0 : nil }) {
+                configuration.externalName = name
+            }
         default:
-            fail(
-                entry.location,
-                "unknown key \(entry.key); [Gateway] has "
-                    + "Listen, HandlerSocket, ControlSocket, StateDirectory, ProhibitedKeys and UnlimitedSources"
-            )
+            let known =
+                "Listen, HandlerSocket, ControlSocket, StateDirectory, ProhibitedKeys, UnlimitedSources and ExternalName"
+            fail(entry.location, "unknown key \(entry.key); [Gateway] has \(known)")
+        }
+    }
+
+    private mutating func readHTTP(_ entry: INIFile.Entry) {
+        switch entry.key {
+        case "Listen": listen(entry, defaultPort: Configuration.HTTP.defaultPort, \.http.listen)
+        case "TLSListen": listen(entry, defaultPort: Configuration.HTTP.defaultTLSPort, \.http.tlsListen)
+        case "Certificate":
+            if let path = absolutePath(of: entry) { configuration.http.certificate = path }
+        case "PrivateKey":
+            if let path = absolutePath(of: entry) { configuration.http.privateKey = path }
+        case "NodeNameDomain":
+            if let name = value(of: entry, expected: "the name of a domain", { DomainName($0) }) {
+                configuration.http.nodeNameDomain = name
+            }
+        case "NodeNamePath":
+            let expected = "the path of a URL of at most \(Configuration.Limit.path) bytes, such as /api/add_key"
+            if let path = value(of: entry, expected: expected, { Configuration.isPath($0) ? $0 : nil }) {
+                configuration.http.nodeNamePath = path
+            }
+        default:
+            let known = "Listen, TLSListen, Certificate, PrivateKey, NodeNameDomain and NodeNamePath"
+            fail(entry.location, "unknown key \(entry.key); [HTTP] has \(known)")
         }
     }
 
@@ -286,6 +321,11 @@ private struct ConfigurationReader {
             if let moment = value(of: entry, expected: known, Configuration.FloodMoment.init(rawValue:)) {
                 domain.floodAfter = moment
             }
+        case "LinkAddress":
+            let address = value(of: entry, expected: "an address in fe80::/64") { text in
+                IPv6Address(text).flatMap { $0.high == 0xfe80 << 48 && $0.low != 0 ? $0 : nil }
+            }
+            if let address { domain.linkAddress = address }
         case "AllowedKeys":
             if let path = absolutePath(of: entry) { domain.allowedKeys = path }
         case "MaximumPeers":
@@ -304,7 +344,8 @@ private struct ConfigurationReader {
             }
         default:
             let known =
-                "WireGuard, VXLAN, AddressProfile, Fdb, FloodAfter, AllowedKeys, MaximumPeers, StaleAfter and SweepInterval"
+                "WireGuard, VXLAN, AddressProfile, LinkAddress, Fdb, FloodAfter, AllowedKeys, MaximumPeers, StaleAfter "
+                + "and SweepInterval"
             fail(entry.location, "unknown key \(entry.key); [Domain NAME] has \(known)")
         }
     }
@@ -340,6 +381,16 @@ private struct ConfigurationReader {
         if let bus = configuration.bus, [configuration.handlerSocket, configuration.controlSocket].contains(bus.socket)
         {
             fail(whole, "Socket of [Bus] is the same path as another")
+        }
+        let http = configuration.http
+        if (http.certificate == nil) != (http.privateKey == nil) {
+            fail(whole, "[HTTP] has one of Certificate and PrivateKey, and needs both or none")
+        } else if !http.tlsListen.isEmpty, http.certificate == nil {
+            fail(whole, "[HTTP] has TLSListen, which needs Certificate and PrivateKey")
+        }
+        if let name = http.nodeNameDomain, mistakes.isEmpty, !configuration.domains.contains(where: { $0.name == name })
+        {
+            fail(whole, "NodeNameDomain of [HTTP] is \(name), and there is no [Domain \(name)]")
         }
         guard mistakes.isEmpty else { throw ConfigurationError(mistakes) }
         return configuration

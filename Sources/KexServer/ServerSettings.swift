@@ -29,9 +29,8 @@ public struct ServerLimits: Sendable {
     /// Connections at a time, 1 to ``ConnectionID/slots``. At two lines of 5 s each, 4096 take some 400 of the slowest
     /// clients a second.
     public var connections = ConnectionID.slots
-    /// Connections of one source. A block of houses behind one address has its power back, and each of its 32 routers
-    /// tries twice; in the long run a router comes once a minute or so.
-    public var source = SourceLimits.Share(burst: 64, interval: .milliseconds(500), atOnce: 16)
+    /// Connections of one source.
+    public var source = SourceLimits.Share.exchanges
     /// Time for each line of an exchange.
     public var lineTime = ProtocolLimit.lineTime
     /// Time for the handler's answer, from when the exchange was complete. The handler answers within milliseconds.

@@ -3,7 +3,8 @@ public import NetworkAddresses
 /// What each source of the internet may ask for, in memory that does not grow however many sources there are.
 ///
 /// A source is an IPv4 address or an IPv6 /64, because that is what one home has. IPv6 has a second limit for each /48,
-/// which is what one customer may get: ``wideFactor`` times as much.
+/// which is what one customer may get: ``wideFactor`` times as much. A link-local address is a source by itself: all routers
+/// of a mesh ask from fe80::/64, through the tunnel, where WireGuard vouches for each address.
 ///
 /// ```swift
 /// var limits = SourceLimits(of: SourceLimits.Share(burst: 64, interval: .milliseconds(500), atOnce: 16))
@@ -28,6 +29,10 @@ public struct SourceLimits: Sendable {
             bucket = TokenBucket.Size(burst: burst, interval: interval)
             self.atOnce = atOnce
         }
+
+        /// Exchanges of one source with a front door. A block of houses behind one address has its power back, and each of
+        /// its 32 routers tries twice; in the long run a router comes once a minute or so.
+        public static let exchanges = Share(burst: 64, interval: .milliseconds(500), atOnce: 16)
     }
 
     /// What became of ``begin(from:at:)``.
@@ -66,9 +71,9 @@ public struct SourceLimits: Sendable {
         table = Table(slots: slots)
     }
 
-    /// The address that stands for the source's home: an IPv4 address itself, a /64 with zeros behind.
+    /// The address that stands for the source's home: an IPv4 or a link-local address itself, a /64 with zeros behind.
     public static func home(of source: IPv6Address) -> IPv6Address {
-        source.mappedIPv4 == nil ? IPv6Address(high: source.high, low: 0) : source
+        source.mappedIPv4 == nil && !source.isLinkLocal ? IPv6Address(high: source.high, low: 0) : source
     }
 
     /// Whether the source is one of ``unlimited``.
@@ -136,6 +141,7 @@ extension SourceLimits {
         enum Kind: UInt8 {
             case nobody
             case address
+            case link
             case narrow
             case wide
         }
@@ -175,9 +181,10 @@ extension SourceLimits {
         }
     }
 
-    /// An IPv6 source has two.
+    /// An IPv6 source of the internet has two.
     private static func networks(of source: IPv6Address) -> (home: Network, wide: Network?) {
         if let address = source.mappedIPv4 { return (Network(kind: .address, bits: UInt64(address.value)), nil) }
+        if source.isLinkLocal { return (Network(kind: .link, bits: source.low), nil) }
         let wide = Network(kind: .wide, bits: source.high & 0xffff_ffff_ffff_0000)
         return (Network(kind: .narrow, bits: source.high), wide)
     }

@@ -144,6 +144,13 @@ public enum Socket {
     /// Connections that may wait for ``accept(from:)``; the kernel takes the lower of this and net.core.somaxconn.
     public static let backlog: Int32 = 4096
 
+    /// Lets ``backlog`` connections wait at a listening socket, for which somebody else has called listen(2) with less.
+    public static func setBacklog(of listener: FileDescriptor) throws(SystemCallError) {
+        _ = try check("listen on", "descriptor \(listener.rawValue)") {
+            Int(CLinux.listen(listener.rawValue, backlog))
+        }
+    }
+
     /// Starts to connect to `endpoint`. The connection is there, or has failed, when the descriptor is writable:
     /// ``pendingError(of:)`` tells which.
     public static func startConnecting(to endpoint: Endpoint) throws(SystemCallError) -> OwnedDescriptor {

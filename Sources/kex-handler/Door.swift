@@ -5,9 +5,10 @@ internal import SystemCalls
 /// | door | frame that is taken | records | who |
 /// | --- | --- | --- | --- |
 /// | front doors | registrations | 1 to 64 of fixed size | root, the handler's own user, the group of the socket's file |
+/// | front doors | status requests | 1 to 64 of fixed size | the same |
 /// | control | sweep | 1 to 64 of fixed size | the same, with the group of that file |
 enum Door: CaseIterable {
-    /// Registrations, from `kexd` and its like.
+    /// Registrations and questions about domains, from `kexd` and its like.
     case front
     /// The operator's requests.
     case control

@@ -323,9 +323,9 @@ struct HandlerService: ~Copyable {
             guard connection.sweeps.isEmpty else { return }
             switch connection.door {
             case .front:
-                let requests = try registrations(from: connection)
-                guard !requests.isEmpty else { return }
-                answer(requests, connection)
+                let (registrations, domains) = try requests(from: connection)
+                answer(registrations, connection)
+                tellStatus(of: domains, connection)
             case .control:
                 let packet = try receive(from: connection)
                 guard !packet.isEmpty else { return }
@@ -342,15 +342,21 @@ struct HandlerService: ~Copyable {
     }
 
     /// What waits is brought into the kernel together: up to a frame's worth, and what came in the frame that made it that
-    /// many.
-    private func registrations(from connection: Connection) throws(Disconnect) -> [RegistrationRequest] {
-        var requests: [RegistrationRequest] = []
-        while requests.count < ChannelLimit.records {
+    /// many. Questions about domains count as well.
+    private func requests(
+        from connection: Connection
+    ) throws(Disconnect) -> (registrations: [RegistrationRequest], statuses: [DomainName]) {
+        var registrations: [RegistrationRequest] = []
+        var statuses: [DomainName] = []
+        while registrations.count + statuses.count < ChannelLimit.records {
             let packet = try receive(from: connection)
             guard !packet.isEmpty else { break }
-            requests += try wellFormed { () throws(MalformedFrame) in try RegistrationFrame.requests(in: packet.span) }
+            switch try wellFormed({ () throws(MalformedFrame) in try RegistrationFrame.request(in: packet.span) }) {
+            case .registrations(let requests): registrations += requests
+            case .statuses(let domains): statuses += domains
+            }
         }
-        return requests
+        return (registrations, statuses)
     }
 
     private func receive(from connection: Connection) throws(Disconnect) -> ArraySlice<UInt8> {
@@ -402,10 +408,11 @@ struct HandlerService: ~Copyable {
 
     /// One batch for each domain, however the requests are mixed. The answers come in no order.
     private mutating func answer(_ requests: [RegistrationRequest], _ connection: Connection) {
+        guard let name = requests.first?.registration.domain else { return }
         var answers: [RegistrationAnswer] = []
         answers.reserveCapacity(requests.count)
-        if requests.allSatisfy({ $0.registration.domain == requests[0].registration.domain }) {
-            answer(requests, of: requests[0].registration.domain, &answers)
+        if requests.allSatisfy({ $0.registration.domain == name }) {
+            answer(requests, of: name, &answers)
         } else {
             for (name, own) in Dictionary(grouping: requests, by: \.registration.domain) {
                 answer(own, of: name, &answers)
@@ -442,6 +449,18 @@ struct HandlerService: ~Copyable {
         let refusals = touch(index) { $0.register(keys) }
         for (request, question) in zip(requests, questions) {
             answers.append(RegistrationAnswer(id: request.id, refusal: refusals[question]))
+        }
+    }
+
+    private mutating func tellStatus(of names: [DomainName], _ connection: Connection) {
+        let statuses = names.map { name in
+            host.pulse.beat()
+            let status = timetable.index(of: name).map { index in touch(index) { $0.status } }
+            return status ?? DomainStatus(domain: name, isInService: false)
+        }
+        for start in stride(from: 0, to: statuses.count, by: ChannelLimit.records) {
+            RegistrationFrame.encode(statuses[start...].prefix(ChannelLimit.records), into: &packet)
+            connection.enqueue(packet)
         }
     }
 

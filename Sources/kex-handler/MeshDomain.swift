@@ -1,5 +1,6 @@
 internal import EUI64
 internal import GatewayState
+internal import HandlerChannel
 internal import KexConfiguration
 internal import KexGateway
 internal import KexProtocol
@@ -29,6 +30,13 @@ final class MeshDomain {
         init(_ description: String) { self.description = description }
     }
 
+    /// What front doors are told besides the number of routers.
+    private struct Standing {
+        var publicKey: PublicKey?
+        var listenPort: UInt16?
+        var connected = 0
+    }
+
     /// Where the kernel keeps the domain. Made anew with each picture, because interfaces come and go.
     struct Devices: ~Copyable {
         let wireGuardIndex: InterfaceIndex
@@ -42,6 +50,8 @@ final class MeshDomain {
     var devices: Devices?
     /// The WireGuard interface that the table's routers are in, or were in when there was one.
     var identity: DeviceIdentity?
+    /// What WireGuard said of itself in the last picture.
+    private var standing = Standing()
     /// When the table must be compared with the kernel before it may be used again.
     var pictureExpires = MonotonicTime(nanoseconds: 0)
     var trouble: Trouble?
@@ -149,6 +159,19 @@ final class MeshDomain {
         )
     }
 
+    /// For front doors. It costs no more than a registration: the picture is as old as it may be for one.
+    var status: DomainStatus {
+        guard (try? refresh()) != nil else { return DomainStatus(domain: settings.name, isInService: false) }
+        return DomainStatus(
+            domain: settings.name,
+            isInService: true,
+            publicKey: standing.publicKey,
+            listenPort: standing.listenPort,
+            connected: UInt32(standing.connected),
+            routers: UInt32(table.routerCount)
+        )
+    }
+
     // MARK: - The kernel's picture
 
     /// Compares the table with the kernel, unless that was done just now. Brings in what a new interface lacks, and
@@ -250,6 +273,12 @@ final class MeshDomain {
     /// - Returns: what a new device lacks.
     private func look(isNewDevice: Bool) throws -> [DomainTable.Admission] {
         guard let via = devices?.wireGuardIndex, let state = try devices?.wireGuard.state() else { return [] }
+        let wallClock = host.clocks.wallClock
+        // A handshake of the future was made before the clock went back: the peer is there.
+        let connected = state.peers.count { peer in
+            peer.lastHandshake.map { wallClock - $0 < DomainStatus.freshness.components.seconds } ?? false
+        }
+        standing = Standing(publicKey: state.publicKey, listenPort: state.listenPort, connected: connected)
         var picture = DomainTable.Picture(ownKey: state.publicKey, peers: state.peers)
         for record in try devices?.fdb.list() ?? [] {
             guard let entry = record.entry, entry.via == via else { continue }

@@ -28,6 +28,14 @@ private func frame(of answers: [RegistrationAnswer]) -> [UInt8] {
     return bytes
 }
 
+extension RegistrationFrame {
+    /// Of a frame that is to have registrations.
+    fileprivate static func requests(in bytes: Span<UInt8>) throws(MalformedFrame) -> [RegistrationRequest] {
+        guard case .registrations(let requests) = try request(in: bytes) else { throw .unexpectedKind(bytes[1]) }
+        return requests
+    }
+}
+
 @Suite("Frames for registrations") struct RegistrationFrameTests {
     @Test("have these bytes")
     func bytes() {
@@ -93,7 +101,7 @@ private func frame(of answers: [RegistrationAnswer]) -> [UInt8] {
         "are refused for a bad header",
         arguments: [
             (0, 0, .version(0)), (0, 2, .version(2)),
-            (1, 0, .unexpectedKind(0)), (1, 6, .unexpectedKind(6)),
+            (1, 0, .unexpectedKind(0)), (1, 8, .unexpectedKind(8)),
             (3, 0, .recordCount(0)), (3, 65, .recordCount(65)), (2, 1, .recordCount(257)),
             (2, 255, .recordCount(65281)),
         ] as [(Int, UInt8, MalformedFrame)]
@@ -120,6 +128,7 @@ private func frame(of answers: [RegistrationAnswer]) -> [UInt8] {
         #expect(throws: MalformedFrame.unexpectedKind(2)) { try RegistrationFrame.requests(in: answers.span) }
         #expect(throws: MalformedFrame.unexpectedKind(1)) { try ControlFrame.request(in: requests.span) }
         #expect(throws: MalformedFrame.unexpectedKind(2)) { try ControlFrame.report(in: answers.span) }
+        #expect(throws: MalformedFrame.unexpectedKind(1)) { try RegistrationFrame.answer(in: requests.span) }
     }
 
     @Test("are refused for a domain that is none", arguments: [(56, 0), (56, 43), (56, 5), (56, 7), (57, 0x2f)])
@@ -134,6 +143,65 @@ private func frame(of answers: [RegistrationAnswer]) -> [UInt8] {
         var bytes = frame(of: [RegistrationAnswer(id: 1, refusal: nil)])
         bytes[8] = 10
         #expect(throws: MalformedFrame.record("refusal 10")) { try RegistrationFrame.answers(in: bytes.span) }
+    }
+}
+
+@Suite("Frames about domains") struct StatusFrameTests {
+    private let statuses = [
+        DomainStatus(
+            domain: DomainName("ffww01")!,
+            isInService: true,
+            publicKey: key,
+            listenPort: 0x1234,
+            connected: 0x0102_0304,
+            routers: 5
+        ),
+        DomainStatus(domain: longest, isInService: false),
+        DomainStatus(domain: longest, isInService: true, listenPort: .max, connected: .max, routers: .max),
+    ]
+
+    private func frame(of statuses: [DomainStatus]) -> [UInt8] {
+        var bytes: [UInt8] = []
+        RegistrationFrame.encode(statuses, into: &bytes)
+        return bytes
+    }
+
+    @Test("have these bytes")
+    func bytes() {
+        var question: [UInt8] = []
+        RegistrationFrame.encode(statusOf: [DomainName("ffww01")!], into: &question)
+        let domain = [6] + Array("ffww01".utf8) + [UInt8](repeating: 0, count: 36)
+        #expect(question == [1, 6, 0, 1] + domain)
+        // In service, key, port, connected, routers.
+        let answer: [UInt8] = [1, 7, 0, 1] + domain + [1] + key.bytes + [0x12, 0x34, 1, 2, 3, 4, 0, 0, 0, 5]
+        #expect(frame(of: [statuses[0]]) == answer)
+    }
+
+    @Test("come back as they were")
+    func roundTrip() throws {
+        let names = statuses.map(\.domain)
+        var question: [UInt8] = []
+        RegistrationFrame.encode(statusOf: names, into: &question)
+        #expect(try RegistrationFrame.request(in: question.span) == .statuses(of: names))
+        let answer = frame(of: statuses)
+        #expect(try RegistrationFrame.answer(in: answer.span) == .statuses(statuses))
+        #expect(throws: MalformedFrame.unexpectedKind(7)) { try RegistrationFrame.request(in: answer.span) }
+        #expect(throws: MalformedFrame.unexpectedKind(6)) { try RegistrationFrame.answer(in: question.span) }
+        // kexd asks no such thing.
+        #expect(throws: MalformedFrame.unexpectedKind(7)) { try RegistrationFrame.answers(in: answer.span) }
+        #expect(throws: MalformedFrame.unexpectedKind(6)) { try ControlFrame.request(in: question.span) }
+    }
+
+    @Test("are refused for a flag that is none")
+    func flag() {
+        var bytes = frame(of: [statuses[0]])
+        bytes[4 + 43] = 2
+        #expect(throws: MalformedFrame.record("flag 2")) { try RegistrationFrame.answer(in: bytes.span) }
+    }
+
+    @Test("fit into the buffer that is meant for them")
+    func size() {
+        #expect(frame(of: [DomainStatus](repeating: statuses[1], count: 64)).count <= ChannelLimit.frameSize)
     }
 }
 

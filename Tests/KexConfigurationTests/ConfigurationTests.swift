@@ -30,10 +30,20 @@ import WireGuardTypes
                 HandlerSocket=/tmp/h
                 ControlSocket=/tmp/c
                 ProhibitedKeys=/tmp/p
+                ExternalName=gw-01.example.net
+                [HTTP]
+                Listen=192.0.2.1
+                Listen=[::1]:80
+                TLSListen=192.0.2.1
+                Certificate=/tmp/cert
+                PrivateKey=/tmp/key
+                NodeNameDomain=b
+                NodeNamePath=/keyex.php
                 [Domain a]
                 WireGuard=wga
                 VXLAN=vxa
                 AddressProfile=gluon
+                LinkAddress=fe80::5757:bb:1
                 Fdb=flood
                 MaximumPeers=7
                 StaleAfter=90min
@@ -47,6 +57,9 @@ import WireGuardTypes
         #expect(first.domains.map(\.name.text) == ["a", "b"])
         #expect(first.domains[0].fdb == .flood)
         #expect(first.domains[0].staleAfter == .seconds(5400))
+        #expect(first.domains.map(\.linkAddress) == [IPv6Address("fe80::5757:bb:1"), nil])
+        #expect(first.http.listen == [Endpoint("192.0.2.1:8080"), Endpoint("[::1]:80")])
+        #expect(first.http.tlsListen == [Endpoint("192.0.2.1:8443")])
         #expect(try Configuration(path: folder.write(first.description)) == first)
     }
 
@@ -98,6 +111,18 @@ import WireGuardTypes
             ("[Domain a]\nWireGuard=x\nVXLAN=x", 3, "interface x is in use already, by domain a"),
             ("[Domain a]\nWireGuard=x\nVXLAN=y\n[Domain b]\nWireGuard=y\nVXLAN=z", 5, "in use already, by domain a"),
             ("[Domain a]\nWireGuard=x\nVXLAN=y\nAddressProfile=EUI64", 4, "expected one of eui64, ffmuc, gluon"),
+            ("[Domain a]\nWireGuard=x\nVXLAN=y\nLinkAddress=2001:db8::1", 4, "expected an address in fe80::/64"),
+            ("[Domain a]\nWireGuard=x\nVXLAN=y\nLinkAddress=fe80::", 4, "expected an address in fe80::/64"),
+            ("[Gateway]\nExternalName=a b", 2, "expected a host name of at most 128"),
+            ("[Gateway]\nExternalName=a_b", 2, "expected a host name of at most 128"),
+            ("[Gateway]\nExternalName=" + String(repeating: "x", count: 129), 2, "expected a host name of at most 128"),
+            ("[HTTP]\nListen=80", 2, "expected ADDRESS:PORT"),
+            ("[HTTP]\nColour=blue", 2, "unknown key Colour; [HTTP] has Listen"),
+            ("[HTTP]\nCertificate=cert", 2, "expected an absolute path"),
+            ("[HTTP]\nNodeNameDomain=ä", 2, "expected the name of a domain"),
+            ("[HTTP]\nNodeNamePath=/", 2, "expected the path of a URL"),
+            ("[HTTP]\nNodeNamePath=/a?b", 2, "expected the path of a URL"),
+            ("[HTTP]\nNodeNamePath=/" + String(repeating: "x", count: 128), 2, "expected the path of a URL"),
             ("[Domain a]\nWireGuard=x\nVXLAN=y\nFdb=all", 4, "expected mac flood, flood, or mac"),
             ("[Domain a]\nWireGuard=x\nVXLAN=y\nMaximumPeers=0", 4, "expected a number from 1 to 65536"),
             ("[Domain a]\nWireGuard=x\nVXLAN=y\nMaximumPeers=65537", 4, "expected a number from 1 to 65536"),
@@ -217,13 +242,36 @@ import WireGuardTypes
             MaximumPeers=65536
             StaleAfter=1s
             SweepInterval=365d
+            [Gateway]
+            ExternalName=\(String(repeating: "x", count: 128))
+            [HTTP]
+            NodeNamePath=/\(String(repeating: "x", count: 127))
             """
         )
-        let domain = try Configuration(path: path).domains[0]
+        let configuration = try Configuration(path: path)
+        #expect(configuration.externalName?.count == 128)
+        #expect(configuration.http.nodeNamePath.count == 128)
+        let domain = configuration.domains[0]
         #expect(domain.name.text == name)
         #expect(domain.wireGuard.text == "fifteencharacte")
         #expect(domain.vxlan.text == "indented")
         #expect(domain.maximumPeers == 65536)
+    }
+
+    @Test(
+        "What only the whole can show is told with the file",
+        arguments: [
+            ("Certificate=/c", "one of Certificate and PrivateKey"),
+            ("PrivateKey=/c", "one of Certificate and PrivateKey"),
+            ("TLSListen=[::]:443", "TLSListen, which needs Certificate and PrivateKey"),
+            ("NodeNameDomain=b", "NodeNameDomain of [HTTP] is b, and there is no [Domain b]"),
+        ]
+    )
+    func wholes(line: String, reason: String) throws {
+        let path = try folder.write("[HTTP]\n\(line)\n[Domain a]\nWireGuard=x\nVXLAN=y\n")
+        let error = try #require(throws: ConfigurationError.self) { try Configuration(path: path) }
+        #expect(error.mistakes.map(\.location) == [ConfigurationLocation(file: path, line: nil)])
+        #expect(error.description.contains(reason))
     }
 
     @Test("All mistakes are told at once")

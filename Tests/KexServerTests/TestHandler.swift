@@ -48,7 +48,10 @@ final class TestHandler {
     func requests() throws -> [RegistrationRequest] {
         let packet = try receive()
         guard !packet.isEmpty else { throw TimedOut(what: "the front door hung up") }
-        return try RegistrationFrame.requests(in: packet.span)
+        guard case .registrations(let requests) = try RegistrationFrame.request(in: packet.span) else {
+            throw TimedOut(what: "registrations")
+        }
+        return requests
     }
 
     /// The only request of the next packet.

@@ -279,5 +279,11 @@ import Testing
         #expect(!libraries.contains("Foundation"))
         // The same question to a program that does, so that the answer means something.
         #expect(try Command.check("ldd \(Command.path(of: "kex-client"))").contains("Foundation"))
+        // SwiftNIO is never a library of its own: the names of its types are in the program.
+        func hasNIO(_ program: String) throws -> Bool {
+            try Command.run("grep", ["-q", "NIOCore", Command.path(of: program)]).status == 0
+        }
+        #expect(try !hasNIO(program))
+        #expect(try hasNIO("kex-http"))
     }
 }

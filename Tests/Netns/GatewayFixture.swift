@@ -22,6 +22,9 @@ final class GatewayFixture {
     private(set) var handler: Daemon?
     private(set) var listener: Daemon?
     private(set) var port: UInt16 = 0
+    /// `kex-http`, and where it listens.
+    private(set) var httpListener: Daemon?
+    private(set) var httpPort: UInt16 = 0
     /// The processes of the WireGuard interfaces, in the order in which they were started.
     private(set) var devices: [Daemon] = []
     private let handlerRuns = Atomic<Int>(0)
@@ -65,6 +68,7 @@ final class GatewayFixture {
 
     deinit {
         listener?.end(with: SIGKILL)
+        httpListener?.end(with: SIGKILL)
         handler?.end(with: SIGKILL)
         for device in devices { device.end(with: SIGTERM) }
         _ = try? Command.run("ip", ["netns", "delete", namespace])
@@ -80,6 +84,7 @@ final class GatewayFixture {
         StateDirectory=\(folder)/state
         ProhibitedKeys=\(folder)/prohibited
         UnlimitedSources=\(unlimitedSources)
+        ExternalName=gw01.example.net
 
         """
             + domains.map { domain in
@@ -230,16 +235,24 @@ final class GatewayFixture {
 
     /// Starts the listener without any right, as systemd would.
     func startListener() throws {
-        let listener = try Daemon(
+        (listener, port) = try startFrontDoor("kexd")
+    }
+
+    /// Starts the HTTP listener in the same way.
+    func startHTTPListener() throws {
+        (httpListener, httpPort) = try startFrontDoor("kex-http")
+    }
+
+    private func startFrontDoor(_ program: String) throws -> (Daemon, port: UInt16) {
+        let daemon = try Daemon(
             [
                 "setpriv", "--reuid=\(Self.nobody)", "--regid=\(Self.nobody)", "--clear-groups", "--inh-caps=-all",
                 "--bounding-set=-all", "--no-new-privs", "env", "LD_LIBRARY_PATH=\(folder)/programs",
-                try publicCopy(of: "kexd"), "--config", "\(folder)/kex.conf", "--listen", "127.0.0.1:0",
+                try publicCopy(of: program), "--config", "\(folder)/kex.conf", "--listen", "127.0.0.1:0",
             ],
-            log: "\(folder)/kexd.log"
+            log: "\(folder)/\(program).log"
         )
-        self.listener = listener
-        port = UInt16(try listener.waitFor(#/listening on 127\.0\.0\.1:(\d+)/#).1) ?? 0
+        return (daemon, UInt16(try daemon.waitFor(#/listening on 127\.0\.0\.1:(\d+)/#).1) ?? 0)
     }
 
     /// Both, for tests that need no more.

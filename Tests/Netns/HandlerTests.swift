@@ -70,6 +70,45 @@ import Testing
         #expect(result.status == 0, "\(result.errors)")
     }
 
+    @Test("Front doors are told how domains are doing")
+    func status() throws {
+        let gateway = try GatewayFixture(domains: ["ffww01", "ffww02"])
+        try gateway.startHandler()
+        try gateway.startListener()
+        _ = try gateway.makeConnectedRouter(1)
+        #expect(try gateway.register(anyKey()) == "")
+        try gateway.removeDevices(of: gateway.domains[1])
+        let script = """
+            import base64, socket, struct, sys
+            s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            s.settimeout(5)
+            s.connect(sys.argv[1])
+            def record(name): return struct.pack('>B42s', len(name), name.encode())
+            names = ['ffww01', 'ffww02', 'other']
+            key, port = base64.b64decode(sys.argv[2]), int(sys.argv[3])
+            s.send(bytes([1, 6, 0, 3]) + b''.join(map(record, names)))
+            tails = [struct.pack('>B32sHII', 1, key, port, 1, 2)] + [bytes(43)] * 2
+            expected = bytes([1, 7, 0, 3]) + b''.join(record(n) + t for n, t in zip(names, tails))
+            answer = s.recv(1000)
+            assert answer == expected, (answer, expected)
+            # Questions and registrations that wait together are all answered.
+            registration = struct.pack('>I16s32sB42s', 7, b'', bytes(range(32)), 5, b'other')
+            s.send(bytes([1, 1, 0, 1]) + registration)
+            s.send(bytes([1, 6, 0, 1]) + record('other'))
+            answers = {s.recv(1000) for _ in range(2)}
+            assert bytes([1, 2, 0, 1]) + struct.pack('>IB', 7, 2) in answers, answers
+            assert bytes([1, 7, 0, 1]) + record('other') + bytes(43) in answers, answers
+            """
+        let port = try Command.check("wg show \(gateway.domains[0].wireGuard) listen-port")
+        let arguments = ["\(gateway.folder)/handler.sock", try gateway.ownKey(), port]
+        // The handshake is in the next picture at the latest.
+        try wait(for: "the status") {
+            let result = try Command.run("python3", ["-c", script] + arguments)
+            if result.status != 0 { print(result.errors) }
+            return result.status == 0
+        }
+    }
+
     @Test("Sockets of systemd are known by their names, and their files stay when the handler ends")
     func activation() throws {
         let gateway = try GatewayFixture(domains: ["ffww01"])

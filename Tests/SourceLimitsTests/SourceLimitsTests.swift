@@ -39,8 +39,9 @@ import Testing
     }
 
     @Test(
-        "An IPv4 address is a source, and so is an IPv6 /64",
+        "An IPv4 address is a source, and so is an IPv6 /64, but among link-local ones each address",
         arguments: [
+            ("fe80::1", "fe80::1", true), ("fe80::1", "fe80::2", false), ("fe80::1", "2001:db8::1", false),
             ("192.0.2.1", "192.0.2.1", true), ("192.0.2.1", "192.0.2.2", false),
             ("2001:db8::1", "2001:db8::ffff:2", true), ("2001:db8::1", "2001:db8:0:1::1", false),
             ("192.0.2.1", "::c000:201", false),

@@ -21,8 +21,8 @@ enum Sandbox {
         var testDescription: String { "\(directive)=\(value)" }
     }
 
-    static let units = ["kexd.service", "kex-handler.service", "kex-cleanup@ffww01.service"]
-    private static let withoutRights = ["kexd.service", "kex-cleanup@ffww01.service"]
+    static let units = ["kexd.service", "kex-http.service", "kex-handler.service", "kex-cleanup@ffww01.service"]
+    private static let withoutRights = ["kexd.service", "kex-http.service", "kex-cleanup@ffww01.service"]
 
     static let rows = [
         Row(directive: "RestrictAddressFamilies", value: "AF_UNIX", attempt: "inet-socket"),
@@ -59,12 +59,17 @@ enum Sandbox {
         ),
         Row(directive: "UMask", value: "0077", attempt: "open-umask"),
         Row(directive: "LimitCORE", value: "0", attempt: "core-dump"),
-        Row(directive: "LimitNOFILE", value: "16384", attempt: "few-descriptors", units: ["kexd.service"]),
+        Row(
+            directive: "LimitNOFILE",
+            value: "16384",
+            attempt: "few-descriptors",
+            units: ["kexd.service", "kex-http.service"]
+        ),
         Row(
             directive: "MemoryMax",
             value: "512M",
             attempt: "memory",
-            units: ["kexd.service", "kex-handler.service"],
+            units: ["kexd.service", "kex-http.service", "kex-handler.service"],
             besides: ["OOMPolicy=continue"],
             isForKernel: true
         ),
@@ -72,7 +77,7 @@ enum Sandbox {
             directive: "TasksMax",
             value: "16",
             attempt: "tasks",
-            units: ["kexd.service", "kex-handler.service"],
+            units: ["kexd.service", "kex-http.service", "kex-handler.service"],
             isForKernel: true
         ),
         // In the unit AF_INET is let through for this attempt.
@@ -132,7 +137,7 @@ enum Sandbox {
             let lets = names.contains("datagram") ? "RestrictAddressFamilies=AF_INET" : ""
             let output = try machine.check(
                 """
-                systemctl stop kexd.socket kex-handler.socket kex-control.socket \(unit)
+                systemctl stop kexd.socket kex-http.socket kex-handler.socket kex-control.socket \(unit)
                 mkdir -p \(folder)
                 cat > \(folder)/probe.conf <<END
                 [Service]
@@ -205,7 +210,10 @@ extension InContainer {
 
         @Test(
             "systemd's own figure",
-            arguments: [("kexd.service", 15), ("kex-handler.service", 25), ("kex-cleanup@ffww01.service", 15)]
+            arguments: [
+                ("kexd.service", 15), ("kex-http.service", 15), ("kex-handler.service", 25),
+                ("kex-cleanup@ffww01.service", 15),
+            ]
         )
         func exposure(unit: String, tenths: Int) throws {
             let machine = try Container.shared.get()

@@ -1,14 +1,14 @@
-internal import SystemCalls
+public import SystemCalls
 
 /// Lets one log line on a subject through in a given time.
-struct NoticeLimiter {
+public struct NoticeLimiter: Sendable {
     private let interval: Duration
     private var next: MonotonicTime?
 
-    init(interval: Duration) { self.interval = interval }
+    public init(interval: Duration) { self.interval = interval }
 
     /// Whether the line may be written now.
-    mutating func permits(now: MonotonicTime) -> Bool {
+    public mutating func permits(now: MonotonicTime) -> Bool {
         if let next, now < next { return false }
         next = now + interval
         return true

@@ -1,0 +1,64 @@
+internal import HandlerChannel
+public import KexProtocol
+public import NetworkAddresses
+public import WireGuardTypes
+
+/// What has to be true before a router is answered, and what it is told then.
+public protocol Exchanges: Sendable {
+    /// Has a router let in.
+    ///
+    /// - Parameter source: where its request comes from, IPv4 as a mapped address.
+    /// - Returns: `nil` when its key is wherever it must be, or why it is not.
+    func register(_ registration: Registration, from source: IPv6Address) async -> Refusal?
+
+    /// The gateway that a router should use which has been let in.
+    func gateway(for registration: Registration) async throws(NoGateway) -> Gateway
+}
+
+/// What a router has to know of a gateway.
+public struct Gateway: Hashable, Sendable {
+    /// A host name: routers look it up.
+    public var name: String
+    /// UDP port of its WireGuard.
+    public var port: UInt16
+    public var publicKey: PublicKey
+    /// Its address inside the tunnel.
+    public var linkAddress: IPv6Address
+
+    public init(name: String, port: UInt16, publicKey: PublicKey, linkAddress: IPv6Address) {
+        self.name = name
+        self.port = port
+        self.publicKey = publicKey
+        self.linkAddress = linkAddress
+    }
+}
+
+/// Why no gateway can be named.
+public enum NoGateway: Error, Sendable {
+    /// None is in service.
+    case noneInService
+    /// There is one, and its port, key or link address is not known.
+    case noData
+    /// It cannot be found out now.
+    case unavailable
+}
+
+/// Exchanges with the gateway of this machine alone: a key is in when its kernel has it.
+struct LocalExchanges: Exchanges {
+    let handler: HandlerClient
+    let settings: CurrentSettings
+
+    func register(_ registration: Registration, from source: IPv6Address) async -> Refusal? {
+        await handler.register(registration, from: source)
+    }
+
+    func gateway(for registration: Registration) async throws(NoGateway) -> Gateway {
+        guard let status = await handler.status(of: registration.domain) else { throw .unavailable }
+        guard status.isInService else { throw .noneInService }
+        let settings = settings.value
+        guard let port = status.listenPort, let key = status.publicKey,
+            let linkAddress = settings.domains[registration.domain] ?? nil
+        else { throw .noData }
+        return Gateway(name: settings.externalName, port: port, publicKey: key, linkAddress: linkAddress)
+    }
+}

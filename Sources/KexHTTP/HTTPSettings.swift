@@ -1,0 +1,58 @@
+public import KexProtocol
+public import NetworkAddresses
+public import SourceLimits
+
+/// What the HTTP front door has to know.
+public struct HTTPSettings: Sendable {
+    /// The domains, and the gateway's own address in each of them, if routers are told.
+    public var domains: [DomainName: IPv6Address?]
+    /// The host name under which routers reach the gateway.
+    public var externalName: String
+    /// The domain of routers that name themselves and no domain, and the path that they post to.
+    public var nodeNames: (path: String, domain: DomainName)?
+    /// Sources that stand for many routers: ``HTTPLimits/source`` is not for them.
+    public var unlimitedSources: [IPPrefix]
+
+    public init(
+        domains: [DomainName: IPv6Address?],
+        externalName: String,
+        nodeNames: (path: String, domain: DomainName)? = nil,
+        unlimitedSources: [IPPrefix] = []
+    ) {
+        self.domains = domains
+        self.externalName = externalName
+        self.nodeNames = nodeNames
+        self.unlimitedSources = unlimitedSources
+    }
+}
+
+/// Limits of the HTTP front door. The defaults are those of the service; tests use smaller ones.
+public struct HTTPLimits: Sendable {
+    /// Connections at a time.
+    public var connections = 2048
+    /// Requests of one source. A connection that is kept open takes one at a time, and costs a token for each request.
+    public var source = SourceLimits.Share.exchanges
+    /// Bytes in the body of a request. The longest that a router sends has some 130.
+    public var body = 1024
+    /// Bytes in all header fields of a request. Those of a router have some 600.
+    public var header = 8 * 1024
+    /// Header fields of a request. A router sends ten.
+    public var headerFields = 64
+    /// Time for a whole request, from when the connection is there, or from the answer to the request before. Bytes that
+    /// arrive do not prolong it.
+    public var requestTime = Duration.seconds(5)
+    /// Time for the handler's answer. It answers within milliseconds.
+    public var answerTime = Duration.seconds(5)
+    /// How long a client that was told of the end may go on sending before its connection is closed under it.
+    public var drainTime = Duration.seconds(1)
+    /// How long the handler is not called again after a call that failed.
+    public var handlerPause = Duration.milliseconds(100)
+    /// How long an answer about a domain is used.
+    public var statusAge = Duration.seconds(1)
+    /// Time for what is unfinished when the service is stopped.
+    public var stopTime = Duration.seconds(5)
+    /// Least time between two log lines on the same subject.
+    public var noticeTime = Duration.seconds(10)
+
+    public init() {}
+}

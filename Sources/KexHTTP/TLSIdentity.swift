@@ -1,0 +1,37 @@
+internal import NIOSSL
+
+/// The gateway's certificate and private key.
+public struct TLSIdentity: Sendable {
+    let context: NIOSSLContext
+
+    /// Reads two PEM files: the certificate with its chain, and its private key, which must fit.
+    public init(certificate: String, privateKey: String) throws(TLSTrouble) {
+        let chain: [NIOSSLCertificate]
+        do {
+            chain = try NIOSSLCertificate.fromPEMFile(certificate)
+        } catch {
+            throw TLSTrouble(file: certificate, reason: "no certificates in PEM: \(error)")
+        }
+        let key: NIOSSLPrivateKey
+        do {
+            key = try NIOSSLPrivateKey(file: privateKey, format: .pem)
+        } catch {
+            throw TLSTrouble(file: privateKey, reason: "no private key in PEM: \(error)")
+        }
+        let configuration = TLSConfiguration.makeServerConfiguration(
+            certificateChain: chain.map { .certificate($0) },
+            privateKey: .privateKey(key)
+        )
+        do {
+            context = try NIOSSLContext(configuration: configuration)
+        } catch {
+            throw TLSTrouble(file: certificate, reason: "does not go with the private key: \(error)")
+        }
+    }
+}
+
+/// What is wrong with a file.
+public struct TLSTrouble: Error, Sendable {
+    public let file: String
+    public let reason: String
+}

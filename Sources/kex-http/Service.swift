@@ -1,0 +1,134 @@
+internal import EventLoop
+internal import Glibc
+internal import KexConfiguration
+internal import KexHTTP
+internal import Logging
+internal import NetworkAddresses
+internal import ServiceProgram
+internal import SystemCalls
+internal import SystemPackage
+internal import Systemd
+
+/// Serves until the process is told to end.
+///
+/// - Parameters:
+///   - source: read again on SIGHUP, certificates included.
+///   - listen: what the command line says, in place of the configuration.
+///   - handler: the same for the handler's socket.
+func serve(
+    _ configuration: Configuration,
+    _ identity: TLSIdentity?,
+    from source: ConfigurationSource<TLSIdentity?>,
+    listen: [Endpoint],
+    handler: String?,
+    _ log: Logger
+) throws {
+    // Before anything else has a descriptor: whether the numbers of systemd are right shows only then.
+    var passed: [(descriptor: FileDescriptor, isTLS: Bool)] = []
+    try ListeningSocket.takeAll(of: .tcp) { socket in
+        let isTLS = socket.name == tlsSocketName
+        passed.append((socket.takeDescriptor().release(), isTLS))
+    }
+    guard identity != nil || !passed.contains(where: \.isTLS) else {
+        throw Trouble("systemd hands over a socket for TLS, and [HTTP] has no Certificate=")
+    }
+    // Before the first thread.
+    let signals = try SignalReceiver(for: [.hangup, .interrupt, .terminate])
+    try raiseDescriptorLimit()
+    let door = HTTPFrontDoor(
+        try settings(of: configuration),
+        handler: handler ?? configuration.handlerSocket,
+        identity: identity,
+        logger: log
+    )
+    var addresses: [String] = []
+    func serve(on listener: consuming OwnedDescriptor, isTLS: Bool) throws {
+        let address = try Socket.localAddress(of: listener.raw).endpoint.map { "\($0)" } ?? "an unknown address"
+        addresses.append(isTLS ? "\(address) (TLS)" : address)
+        try door.listen(on: listener, isTLS: isTLS)
+    }
+    for (descriptor, isTLS) in passed { try serve(on: OwnedDescriptor(adopting: descriptor), isTLS: isTLS) }
+    // What systemd hands over is what its units say; the configuration is for running without it.
+    if passed.isEmpty {
+        for endpoint in listen.isEmpty ? configuration.http.listen : listen {
+            try serve(on: try Socket.listen(on: endpoint), isTLS: false)
+        }
+        for endpoint in configuration.http.tlsListen { try serve(on: try Socket.listen(on: endpoint), isTLS: true) }
+    }
+    let status = "listening on \(addresses.joined(separator: ", "))"
+    log.log(.ready, .notice, status)
+    ServiceState.ready(status: status)
+    door.feedWatchdog()
+
+    while true {
+        _ = try Socket.wait(for: .readable, of: signals.descriptor, until: .now + .seconds(86400))
+        guard let signal = try signals.next() else { continue }
+        guard signal == .hangup else {
+            log.log(.ending, .notice, "ending on signal \(signal)")
+            ServiceState.stopping()
+            return door.stop()
+        }
+        ServiceState.reloading()
+        defer { ServiceState.ready(status: status) }
+        do {
+            let (new, identity) = try source.read()
+            door.change(to: try settings(of: new), identity: identity)
+            if new.http.listen != configuration.http.listen || new.http.tlsListen != configuration.http.tlsListen
+                || new.handlerSocket != configuration.handlerSocket
+            {
+                let keys = "Listen=, TLSListen= and HandlerSocket="
+                log.log(.restartNeeded, .warning, "\(keys) stay as they were until a restart")
+            }
+            log.log(.reloaded, .notice, "configuration read again, \(new.domains.count) domains")
+        } catch {
+            if let error = error as? ConfigurationError {
+                error.log(to: log)
+            } else {
+                log.log(.reloadFailed, .error, "\(error)")
+            }
+            log.log(.reloadFailed, .error, "keeping the configuration as it was")
+        }
+    }
+}
+
+/// `FileDescriptorName=` of `kex-https.socket`.
+private let tlsSocketName = "https"
+
+/// What keeps the service from its work.
+private struct Trouble: Error, CustomStringConvertible {
+    let description: String
+    init(_ description: String) { self.description = description }
+}
+
+private func settings(of configuration: Configuration) throws -> HTTPSettings {
+    let http = configuration.http
+    return HTTPSettings(
+        domains: Dictionary(uniqueKeysWithValues: configuration.domains.map { ($0.name, $0.linkAddress) }),
+        externalName: try configuration.externalName ?? hostName(),
+        nodeNames: http.nodeNameDomain.map { (http.nodeNamePath, $0) },
+        unlimitedSources: configuration.unlimitedSources
+    )
+}
+
+/// The machine's own name. Source: gethostname(2), uname(2): at most 64 bytes.
+private func hostName() throws -> String {
+    var bytes = [CChar](repeating: 0, count: 65)
+    _ = unsafe gethostname(&bytes, bytes.count)
+    let name = String(decoding: bytes.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    guard Configuration.isExternalName(name) else {
+        throw Trouble("this machine's name cannot be told to routers: set ExternalName= in [Gateway]")
+    }
+    return name
+}
+
+/// What the configuration's certificate and key make together; `nil` if it has none.
+func identity(of configuration: Configuration) throws(ConfigurationError) -> TLSIdentity? {
+    guard let certificate = configuration.http.certificate, let privateKey = configuration.http.privateKey
+    else { return nil }
+    do throws(TLSTrouble) {
+        return try TLSIdentity(certificate: certificate, privateKey: privateKey)
+    } catch {
+        let location = ConfigurationLocation(file: error.file, line: nil)
+        throw ConfigurationError([ConfigurationMistake(at: location, error.reason)])
+    }
+}

@@ -1,0 +1,233 @@
+import FieldRouter
+import Foundation
+import KexHTTP
+import NetworkAddresses
+import SourceLimits
+import Testing
+
+@Suite("Limits of HTTP", .serialized) struct LimitTests {
+    private let handler: FakeHandler
+
+    init() throws { handler = try FakeHandler() }
+
+    /// An exchange of exactly so many bytes.
+    private func body(of count: Int) -> String {
+        let start = "{\"domain\":\"ffww01\",\"public_key\":\"\(key)\",\"a\":\""
+        return start + String(repeating: "x", count: count - start.utf8.count - 2) + "\"}"
+    }
+
+    @Test("A body of 1,024 bytes is read, one more is not", arguments: [(1023, 200), (1024, 200), (1025, 413)])
+    func bodies(count: Int, status: Int) throws {
+        let door = try TestDoor(handler: handler.path)
+        for request in [post(v1, body(of: count)), chunked(v1, body(of: count)), chunked(v1, body(of: count), size: 1)]
+        {
+            let client = try HTTPClient(port: door.port)
+            try client.send(request)
+            let answer = try client.answer()
+            #expect(answer.status == status)
+            #expect(answer.body == (status == 200 ? accepted : failure))
+        }
+    }
+
+    @Test("An answer of refusal arrives although the client goes on sending, and is the last one")
+    func earlyAnswer() throws {
+        let door = try TestDoor(handler: handler.path)
+        let client = try HTTPClient(port: door.port)
+        try client.send("POST \(v1) HTTP/1.1\r\nHost: gw\r\nContent-Length: 10000000\r\n\r\n")
+        for _ in 0..<20 { try client.send(String(repeating: "x", count: 1000)) }
+        let answer = try client.answer()
+        #expect(answer.status == 413)
+        #expect(answer.field("Connection") == "close")
+        let time = try seconds { () throws in #expect(try client.end() == "") }
+        #expect(time < 3)
+    }
+
+    @Test(
+        "64 fields are read, and 8 KiB of them",
+        arguments: [(64, 10, 200), (65, 10, 400), (10, 1000, 200), (10, 1020, 400)]
+    )
+    func header(count: Int, size: Int, status: Int) throws {
+        let door = try TestDoor(handler: handler.path)
+        // Host and Content-Length are two of them.
+        let fields = (0..<count - 2).map { "X-\($0): \(String(repeating: "x", count: size))\r\n" }.joined()
+        #expect(try door.answer(to: post(v1, Self.exchange, fields: fields)).status == status)
+    }
+
+    private static let exchange = KexHTTPTests.body
+
+    @Test(
+        "A request has its time, however slowly its bytes come",
+        arguments: [
+            "", "POST ", "POST \(v1) HTTP/1.1\r\nHost: gw\r\n", "POST \(v1) HTTP/1.1\r\nContent-Length: 100\r\n\r\n{",
+        ]
+    )
+    func slow(start: String) throws {
+        var limits = HTTPLimits()
+        limits.requestTime = .milliseconds(600)
+        let door = try TestDoor(handler: handler.path, limits: limits)
+        let client = try HTTPClient(port: door.port)
+        let time = try seconds { () throws in
+            try client.send(start)
+            // Something every tenth of a second, if anything came at all.
+            if !start.isEmpty {
+                while (try? client.send("x")) != nil { usleep(100_000) }
+            }
+            _ = try? client.end()
+        }
+        #expect(time > 0.5 && time < 1.2, "\(time)")
+        #expect(handler.packets.isEmpty)
+    }
+
+    @Test("A connection that is kept open has the same time for the next request, and is closed in order")
+    func keepAlive() throws {
+        var limits = HTTPLimits()
+        limits.requestTime = .milliseconds(600)
+        let door = try TestDoor(handler: handler.path, limits: limits)
+        let client = try HTTPClient(port: door.port)
+        for _ in 0..<3 {
+            try client.send(post(v1, Self.exchange))
+            #expect(try client.answer().status == 200)
+            usleep(400_000)
+        }
+        try client.send(post(v1, Self.exchange))
+        #expect(try client.answer().status == 200)
+        let time = try seconds { () throws in #expect(try client.end() == "") }
+        #expect(time > 0.5 && time < 1.2, "\(time)")
+    }
+
+    @Test(
+        "A client that says that it is done is answered and let go at once",
+        arguments: [
+            "POST \(v1) HTTP/1.0\r\nContent-Length: \(exchange.utf8.count)\r\n\r\n\(exchange)",
+            post(v1, exchange, fields: "Connection: close\r\n"),
+        ]
+    )
+    func lastRequest(request: String) throws {
+        let door = try TestDoor(handler: handler.path)
+        let client = try HTTPClient(port: door.port)
+        try client.send(request)
+        let time = try seconds { () throws in
+            #expect(try client.answer().body == accepted)
+            #expect(try client.end() == "")
+        }
+        #expect(time < 1)
+    }
+
+    @Test("A client that has half closed gets its answer")
+    func halfClosed() throws {
+        let door = try TestDoor(handler: handler.path)
+        for request in [post(v1, Self.exchange), chunked(v2, Self.exchange)] {
+            let client = try HTTPClient(port: door.port)
+            try client.send(request)
+            client.finishSending()
+            #expect(try client.answer().status == 200)
+            #expect(try client.end() == "")
+        }
+        // An incomplete request is none.
+        let client = try HTTPClient(port: door.port)
+        try client.send(String(post(v1, Self.exchange).dropLast()))
+        client.finishSending()
+        let time = try seconds { () throws in _ = try? client.end() }
+        #expect(time < 1)
+        #expect(handler.registrations.count == 2)
+    }
+
+    @Test(
+        "What is no HTTP is refused",
+        arguments: [
+            "nonsense\r\n\r\n", "POST \(v1) HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+            "POST \(v1) HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}\u{0}",
+        ]
+    )
+    func noHTTP(request: String) throws {
+        let door = try TestDoor(handler: handler.path)
+        let client = try HTTPClient(port: door.port)
+        try client.send(request)
+        let time = try seconds { () throws in #expect(try client.end().hasPrefix("HTTP/1.1 400 ")) }
+        #expect(time < 2)
+    }
+
+    @Test("Requests that a client sends without waiting are answered one after the other")
+    func pipelined() throws {
+        let door = try TestDoor(handler: handler.path)
+        let client = try HTTPClient(port: door.port)
+        try client.send((0..<20).map { _ in post(v1, Self.exchange) + chunked(v2, Self.exchange) }.joined())
+        for _ in 0..<20 {
+            #expect(try client.answer().body == accepted)
+            #expect(try client.answer().body.hasPrefix("{\"Endpoint\""))
+        }
+    }
+
+    // MARK: - Sources
+
+    private func limited(_ change: (inout HTTPLimits) -> Void = { _ in }) throws -> TestDoor {
+        var (limits, settings) = (HTTPLimits(), TestDoor.settings)
+        change(&limits)
+        settings.unlimitedSources = []
+        return try TestDoor(handler: handler.path, settings: settings, limits: limits)
+    }
+
+    @Test("A source has 64 requests without a pause, on one connection or on many", arguments: [true, false])
+    func burst(isKeptOpen: Bool) throws {
+        let door = try limited { $0.source = SourceLimits.Share(burst: 64, interval: .seconds(3600), atOnce: 16) }
+        let kept = try HTTPClient(port: door.port, source: 2)
+        func ask() throws -> HTTPClient.Answer {
+            guard isKeptOpen else { return try door.answer(to: post(v1, Self.exchange), source: 2) }
+            try kept.send(post(v1, Self.exchange))
+            return try kept.answer()
+        }
+        // The connection that is kept has taken a token by itself.
+        if !isKeptOpen {
+            try kept.send(post(v1, Self.exchange))
+            #expect(try kept.answer().status == 200)
+        }
+        for _ in 0..<(isKeptOpen ? 64 : 63) { #expect(try ask().status == 200) }
+        for _ in 0..<3 {
+            let answer = try ask()
+            #expect(answer.status == 429)
+            #expect(answer.body == failure)
+        }
+        #expect(handler.registrations.count == 64)
+        #expect(try door.answer(to: post(v1, Self.exchange), source: 3).status == 200)
+    }
+
+    @Test("A source has 16 connections at a time")
+    func atOnce() throws {
+        let door = try limited()
+        var held = try (0..<16).map { _ in try HTTPClient(port: door.port, source: 2) }
+        for client in held {
+            try client.send(post(v1, Self.exchange))
+            #expect(try client.answer().status == 200)
+        }
+        let answer = try door.answer(to: post(v1, Self.exchange), source: 2)
+        #expect(answer.status == 429)
+        #expect(answer.body == failure)
+        #expect(try door.answer(to: post(v1, Self.exchange), source: 3).status == 200)
+        held.removeLast()
+        usleep(100_000)
+        #expect(try door.answer(to: post(v1, Self.exchange), source: 2).status == 200)
+        // Unlimited from now on.
+        door.door.change(to: TestDoor.settings, identity: nil)
+        #expect(try door.answer(to: post(v1, Self.exchange), source: 2).status == 200)
+        #expect(try door.answer(to: post(v1, Self.exchange), source: 2).status == 200)
+    }
+
+    @Test("With all places taken, the next client waits until one leaves")
+    func places() throws {
+        var limits = HTTPLimits()
+        limits.connections = 3
+        let door = try TestDoor(handler: handler.path, limits: limits)
+        var held = try (0..<3).map { _ in try HTTPClient(port: door.port) }
+        for client in held {
+            try client.send(post(v1, Self.exchange))
+            #expect(try client.answer().status == 200)
+        }
+        let waiting = try HTTPClient(port: door.port)
+        try waiting.send(post(v1, Self.exchange))
+        usleep(300_000)
+        #expect(handler.registrations.count == 3)
+        held.removeLast()
+        #expect(try waiting.answer().status == 200)
+        #expect(door.log.count(of: "3 connections are open") == 1)
+    }
+}
