@@ -191,7 +191,6 @@ final class MeshDomain {
             leaveService(error, since: start)
             throw error
         }
-        Heap.trim()
         if trouble != nil { log(.inService, .notice, "in service again: \(summary)") }
         trouble = nil
         nextLook = nil
@@ -203,6 +202,7 @@ final class MeshDomain {
         repair()
         removeBanned()
         scheduleListening(isNews: false)
+        Heap.trim()
     }
 
     /// Answers nobody for a while: as long as it took to find the trouble, so that a domain which does not answer takes
