@@ -53,23 +53,22 @@ public struct ExchangeParser: Sendable {
     /// Takes the next bytes of the stream. Only to be called while ``Progress/waiting``.
     public mutating func receive(_ bytes: Span<UInt8>, domains: KnownDomains) -> Progress {
         var start = 0
-        for index in 0..<bytes.count {
-            switch bytes[index] {
-            case UInt8(ascii: "\n"):
-                let progress: Progress
-                if count == 0 {
-                    progress = take(bytes.extracting(start..<index), domains)
-                } else {
-                    for part in start..<index { append(bytes[part]) }
-                    progress = takeBuffer(domains)
-                }
-                guard case .waiting = progress else { return progress }
-                start = index + 1
-            case 0:
-                return .refused(invalidField)
-            default:
-                if count + (index - start) == ProtocolLimit.lineLength { return .refused(invalidField) }
+        while start < bytes.count {
+            // A line may have this many bytes; behind them only its end may come.
+            let limit = min(bytes.count, start + ProtocolLimit.lineLength - count)
+            var index = start
+            while index < limit, bytes[index] != UInt8(ascii: "\n"), bytes[index] != 0 { index += 1 }
+            guard index < bytes.count else { break }
+            guard bytes[index] == UInt8(ascii: "\n") else { return .refused(invalidField) }
+            let progress: Progress
+            if count == 0 {
+                progress = take(bytes.extracting(start..<index), domains)
+            } else {
+                for part in start..<index { append(bytes[part]) }
+                progress = takeBuffer(domains)
             }
+            guard case .waiting = progress else { return progress }
+            start = index + 1
         }
         for index in start..<bytes.count { append(bytes[index]) }
         return .waiting

@@ -23,19 +23,25 @@ public struct PublicKey: Hashable, Sendable {
     /// included: addresses are hashed from the *text*, so a second spelling would be a second router.
     public init?(text: Span<UInt8>) {
         guard text.count == Self.textLength, text[43] == UInt8(ascii: "=") else { return nil }
-        var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
-        // 43 sextets are 258 bits: the 256 of the key and two that must be zero.
+        // Whole words, and the one that is being filled.
+        var words = InlineArray<4, UInt64>(repeating: 0)
+        var wholeWords = 0
+        var (word, room): (UInt64, UInt64) = (0, 64)
         for index in 0..<43 {
-            guard let sextet = Self.sextet(text[index]) else { return nil }
-            if index == 42 && sextet & 3 != 0 { return nil }
-            let width: UInt64 = index == 42 ? 4 : 6
-            let value = index == 42 ? UInt64(sextet >> 2) : UInt64(sextet)
-            words.0 = words.0 << width | words.1 >> (64 - width)
-            words.1 = words.1 << width | words.2 >> (64 - width)
-            words.2 = words.2 << width | words.3 >> (64 - width)
-            words.3 = words.3 << width | value
+            guard let sextet = Self.sextet(text[index]).map(UInt64.init) else { return nil }
+            if room >= 6 {
+                word = word << 6 | sextet
+                room -= 6
+            } else {
+                let rest = 6 - room
+                words[wholeWords] = word << room | sextet >> rest
+                wholeWords += 1
+                (word, room) = (sextet & (1 << rest - 1), 64 - rest)
+            }
         }
-        (a, b, c, d) = words
+        // 43 sextets are 258 bits: the 256 of the key and two that must be zero.
+        guard word == 0 else { return nil }
+        (a, b, c, d) = (words[0], words[1], words[2], words[3])
     }
 
     /// Reads the text form as ``init(text:)-(Span<UInt8>)`` does.
