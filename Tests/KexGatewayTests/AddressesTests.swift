@@ -151,6 +151,13 @@ import WireGuardTypes
         #expect(table.routerCount == 1)
         #expect(table.takeReaddressings().isEmpty)
         #expect(table.owners[new.linkLocal] == key(9))
+        // Nor does it come along when something else changes.
+        picture.peers[0].allowedIPs.append(
+            IPPrefix(host: RouterAddresses(of: key(1), profile: .gluon).linkLocal)
+        )
+        table.reset(to: picture)
+        #expect(table.takeReaddressings().map(\.linkLocals) == [[old.linkLocal]])
+        #expect(table.owners[new.linkLocal] == key(9))
     }
 
     @Test("From one profile to two and to the other: the router stays, with its session, and what is surplus goes")
