@@ -238,7 +238,7 @@ let package = Package(
         tests("SystemCallsTests", ["NetworkAddresses", "SystemCalls", system]),
         tests(
             "KexConfigurationTests",
-            ["EUI64", "KexConfiguration", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]
+            ["EUI64", "KexConfiguration", "KexProtocol", "NetworkAddresses", "WireGuardTypes", "kex-handler"]
         ),
         tests(
             "KexClientTests",

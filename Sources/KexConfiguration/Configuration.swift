@@ -59,7 +59,8 @@ public struct Configuration: Hashable, Sendable {
         public let name: DomainName
         public var wireGuard: InterfaceName
         public var vxlan: InterfaceName
-        public var addressProfile = AddressProfile.eui64
+        /// The preferred one first, each once; never empty. There are several while routers migrate from one to another.
+        public var addressProfiles = [AddressProfile.eui64]
         /// The gateway's own address inside the tunnel; `nil` if routers are not told.
         public var linkAddress: IPv6Address?
         public var fdb = FdbMode.macAndFlood
@@ -169,7 +170,7 @@ extension Configuration: CustomStringConvertible {
                 "[Domain \(domain.name)]",
                 "WireGuard=\(domain.wireGuard)",
                 "VXLAN=\(domain.vxlan)",
-                "AddressProfile=\(domain.addressProfile.rawValue)",
+                "AddressProfile=\(domain.addressProfiles.map(\.rawValue).joined(separator: " "))",
                 "Fdb=\(domain.fdb.rawValue)",
                 "FloodAfter=\(domain.floodAfter.rawValue)",
                 "MaximumPeers=\(domain.maximumPeers)",

@@ -307,9 +307,16 @@ private struct ConfigurationReader {
             break  // read before, since a domain cannot be without them
         case "AddressProfile":
             let known = AddressProfile.allCases.map(\.rawValue).joined(separator: ", ")
-            if let profile = value(of: entry, expected: "one of \(known)", AddressProfile.init(rawValue:)) {
-                domain.addressProfile = profile
+            let expected = "one of \(known), or several of them during a migration, each once"
+            let profiles = value(of: entry, expected: expected) { text -> [AddressProfile]? in
+                let words = text.split(separator: " ")
+                let profiles = words.compactMap { AddressProfile(rawValue: String($0)) }
+                guard !words.isEmpty, profiles.count == words.count, Set(profiles).count == words.count else {
+                    return nil
+                }
+                return profiles
             }
+            if let profiles { domain.addressProfiles = profiles }
         case "Fdb":
             let mode = value(of: entry, expected: "mac flood, flood, or mac") { text in
                 let words = Set(text.split(separator: " "))

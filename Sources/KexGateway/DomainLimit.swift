@@ -36,6 +36,9 @@ public enum DomainLimit {
     /// Resets of all routers of a domain: 64 without a pause, 5 a second in the long run, because each takes the lock that
     /// all network configuration of the host needs.
     static let resets = TokenBucket.Size(burst: 64, interval: .milliseconds(200))
+    /// Shortest time from one move of a router, from one of its addresses to another, to the next. A router that sends from both
+    /// in turn would have its flood entry moved for each frame.
+    static let movePause = Duration.seconds(10)
     /// A wall clock that was stepped by more than this makes ages of handshakes worthless for ``sessionTime``: live ones
     /// are at most 165 s old (WireGuard whitepaper, section 6.2).
     static let toleratedStep = Duration.seconds(5)

@@ -4,9 +4,12 @@ public import WireGuardTypes
 
 /// What the operator allows in one domain.
 public struct DomainRules: Sendable {
-    /// Where a router's address comes from. A test may put in a derivation that collides.
-    public var addresses: @Sendable (PublicKey) -> RouterAddresses
-    /// The entries that a registered router has.
+    /// How routers derive their addresses, the preferred way first, each once; never empty. There are several while routers
+    /// migrate from one to another: see `Addresses.swift`.
+    public var profiles: [AddressProfile]
+    /// Where a router's addresses come from. A test may put in a derivation that collides.
+    public var derive: @Sendable (PublicKey, AddressProfile) -> RouterAddresses
+    /// The entries that a registered router has, as the operator wants it.
     public var fdbEntries: FdbEntries
     /// Whether a router gets its flood entry when it registers; otherwise when it is heard of.
     public var floodsAtRegistration: Bool
@@ -22,7 +25,10 @@ public struct DomainRules: Sendable {
     public var allowedKeys: [PublicKey: String]?
 
     public init(
-        addresses: @escaping @Sendable (PublicKey) -> RouterAddresses,
+        profiles: [AddressProfile],
+        derive: @escaping @Sendable (PublicKey, AddressProfile) -> RouterAddresses = {
+            RouterAddresses(of: $0, profile: $1)
+        },
         fdbEntries: FdbEntries,
         floodsAtRegistration: Bool = false,
         maximumPeers: Int,
@@ -31,7 +37,9 @@ public struct DomainRules: Sendable {
         prohibitedKeys: Set<PublicKey>,
         allowedKeys: [PublicKey: String]? = nil
     ) {
-        self.addresses = addresses
+        precondition(!profiles.isEmpty, "a router has an address")
+        self.profiles = profiles
+        self.derive = derive
         self.fdbEntries = fdbEntries
         self.floodsAtRegistration = floodsAtRegistration
         self.maximumPeers = maximumPeers
@@ -53,7 +61,8 @@ public struct DomainRules: Sendable {
 public struct RouterAddresses: Hashable, Sendable {
     // In this order they take 22 bytes, and 24 in the other.
 
-    /// The router's only allowed IP, and the destination of its VXLAN frames.
+    /// An allowed IP of the router's, the only one unless there are several profiles, and the destination of its VXLAN
+    /// frames.
     public var linkLocal: IPv6Address
     /// Of the router's VXLAN interface.
     public var mac: MACAddress

@@ -17,17 +17,22 @@ public struct DomainTable: Sendable {
         public var unicastEntries: Set<RouterAddresses>
         /// The destinations of the flood list that are reached through the WireGuard device.
         public var floodList: Set<IPv6Address>
+        /// The destinations that the VXLAN interface has learned, through the WireGuard device. Only several profiles need
+        /// them.
+        public var learned: Set<IPv6Address>
 
         public init(
             ownKey: PublicKey?,
             peers: [Peer],
             unicastEntries: Set<RouterAddresses> = [],
-            floodList: Set<IPv6Address> = []
+            floodList: Set<IPv6Address> = [],
+            learned: Set<IPv6Address> = []
         ) {
             self.ownKey = ownKey
             self.peers = peers
             self.unicastEntries = unicastEntries
             self.floodList = floodList
+            self.learned = learned
         }
     }
 
@@ -46,6 +51,8 @@ public struct DomainTable: Sendable {
     public struct Admission: Hashable, Sendable {
         public var key: PublicKey
         public var addresses: RouterAddresses
+        /// Its addresses by other profiles, which its peer has too.
+        public var furtherLinkLocals: [IPv6Address] = []
         /// Whether the peer has to be made; otherwise only fdb entries are missing.
         public var isNewPeer: Bool
         /// Entries that are not there yet.
@@ -55,6 +62,7 @@ public struct DomainTable: Sendable {
     /// Somebody in the WireGuard device. There may be a hundred thousand, so what few of them have is kept apart: ``marks``,
     /// ``resets``.
     struct Router: Hashable, Sendable {
+        /// Where the router is, as far as it is known.
         var addresses: RouterAddresses
         var entries: FdbEntries = []
         /// Whether there was a handshake in this WireGuard device.
@@ -65,7 +73,7 @@ public struct DomainTable: Sendable {
         var receivedBytes: UInt64 = 0
     }
 
-    public private(set) var rules: DomainRules
+    public internal(set) var rules: DomainRules
     private var ownKey: PublicKey?
     /// Peers that were made by a registration.
     var routers: [PublicKey: Router] = [:]
@@ -88,7 +96,13 @@ public struct DomainTable: Sendable {
     /// Every other peer. They are the operator's own, and are never touched.
     private var staticPeers: Set<PublicKey> = []
     /// Whose each single IPv6 address is. WireGuard *moves* an allowed IP to whoever asks last, without a word.
-    private var owners: [IPv6Address: PublicKey] = [:]
+    var owners: [IPv6Address: PublicKey] = [:]
+    /// See ``takeReaddressings()``.
+    var readdressings: [Readdressing] = []
+    /// See ``takeStrays()``.
+    var strays: [Stray] = []
+    /// Time since the start of the machine at which a router moved to another of its addresses.
+    var moves: [PublicKey: Duration] = [:]
     /// Both clocks at the last sweep, to see whether the wall clock was stepped since.
     public internal(set) var clocks: Clocks?
     /// When a sweep found first that ``suspiciousShare`` of the routers should go at once, time since the start of the
@@ -111,16 +125,6 @@ public struct DomainTable: Sendable {
     /// Whether there is a router that has not been heard of in this WireGuard device.
     public var awaitsSomebody: Bool { routers.values.contains { !$0.hasSession } }
 
-    /// Whether a registration made this peer: one allowed IP, the derived one, and no preshared key.
-    public func isRouter(_ peer: Peer) -> Bool { isRouter(peer, at: rules.addresses(peer.publicKey).linkLocal) }
-
-    private func isRouter(_ peer: Peer, at address: IPv6Address) -> Bool {
-        peer.allowedIPs.count == 1 && peer.allowedIPs[0] == IPPrefix(host: address) && !peer.hasPresharedKey
-    }
-
-    /// Goes on with other rules. The derivation of addresses must be the same, since the routers keep theirs.
-    public mutating func change(rules: DomainRules) { self.rules = rules }
-
     // MARK: - Memory
 
     /// Every router that was ever heard of, in no order: those who only registered are left out, because anybody can
@@ -140,7 +144,7 @@ public struct DomainTable: Sendable {
     ///   - listeningSince: the same.
     public mutating func recall(_ known: [KnownRouter], clocks: Clocks?, listeningSince: Duration) {
         for router in known {
-            routers[router.key] = Router(addresses: rules.addresses(router.key), lastHeard: router.lastHeard)
+            routers[router.key] = Router(addresses: rules.addresses(of: router.key), lastHeard: router.lastHeard)
             // Times since the start of another machine's life say nothing.
             marks[router.key] = clocks == nil ? nil : router.mark
         }
@@ -171,6 +175,8 @@ public struct DomainTable: Sendable {
         ownKey = picture.ownKey
         routers.removeAll(keepingCapacity: true)
         staticPeers.removeAll(keepingCapacity: true)
+        readdressings = []
+        strays = []
         owners.removeAll(keepingCapacity: true)
         routers.reserveCapacity(picture.peers.count)
         owners.reserveCapacity(picture.peers.count)
@@ -178,15 +184,13 @@ public struct DomainTable: Sendable {
             for prefix in peer.allowedIPs where prefix.length == 128 {
                 if case .v6(let address) = prefix.address { owners[address] = peer.publicKey }
             }
-            // A router's addresses never change, and hashing is the dearest part of a picture.
             let known = before[peer.publicKey]
-            let addresses = known?.addresses ?? rules.addresses(peer.publicKey)
-            guard isRouter(peer, at: addresses.linkLocal) else {
+            guard let addresses = place(of: peer, known: known?.addresses, in: picture) else {
                 staticPeers.insert(peer.publicKey)
                 continue
             }
             var entries: FdbEntries = []
-            if picture.unicastEntries.contains(addresses) { entries.insert(.mac) }
+            if !rules.isMigration, picture.unicastEntries.contains(addresses) { entries.insert(.mac) }
             if picture.floodList.contains(addresses.linkLocal) { entries.insert(.flood) }
             var router = Router(
                 addresses: addresses,
@@ -204,7 +208,9 @@ public struct DomainTable: Sendable {
             if router.lastHeard != nil { heard += 1 }
             routers[peer.publicKey] = router
         }
+        claimAddresses()
         marks = marks.filter { routers[$0.key] != nil }
+        moves = moves.filter { routers[$0.key] != nil }
         resets = resets.filter { routers[$0.key] != nil }
         let missing = isNewDevice ? restore(before.filter { routers[$0.key] == nil }, sinceStart: sinceStart) : []
         if !elsewhere.isEmpty { elsewhere = elsewhere.filter { routers[$0.key] != nil } }
@@ -225,13 +231,13 @@ public struct DomainTable: Sendable {
         // Should there be too many, those heard of last are in.
         for (key, router) in lost.sorted(by: { $0.value.lastHeard ?? .min > $1.value.lastHeard ?? .min }) {
             let hasRoom = routers.count < rules.maximumPeers || router.lastHeard == nil
-            guard hasRoom, owners[router.addresses.linkLocal] == nil,
+            guard hasRoom, objection(toAddressesOf: key, at: router.addresses) == nil,
                 rules.objection(to: key) == nil, key != ownKey, !staticPeers.contains(key)
             else { continue }
             let (addresses, lastHeard) = (router.addresses, router.lastHeard)
-            owners[addresses.linkLocal] = key
+            own(key, addresses)
             routers[key] = Router(addresses: addresses, lastHeard: lastHeard)
-            admissions.append(Admission(key: key, addresses: addresses, isNewPeer: true, missingEntries: []))
+            admissions.append(newPeer(key, addresses, missing: []))
         }
         return admissions
     }
@@ -249,7 +255,7 @@ public struct DomainTable: Sendable {
     }
 
     private func missingEntries(of router: Router) -> FdbEntries {
-        let missing = rules.fdbEntries.subtracting(router.entries)
+        let missing = rules.entries.subtracting(router.entries)
         return router.hasSession ? missing : missing.subtracting(.flood)
     }
 
@@ -265,17 +271,7 @@ public struct DomainTable: Sendable {
         }.map(\.publicKey)
     }
 
-    /// Takes in that a frame has come from this address through WireGuard, which lets through only what the address's peer
-    /// has sent in a session.
-    ///
-    /// - Parameter wallClock: seconds since 1970.
-    /// - Returns: who was heard of for the first time in this device.
-    public mutating func hear(from address: IPv6Address, at wallClock: Int64) -> PublicKey? {
-        guard let key = owners[address], hear(key, at: wallClock) else { return nil }
-        return key
-    }
-
-    private mutating func hear(_ key: PublicKey, at lastHandshake: Int64) -> Bool {
+    mutating func hear(_ key: PublicKey, at lastHandshake: Int64) -> Bool {
         guard let router = routers[key], !router.hasSession, makeKnown(key, lastHeard: lastHandshake) else {
             return false
         }
@@ -300,10 +296,10 @@ public struct DomainTable: Sendable {
         noteClocks(now)
         if let refusal = objection(to: key) { return refusal }
         if routers[key] != nil { return decide(known: key, at: now) }
-        let addresses = rules.addresses(key)
-        if let refusal = objection(to: addresses) { return refusal }
+        let addresses = rules.addresses(of: key)
+        if let refusal = objection(toAddressesOf: key, at: addresses) { return refusal }
         if let refusal = takePlace(for: key, from: source, at: now.sinceStart, &limits) { return refusal }
-        let missing = rules.floodsAtRegistration ? rules.fdbEntries : rules.fdbEntries.subtracting(.flood)
+        let missing = rules.floodsAtRegistration ? rules.entries : rules.entries.subtracting(.flood)
         return .admit(add(key, Router(addresses: addresses), missing: missing))
     }
 
@@ -317,18 +313,36 @@ public struct DomainTable: Sendable {
     }
 
     /// Why no newcomer may have these addresses; `nil` if one may.
-    func objection(to addresses: RouterAddresses) -> Decision? {
-        owners[addresses.linkLocal].map { owner in
-            .refuse(.addressInUse, reason: "its address \(addresses.linkLocal) belongs to \(owner)")
+    func objection(toAddressesOf key: PublicKey, at addresses: RouterAddresses) -> Decision? {
+        func refusal(of address: IPv6Address) -> Decision? {
+            owners[address].map { .refuse(.addressInUse, reason: "its address \(address) belongs to \($0)") }
         }
+        if let refusal = refusal(of: addresses.linkLocal) { return refusal }
+        return furtherLinkLocals(of: key, at: addresses).lazy.compactMap(refusal(of:)).first
     }
 
     /// Puts a newcomer into the table.
     mutating func add(_ key: PublicKey, _ router: Router, missing: FdbEntries) -> Admission {
-        owners[router.addresses.linkLocal] = key
+        own(key, router.addresses)
         routers[key] = router
         if router.lastHeard != nil { changeCount += 1 }
-        return Admission(key: key, addresses: router.addresses, isNewPeer: true, missingEntries: missing)
+        return newPeer(key, router.addresses, missing: missing)
+    }
+
+    private mutating func own(_ key: PublicKey, _ addresses: RouterAddresses) {
+        owners[addresses.linkLocal] = key
+        for address in furtherLinkLocals(of: key, at: addresses) { owners[address] = key }
+    }
+
+    private func newPeer(_ key: PublicKey, _ addresses: RouterAddresses, missing: FdbEntries) -> Admission {
+        let further = furtherLinkLocals(of: key, at: addresses)
+        return Admission(
+            key: key,
+            addresses: addresses,
+            furtherLinkLocals: further,
+            isNewPeer: true,
+            missingEntries: missing
+        )
     }
 
     /// Whether one more router may be known.
@@ -354,7 +368,7 @@ public struct DomainTable: Sendable {
         if !marks.isEmpty, marks.removeValue(forKey: key) != nil { changeCount += 1 }
         armCheck(of: key, router, at: now)
         let missing =
-            rules.floodsAtRegistration ? rules.fdbEntries.subtracting(router.entries) : missingEntries(of: router)
+            rules.floodsAtRegistration ? rules.entries.subtracting(router.entries) : missingEntries(of: router)
         guard !missing.isEmpty else { return .present }
         return .admit(Admission(key: key, addresses: router.addresses, isNewPeer: false, missingEntries: missing))
     }
@@ -407,8 +421,11 @@ public struct DomainTable: Sendable {
     public mutating func remove(_ key: PublicKey) {
         guard let router = routers.removeValue(forKey: key) else { return }
         if router.lastHeard != nil { changeCount += 1 }
-        owners[router.addresses.linkLocal] = nil
+        for addresses in allAddresses(of: key, at: router.addresses) where owners[addresses.linkLocal] == key {
+            owners[addresses.linkLocal] = nil
+        }
         marks[key] = nil
+        moves[key] = nil
         resets[key] = nil
         elsewhere[key] = nil
         pending.remove(key)
@@ -438,9 +455,7 @@ public struct DomainTable: Sendable {
     ///   - now: time since the start of the machine.
     public mutating func deadSessions(_ peers: [Peer], at now: Duration) -> [Admission] {
         checks.expired(peers, at: now).compactMap { key in
-            routers[key].map {
-                Admission(key: key, addresses: $0.addresses, isNewPeer: true, missingEntries: [])
-            }
+            routers[key].map { newPeer(key, $0.addresses, missing: []) }
         }
     }
 

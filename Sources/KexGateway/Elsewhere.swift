@@ -22,12 +22,12 @@ extension DomainTable {
             elsewhere[key] = max(elsewhere[key] ?? .min, time)
             return .present
         }
-        let addresses = rules.addresses(key)
-        if let refusal = objection(to: addresses) { return refusal }
+        let addresses = rules.addresses(of: key)
+        if let refusal = objection(toAddressesOf: key, at: addresses) { return refusal }
         guard hasRoom else { return .refuse(.domainFull, reason: fullReason) }
         elsewhere[key] = time
         return .admit(
-            add(key, Router(addresses: addresses, lastHeard: time), missing: rules.fdbEntries.subtracting(.flood))
+            add(key, Router(addresses: addresses, lastHeard: time), missing: rules.entries.subtracting(.flood))
         )
     }
 

@@ -23,6 +23,8 @@ public enum GatewayEvent: String, CaseIterable, Hashable, Sendable {
     case removed
     /// A router that should go could not be removed.
     case kept
+    /// A router is at another of its addresses than before, or routers have those of other profiles.
+    case readdressed
     /// Routers were put back from the state that was kept over a restart.
     case restored
 

@@ -2,8 +2,8 @@ public import NetworkAddresses
 
 /// One change to the peers of a WireGuard device.
 public enum PeerChange: Hashable, Sendable {
-    /// Makes the peer if it is not there and adds what is given to what it has. Nothing is taken away, so a peer that
-    /// somebody else configured keeps its allowed IPs. An allowed IP of another peer **moves** here without a word.
+    /// Makes the peer if it is not there and adds what is given to what it has. Nothing is taken away unless
+    /// ``PeerSettings/replacesAllowedIPs`` says so, so a peer that somebody else configured keeps its allowed IPs. An allowed IP of another peer **moves** here without a word.
     case add(PeerSettings)
     /// Takes the peer out with its session, endpoint and counters. No error if it is not there.
     case remove(PublicKey)
@@ -20,6 +20,9 @@ public enum PeerChange: Hashable, Sendable {
 public struct PeerSettings: Hashable, Sendable {
     public var publicKey: PublicKey
     public var allowedIPs: [IPPrefix]
+    /// Whether the peer has no allowed IPs but these from then on. Its session stays; a packet that comes within the
+    /// microseconds between the old ones and the new ones is lost.
+    public var replacesAllowedIPs: Bool
     /// `nil` leaves the endpoint as it is; a new peer without one waits to be called.
     public var endpoint: Endpoint?
     /// Seconds between keepalives, 1 to 65535; 0 turns them off, `nil` leaves them as they are.
@@ -28,11 +31,13 @@ public struct PeerSettings: Hashable, Sendable {
     public init(
         publicKey: PublicKey,
         allowedIPs: [IPPrefix],
+        replacesAllowedIPs: Bool = false,
         endpoint: Endpoint? = nil,
         persistentKeepalive: UInt16? = nil
     ) {
         self.publicKey = publicKey
         self.allowedIPs = allowedIPs
+        self.replacesAllowedIPs = replacesAllowedIPs
         self.endpoint = endpoint
         self.persistentKeepalive = persistentKeepalive
     }

@@ -1,4 +1,3 @@
-internal import EUI64
 internal import GatewayState
 internal import HandlerChannel
 internal import KexConfiguration
@@ -21,6 +20,7 @@ internal import WireGuardTypes
 /// | `MeshDomain.swift` | the picture, when it is taken, and what a new WireGuard interface gets back |
 /// | `Registrations.swift` | routers come in |
 /// | `Removals.swift` | routers go |
+/// | `Addresses.swift` | routers get the addresses of other profiles |
 /// | `Sessions.swift` | routers are heard of, or their sessions found dead |
 /// | `Memory.swift` | what outlives this process |
 final class MeshDomain {
@@ -66,6 +66,8 @@ final class MeshDomain {
     var earliestExpiry = MonotonicTime(nanoseconds: 0)
     /// What the last attempt to repair fdb entries met; logged when it changes.
     var repairTrouble: Trouble?
+    /// The same for the allowed IPs of other profiles.
+    var readdressTrouble: Trouble?
 
     /// How much longer a picture is used than it took to take: so at most this share of the time goes into asking the
     /// kernel, however fast registrations come in. What somebody else changes meanwhile is seen that much later: some
@@ -102,9 +104,8 @@ final class MeshDomain {
     }
 
     private static func rules(_ settings: Configuration.Domain, _ keys: KeyLists) -> DomainRules {
-        let profile = settings.addressProfile
-        return DomainRules(
-            addresses: { RouterAddresses(of: $0, profile: profile) },
+        DomainRules(
+            profiles: settings.addressProfiles,
             fdbEntries: (settings.fdb.hasMACEntry ? [.mac] : FdbEntries())
                 .union(settings.fdb.hasFloodEntry ? [.flood] : []),
             floodsAtRegistration: settings.floodAfter == .registration,
@@ -116,11 +117,10 @@ final class MeshDomain {
         )
     }
 
-    /// Goes on with other settings, unless they are of another domain in truth: other interfaces, or other addresses.
+    /// Goes on with other settings, unless they are of another domain in truth: other interfaces.
     func change(to settings: Configuration.Domain, keys: KeyLists) -> Bool {
         let old = self.settings
-        guard settings.name == old.name, settings.wireGuard == old.wireGuard, settings.vxlan == old.vxlan,
-            settings.addressProfile == old.addressProfile
+        guard settings.name == old.name, settings.wireGuard == old.wireGuard, settings.vxlan == old.vxlan
         else { return false }
         self.settings = settings
         table.change(rules: Self.rules(settings, keys))
@@ -128,6 +128,9 @@ final class MeshDomain {
         nextLook = .now
         return true
     }
+
+    /// Whether routers may be at one of several addresses.
+    var isMigration: Bool { settings.addressProfiles.count > 1 }
 
     /// What the domain holds, for the log.
     var summary: String { "\(table.routerCount) \(table.routerCount == 1 ? "router" : "routers")" }
@@ -199,6 +202,7 @@ final class MeshDomain {
         pictureExpires = now + use
         earliestLook = now + min((now - start) * Self.lookShare, Self.longestPictureUse)
         noteHeard(table.heardInPicture)
+        readdress()
         repair()
         removeBanned()
         scheduleListening(isNews: false)
@@ -286,6 +290,8 @@ final class MeshDomain {
                 picture.floodList.insert(entry.destination)
             } else if record.isPermanent {
                 picture.unicastEntries.insert(RouterAddresses(mac: entry.mac, linkLocal: entry.destination))
+            } else if isMigration, record.isLearned {
+                picture.learned.insert(entry.destination)
             }
         }
         return table.reset(to: picture, isNewDevice: isNewDevice, sinceStart: host.clocks.sinceStart)
@@ -344,12 +350,12 @@ final class MeshDomain {
         }
     }
 
-    private func lookSoon() {
+    func lookSoon() {
         pictureExpires = MonotonicTime(nanoseconds: 0)
         nextLook = max(MonotonicTime.now + Self.settlingTime, earliestLook)
     }
 
-    /// Adds the fdb entries that routers should have by now.
+    /// Adds the fdb entries that routers should have by now, and takes out those that lead to where they are no more.
     func repair() {
         let repairs = table.repairs()
         let entries = repairs.map(missingEntries(of:))
@@ -361,7 +367,12 @@ final class MeshDomain {
             failure = failure ?? failures.first
             if failures.isEmpty { table.confirm(admission) }
         }
-        if let failure, failure != repairTrouble { log(.failed, .error, "fdb entries are missing: \(failure)") }
+        for outcome in delete(table.takeStrays().flatMap({ self.entries($0.entries, of: $0.addresses) })) {
+            failure = failure ?? outcome
+        }
+        if let failure, failure != repairTrouble {
+            log(.failed, .error, "fdb entries are not as they should be: \(failure)")
+        }
         repairTrouble = failure
     }
 }

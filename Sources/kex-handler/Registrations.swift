@@ -152,6 +152,7 @@ extension MeshDomain {
 extension DomainTable.Admission {
     /// The peer of a router, as WireGuard gets it.
     var peerChange: PeerChange {
-        .add(PeerSettings(publicKey: key, allowedIPs: [IPPrefix(host: addresses.linkLocal)]))
+        let linkLocals = [addresses.linkLocal] + furtherLinkLocals
+        return .add(PeerSettings(publicKey: key, allowedIPs: linkLocals.map(IPPrefix.init(host:))))
     }
 }

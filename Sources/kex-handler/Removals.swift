@@ -79,12 +79,18 @@ extension MeshDomain {
         remove(routers, foundEntries(of: routers), log: log)
     }
 
-    /// All entries of these destinations as they are now, learned ones too.
     private func foundEntries(
         of routers: [(key: PublicKey, addresses: RouterAddresses)]
     ) -> [IPv6Address: Set<FdbEntry>] {
         guard !routers.isEmpty, let via = devices?.wireGuardIndex else { return [:] }
-        let destinations = Set(routers.map(\.addresses.linkLocal))
+        return entries(
+            to: Set(routers.flatMap { table.allAddresses(of: $0.key, at: $0.addresses).map(\.linkLocal) }),
+            via: via
+        )
+    }
+
+    /// All entries of these destinations as they are now, learned ones too.
+    func entries(to destinations: Set<IPv6Address>, via: InterfaceIndex) -> [IPv6Address: Set<FdbEntry>] {
         var found: [IPv6Address: Set<FdbEntry>] = [:]
         // Without the list our own entries go all the same, or the kernel says why not.
         for record in (try? devices?.fdb.list()) ?? [] {
@@ -134,7 +140,10 @@ extension MeshDomain {
         _ found: [IPv6Address: Set<FdbEntry>]
     ) -> [Trouble?] {
         let entries = routers.map { router in
-            (found[router.addresses.linkLocal] ?? []).union(self.entries([.mac, .flood], of: router.addresses))
+            table.allAddresses(of: router.key, at: router.addresses).reduce(into: Set<FdbEntry>()) { all, addresses in
+                all.formUnion(found[addresses.linkLocal] ?? [])
+                all.formUnion(self.entries([.mac, .flood], of: addresses))
+            }
         }
         var outcomes = delete(entries.flatMap(\.self))[...]
         var troubles = entries.map { own in
@@ -147,6 +156,7 @@ extension MeshDomain {
         for (index, router) in good { troubles[index] = apply([.remove(router.key)]) }
         return troubles
     }
+
     /// - Returns: for each entry `nil`, or why it may still be there.
     func delete(_ entries: [FdbEntry]) -> [Trouble?] {
         guard !entries.isEmpty else { return [] }

@@ -65,14 +65,19 @@ extension MeshDomain {
         guard trouble == nil, let device = devices?.fdb.device, let via = devices?.wireGuardIndex else { return }
         guard case .learned(let entries) = news else {
             if table.awaitsSomebody { listening.next = .now }
+            // Who moved, what was learned tells.
+            if isMigration { lookSoon() }
             return
         }
-        let wallClock = host.clocks.wallClock
-        let heard = entries.filter { $0.device == device && $0.entry.via == via }.compactMap {
-            table.hear(from: $0.entry.destination, at: wallClock)
+        let now = host.clocks
+        let sightings = entries.filter { $0.device == device && $0.entry.via == via }.compactMap {
+            table.hear(from: $0.entry.destination, at: now)
         }
-        guard !heard.isEmpty else { return }
-        noteHeard(heard)
+        guard !sightings.isEmpty else { return }
+        noteHeard(sightings.filter(\.isFirst).map(\.key))
+        for (key, place) in sightings.compactMap({ sighting in sighting.place.map { (sighting.key, $0) } }) {
+            noteStranger(.readdressed, .info, key, "\(key) is at \(place)")
+        }
         repair()
     }
 

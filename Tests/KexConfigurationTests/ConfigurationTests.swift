@@ -51,10 +51,12 @@ import WireGuardTypes
                 [Domain b]
                 WireGuard=wgb
                 VXLAN=vxb
+                AddressProfile=ffmuc  eui64
                 """
             )
         )
         #expect(first.domains.map(\.name.text) == ["a", "b"])
+        #expect(first.domains.map(\.addressProfiles) == [[.gluon], [.ffmuc, .eui64]])
         #expect(first.domains[0].fdb == .flood)
         #expect(first.domains[0].staleAfter == .seconds(5400))
         #expect(first.domains.map(\.linkAddress) == [IPv6Address("fe80::5757:bb:1"), nil])
@@ -111,6 +113,9 @@ import WireGuardTypes
             ("[Domain a]\nWireGuard=x\nVXLAN=x", 3, "interface x is in use already, by domain a"),
             ("[Domain a]\nWireGuard=x\nVXLAN=y\n[Domain b]\nWireGuard=y\nVXLAN=z", 5, "in use already, by domain a"),
             ("[Domain a]\nWireGuard=x\nVXLAN=y\nAddressProfile=EUI64", 4, "expected one of eui64, ffmuc, gluon"),
+            ("[Domain a]\nWireGuard=x\nVXLAN=y\nAddressProfile=", 4, "expected one of eui64, ffmuc, gluon, or several"),
+            ("[Domain a]\nWireGuard=x\nVXLAN=y\nAddressProfile=eui64 x", 4, "expected one of eui64, ffmuc, gluon"),
+            ("[Domain a]\nWireGuard=x\nVXLAN=y\nAddressProfile=gluon gluon", 4, "several of them during a migration"),
             ("[Domain a]\nWireGuard=x\nVXLAN=y\nLinkAddress=2001:db8::1", 4, "expected an address in fe80::/64"),
             ("[Domain a]\nWireGuard=x\nVXLAN=y\nLinkAddress=fe80::", 4, "expected an address in fe80::/64"),
             ("[Gateway]\nExternalName=a b", 2, "expected a host name of at most 128"),
@@ -349,7 +354,7 @@ import WireGuardTypes
 
 // MARK: - What the tests share
 
-private func repository(_ path: String) -> String {
+func repository(_ path: String) -> String {
     URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../../\(path)").path
 }
 
@@ -362,7 +367,7 @@ private func domain(_ name: String, _ wireGuard: String, _ vxlan: String) -> Con
 }
 
 /// A folder that goes when the suite that owns it goes: after each test.
-private final class Folder {
+final class Folder {
     let path = NSTemporaryDirectory() + "kex-" + UUID().uuidString
 
     init() throws { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) }

@@ -142,7 +142,7 @@ import WireGuardTypes
     @Test("The second key with an address is refused while the first one's peer exists")
     func collision() {
         let same = RouterAddresses(mac: MACAddress(2, 0, 0, 0, 0, 1), linkLocal: IPv6Address("fe80::1")!)
-        var table = DomainTable(rules: rules { _ in same })
+        var table = DomainTable(rules: rules(derive: { _, _ in same }))
         guard case .admit(let admission) = table.decide(key(1)) else {
             Issue.record("not admitted")
             return

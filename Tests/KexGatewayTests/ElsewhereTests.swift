@@ -68,7 +68,7 @@ private let hour: Int64 = 3600
     @Test("An address that is taken is not given away")
     mutating func collision() {
         let same = RouterAddresses(of: key(1), profile: .eui64)
-        table = DomainTable(rules: rules(addresses: { _ in same }))
+        table = DomainTable(rules: rules(derive: { _, _ in same }))
         #expect(refusal(hear(1)) == nil)
         #expect(refusal(hear(2)) == .addressInUse)
     }

@@ -206,9 +206,12 @@ private struct Gateway {
         var gateway = Gateway()
         #expect(gateway.register(1) == "in")
         let address = RouterAddresses(of: key(1), profile: .eui64).linkLocal
-        #expect(gateway.table.hear(from: IPv6Address("fe80::1")!, at: 5) == nil)
-        #expect(gateway.table.hear(from: address, at: 5) == key(1))
-        #expect(gateway.table.hear(from: address, at: 6) == nil)
+        let now = Clocks(wallClock: 5, sinceStart: .zero)
+        #expect(gateway.table.hear(from: IPv6Address("fe80::1")!, at: now) == nil)
+        #expect(
+            gateway.table.hear(from: address, at: now) == DomainTable.Sighting(key: key(1), isFirst: true, place: nil)
+        )
+        #expect(gateway.table.hear(from: address, at: now) == nil)
         #expect(gateway.table.repairs().map(\.missingEntries) == [.flood])
         #expect(gateway.table.pendingCount == 0)
     }

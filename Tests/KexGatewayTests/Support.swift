@@ -39,10 +39,14 @@ func rules(
     maximumPeers: Int = 1000,
     prohibited: Set<PublicKey> = [],
     allowed: [PublicKey: String]? = nil,
-    addresses: @escaping @Sendable (PublicKey) -> RouterAddresses = { RouterAddresses(of: $0, profile: .eui64) }
+    profiles: [AddressProfile] = [.eui64],
+    derive: @escaping @Sendable (PublicKey, AddressProfile) -> RouterAddresses = {
+        RouterAddresses(of: $0, profile: $1)
+    }
 ) -> DomainRules {
     DomainRules(
-        addresses: addresses,
+        profiles: profiles,
+        derive: derive,
         fdbEntries: entries,
         floodsAtRegistration: floodsAtRegistration,
         maximumPeers: maximumPeers,

@@ -119,6 +119,9 @@ final class Daemon {
         child.waitForEnd()
     }
 
+    /// Waits until it ends by itself.
+    func waitForEnd() { child.waitForEnd() }
+
     /// Waits until the output matches.
     @discardableResult
     func waitFor<Output>(_ pattern: some RegexComponent<Output>, seconds: Double = 10) throws -> Output {

@@ -99,6 +99,16 @@ private func allowedIPs(_ prefixes: (UInt16, [UInt8], UInt8)...) -> [UInt8] {
         #expect(kernel.requests.last?.count == 72, "headers 20, name 8, two nests 8, key 36")
     }
 
+    @Test("that replace allowed IPs say so")
+    func replacement() throws {
+        let (interface, kernel) = try open(.datagram(acknowledgement(sequence: 2)))
+        try interface.apply([
+            .add(PeerSettings(publicKey: firstKey, allowedIPs: [firstAddress], replacesAllowedIPs: true))
+        ])
+        let flags = hex("08 00 03 00  02 00 00 00")  // WGPEER_F_REPLACE_ALLOWEDIPS
+        #expect(try #require(kernel.requests.last)[72..<80].elementsEqual(flags), "behind headers, nests and key")
+    }
+
     @Test("that configure carry key, port and mark if they are given", arguments: [true, false])
     func configure(all: Bool) throws {
         let (interface, kernel) = try open(.datagram(acknowledgement(sequence: 2)))

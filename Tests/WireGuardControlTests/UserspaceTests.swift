@@ -70,6 +70,22 @@ private let addFirst = PeerChange.add(PeerSettings(publicKey: firstKey, allowedI
         )
     }
 
+    @Test("hears that allowed IPs are to be replaced before it hears of the new ones")
+    func replacement() throws {
+        let server = try FakeUserspace([
+            {
+                $0.request(); $0.reply("errno=0\n\n"); $0.waitForEnd()
+            }
+        ])
+        try open(server).apply([
+            .add(PeerSettings(publicKey: firstKey, allowedIPs: [firstAddress], replacesAllowedIPs: true))
+        ])
+        let lines = [
+            "set=1", "public_key=\(firstKeyHex)", "replace_allowed_ips=true", "allowed_ip=\(firstAddress)", "", "",
+        ]
+        #expect(server.requests == [lines.joined(separator: "\n")])
+    }
+
     @Test("is not asked to change nothing")
     func noChanges() throws {
         let server = try FakeUserspace([{ $0.waitForEnd() }])

@@ -109,7 +109,9 @@ extension MessageBuilder {
         case .remove:
             try put(PeerAttribute.flags, UInt32(WGPEER_F_REMOVE_ME.rawValue))
         case .add(let settings):
-            // Without WGPEER_F_REPLACE_ALLOWEDIPS: nothing is taken from a peer that somebody else configured.
+            if settings.replacesAllowedIPs {
+                try put(PeerAttribute.flags, UInt32(WGPEER_F_REPLACE_ALLOWEDIPS.rawValue))
+            }
             if let endpoint = settings.endpoint { try put(PeerAttribute.endpoint, bytes: endpoint.kernelBytes) }
             if let seconds = settings.persistentKeepalive { try put(PeerAttribute.persistentKeepalive, seconds) }
             guard !settings.allowedIPs.isEmpty else { return }

@@ -15,11 +15,11 @@ extension PeerChange {
         case .remove:
             bytes += "remove=true\n".utf8
         case .add(let settings):
-            // Without replace_allowed_ips: nothing is taken from a peer that somebody else configured.
             if let endpoint = settings.endpoint { bytes += "endpoint=\(endpoint)\n".utf8 }
             if let seconds = settings.persistentKeepalive {
                 bytes += "persistent_keepalive_interval=\(seconds)\n".utf8
             }
+            if settings.replacesAllowedIPs { bytes += "replace_allowed_ips=true\n".utf8 }
             for prefix in settings.allowedIPs { bytes += "allowed_ip=\(prefix)\n".utf8 }
         }
     }

@@ -1,0 +1,197 @@
+internal import EUI64
+public import NetworkAddresses
+public import WireGuardTypes
+
+// A domain whose routers migrate from one address profile to another has both for that time. Each router's peer has the
+// addresses of all profiles, and the router uses one of them, today this and after an update of its firmware that. Which one,
+// its frames tell: the VXLAN interface learns the address that they come from, and the kernel tells of it.
+// See docs/decisions/0014-two-addresses.md.
+
+extension DomainRules {
+    /// Whether there are several profiles.
+    var isMigration: Bool { profiles.count > 1 }
+
+    /// The addresses of the preferred profile.
+    func addresses(of key: PublicKey) -> RouterAddresses { derive(key, profiles[0]) }
+
+    /// Those of all profiles, in their order.
+    func allAddresses(of key: PublicKey) -> [RouterAddresses] { profiles.map { derive(key, $0) } }
+
+    /// What the key would have by the profiles that are not the domain's, but may have been.
+    func formerAddresses(of key: PublicKey) -> [RouterAddresses] {
+        AddressProfile.allCases.filter { !profiles.contains($0) }.map { derive(key, $0) }
+    }
+
+    /// The entries that a registered router gets.
+    ///
+    /// With several profiles the unicast entry is left to the kernel, which learns it. A permanent one that leads to another
+    /// address than the router's makes the kernel drop all that the router sends, without a word; one that leads to the right
+    /// address keeps the kernel from telling where the frames come from (both measured on 6.1 and 6.18).
+    var entries: FdbEntries { isMigration ? fdbEntries.subtracting(.mac) : fdbEntries }
+}
+
+extension DomainTable {
+    /// A router that is here with other allowed IPs than those of the domain's profiles.
+    public struct Readdressing: Hashable, Sendable {
+        public var key: PublicKey
+        /// All that its peer is to have. Never empty.
+        public var linkLocals: [IPv6Address]
+        /// What its peer has besides. Whatever leads there is to go first.
+        public var surplus: [IPv6Address]
+    }
+
+    /// Entries that lead to a router, and not to where it is.
+    public struct Stray: Hashable, Sendable {
+        public var addresses: RouterAddresses
+        public var entries: FdbEntries
+    }
+
+    /// What a frame tells of its router.
+    public struct Sighting: Hashable, Sendable {
+        public var key: PublicKey
+        /// Whether it is the first sign of life in this device.
+        public var isFirst: Bool
+        /// Where the router is, if that is another place than before.
+        public var place: IPv6Address?
+    }
+
+    // MARK: - Who is a router
+
+    /// Whether a registration made this peer: its allowed IPs are derived ones, and it has no preshared key.
+    public func isRouter(_ peer: Peer) -> Bool {
+        isRouter(peer, at: rules.allAddresses(of: peer.publicKey), isKnown: false)
+    }
+
+    /// - Parameters:
+    ///   - own: what the peer should have.
+    ///   - isKnown: whether the key is a router's as far as it is known. Then the addresses of other profiles will do: the
+    ///     operator has changed the domain's. A stranger must have at least one of the domain's.
+    private func isRouter(_ peer: Peer, at own: [RouterAddresses], isKnown: Bool) -> Bool {
+        guard !peer.hasPresharedKey, !peer.allowedIPs.isEmpty else { return false }
+        let others = peer.allowedIPs.filter { prefix in !own.contains { IPPrefix(host: $0.linkLocal) == prefix } }
+        if others.isEmpty { return true }
+        guard isKnown || others.count < peer.allowedIPs.count else { return false }
+        let former = rules.formerAddresses(of: peer.publicKey)
+        return others.allSatisfy { prefix in former.contains { IPPrefix(host: $0.linkLocal) == prefix } }
+    }
+
+    /// Where the router is whose peer this is; `nil` if no registration made the peer. What it has too much or too little is
+    /// noted.
+    mutating func place(of peer: Peer, known: RouterAddresses?, in picture: Picture) -> RouterAddresses? {
+        let key = peer.publicKey
+        if !rules.isMigration {
+            // Hashing is the dearest part of a picture.
+            let own = known ?? rules.addresses(of: key)
+            if peer.allowedIPs.count == 1, peer.allowedIPs[0] == IPPrefix(host: own.linkLocal), !peer.hasPresharedKey {
+                return own
+            }
+        }
+        let all = rules.allAddresses(of: key)
+        guard isRouter(peer, at: all, isKnown: known != nil) else { return nil }
+        let linkLocals = all.map(\.linkLocal)
+        let present = peer.allowedIPs.compactMap { if case .v6(let address) = $0.address { address } else { nil } }
+        let surplus = present.filter { !linkLocals.contains($0) }
+        if !surplus.isEmpty || present.count < linkLocals.count {
+            readdressings.append(Readdressing(key: key, linkLocals: linkLocals, surplus: surplus))
+        }
+        let place = place(among: all, known, picture)
+        if rules.isMigration { noteStrays(of: all, at: place, picture) }
+        return place
+    }
+
+    /// Which of its addresses the router uses. What the kernel has learned is newer than the flood list, and what was heard
+    /// since the picture before is newer than both, unless they say otherwise.
+    private func place(among all: [RouterAddresses], _ known: RouterAddresses?, _ picture: Picture) -> RouterAddresses {
+        let learned = all.filter { picture.learned.contains($0.linkLocal) }
+        let flooded = all.filter { picture.floodList.contains($0.linkLocal) }
+        let candidates = [learned, flooded].first { !$0.isEmpty } ?? all
+        return candidates.first { $0 == known } ?? candidates.first(where: flooded.contains) ?? candidates[0]
+    }
+
+    private mutating func noteStrays(of all: [RouterAddresses], at place: RouterAddresses, _ picture: Picture) {
+        for addresses in all {
+            var entries: FdbEntries = []
+            if picture.unicastEntries.contains(addresses) { entries.insert(.mac) }
+            if addresses != place, picture.floodList.contains(addresses.linkLocal) { entries.insert(.flood) }
+            if !entries.isEmpty { strays.append(Stray(addresses: addresses, entries: entries)) }
+        }
+    }
+
+    /// Makes the missing addresses the routers' own, when it is known whose every address is. One that is another peer's stays
+    /// there, because WireGuard would take it away from that peer without a word.
+    mutating func claimAddresses() {
+        readdressings = readdressings.compactMap { item in
+            var item = item
+            item.linkLocals.removeAll { owners[$0, default: item.key] != item.key }
+            let isMissingSome = item.linkLocals.contains { owners[$0] == nil }
+            guard !item.linkLocals.isEmpty, isMissingSome || !item.surplus.isEmpty else { return nil }
+            for address in item.linkLocals { owners[address] = item.key }
+            return item
+        }
+    }
+
+    /// All addresses of a router that is at `place`.
+    public func allAddresses(of key: PublicKey, at place: RouterAddresses) -> [RouterAddresses] {
+        rules.isMigration ? rules.allAddresses(of: key) : [place]
+    }
+
+    /// What the router has besides `place`.
+    func furtherLinkLocals(of key: PublicKey, at place: RouterAddresses) -> [IPv6Address] {
+        guard rules.isMigration else { return [] }
+        return rules.allAddresses(of: key).map(\.linkLocal).filter { $0 != place.linkLocal }
+    }
+
+    // MARK: - What is to be done
+
+    /// Routers whose peers need other allowed IPs, as of the last picture: bring that into the kernel. Until the next picture
+    /// they count as done.
+    public mutating func takeReaddressings() -> [Readdressing] {
+        defer { readdressings = [] }
+        return readdressings
+    }
+
+    /// Entries that lead to where routers are not: take them out, after ``repairs()`` have been made, so that no broadcast is
+    /// lost.
+    public mutating func takeStrays() -> [Stray] {
+        defer { strays = [] }
+        return strays
+    }
+
+    /// Goes on with other rules. With other profiles the next picture tells what has to be done.
+    public mutating func change(rules: DomainRules) {
+        let profiles = self.rules.profiles
+        self.rules = rules
+        guard rules.profiles != profiles else { return }
+        for (key, router) in routers {
+            let all = rules.allAddresses(of: key)
+            if !all.contains(router.addresses) { routers[key]?.addresses = all[0] }
+        }
+    }
+
+    // MARK: - Where routers are
+
+    /// Takes in that a frame has come from this address through WireGuard, which lets through only what the address's peer
+    /// has sent in a session.
+    ///
+    /// - Returns: `nil` if it is no news.
+    public mutating func hear(from address: IPv6Address, at now: Clocks) -> Sighting? {
+        guard let key = owners[address] else { return nil }
+        let hasMoved = follow(key, to: address, at: now.sinceStart)
+        let isFirst = hear(key, at: now.wallClock)
+        guard isFirst || hasMoved else { return nil }
+        return Sighting(key: key, isFirst: isFirst, place: hasMoved ? address : nil)
+    }
+
+    /// - Returns: whether the router is somewhere else from now on.
+    private mutating func follow(_ key: PublicKey, to address: IPv6Address, at now: Duration) -> Bool {
+        guard rules.isMigration, let router = routers[key], router.addresses.linkLocal != address,
+            let place = rules.allAddresses(of: key).first(where: { $0.linkLocal == address })
+        else { return false }
+        if let last = moves[key], now - last < DomainLimit.movePause { return false }
+        moves[key] = now
+        if !router.entries.isEmpty { strays.append(Stray(addresses: router.addresses, entries: router.entries)) }
+        routers[key]?.addresses = place
+        routers[key]?.entries = []
+        return true
+    }
+}

@@ -1,0 +1,49 @@
+internal import EUI64
+internal import KexConfiguration
+internal import KexGateway
+internal import Logging
+internal import NetworkAddresses
+internal import Systemd
+internal import VXLANFdb
+internal import WireGuardTypes
+
+/// Routers get the addresses of other profiles.
+extension MeshDomain {
+    /// Routers whose peers change in one go; then the watchdog is fed.
+    private static let readdressedPerRound = 64
+
+    /// Gives routers that came with other profiles the allowed IPs of the domain's, and leaves their sessions alone.
+    func readdress() {
+        let items = table.takeReaddressings()
+        guard !items.isEmpty, let via = devices?.wireGuardIndex else { return }
+        let surplus = Set(items.flatMap(\.surplus))
+        // First what leads to an address, then the address: what is left half-done is found by the next picture.
+        let leading = surplus.isEmpty ? [] : entries(to: surplus, via: via).values.flatMap(\.self)
+        var failure = delete(leading).compactMap(\.self).first
+        for start in stride(from: 0, to: items.count, by: Self.readdressedPerRound) where failure == nil {
+            host.pulse.beat()
+            failure = apply(items[start...].prefix(Self.readdressedPerRound).map(\.peerChange))
+        }
+        if let failure, failure != readdressTrouble {
+            log(.failed, .error, "could not change the addresses of routers: \(failure)")
+        } else if failure == nil {
+            let count = "\(items.count) \(items.count == 1 ? "router" : "routers")"
+            let profiles = settings.addressProfiles.map(\.rawValue).joined(separator: " and ")
+            log(.readdressed, .notice, "gave \(count) the addresses of \(profiles)")
+        }
+        readdressTrouble = failure
+    }
+}
+
+extension DomainTable.Readdressing {
+    /// The peer of the router, as WireGuard gets it.
+    fileprivate var peerChange: PeerChange {
+        .add(
+            PeerSettings(
+                publicKey: key,
+                allowedIPs: linkLocals.map(IPPrefix.init(host:)),
+                replacesAllowedIPs: !surplus.isEmpty
+            )
+        )
+    }
+}
