@@ -53,6 +53,7 @@ extension MeshDomain {
         guard let peers = askWireGuard() else { return }
         noteHeard(table.hear(peers))
         repair()
+        Heap.trim()
         let now = MonotonicTime.now
         listening.earliest =
             now + host.pause(after: now - start, share: Listening.share, limit: Listening.longestPause)
