@@ -59,6 +59,27 @@ private struct Gateway {
         #expect(gateway.table.routerCount == 1)
     }
 
+    @Test("What another gateway passes on has no limit of a source, and those of the domain")
+    func otherGateways() {
+        var gateway = Gateway(rules(maximumPeers: 3000))
+        func pass(_ number: Int) -> String {
+            let bus = IPv6Address(high: 0, low: 0)
+            guard case .admit = gateway.table.decide(key(number), from: bus, at: gateway.now, limits: &gateway.limits)
+            else { return "no" }
+            return "in"
+        }
+        #expect((0..<1000).allSatisfy { pass($0) == "in" })
+        // Half of the domain's new keys are for sources that brought none lately, which this is not.
+        #expect(pass(1000) == "no")
+        #expect(gateway.register(1001, from: 1) == "in")
+        gateway.pass(1)
+        #expect((2000..<2023).allSatisfy { pass($0) == "in" })
+        #expect(gateway.table.pendingCount == 1024)
+        #expect(pass(2023) == "no")
+        gateway.pass(9)
+        #expect(pass(2024) == "in")
+    }
+
     @Test("A key that shook hands stays; one that did not is due after its time, not before")
     func expiry() {
         var gateway = Gateway()
