@@ -29,6 +29,8 @@ struct OwnRouters: Sendable {
     /// Notes of ours that the broker keeps.
     private(set) var kept = 0
     private var toldCount: Int?
+    /// Whether it is known who is here: before, there is nothing to be counted.
+    private var isKnown = false
     private var nextCount = Duration.zero
 
     init(_ settings: MemberSettings.Domain) { self.settings = settings }
@@ -45,7 +47,10 @@ struct OwnRouters: Sendable {
 
     /// The list has ended.
     mutating func finishList(isWhole: Bool, at now: Duration) {
-        if isWhole { compare(at: now) }
+        if isWhole {
+            compare(at: now)
+            isKnown = true
+        }
         forgetList(at: now)
     }
 
@@ -109,6 +114,7 @@ struct OwnRouters: Sendable {
     mutating func publishAgain() {
         kept = 0
         toldCount = nil
+        nextCount = .zero
         for (key, router) in routers {
             routers[key]?.published = nil
             if router.heardElsewhere == nil { _ = queue.append(key) }
@@ -141,12 +147,12 @@ struct OwnRouters: Sendable {
 
     /// How many notes are kept, if others are to be told.
     mutating func nextCount(at now: Duration) -> Int? {
-        guard queue.isEmpty, toldCount != kept, now >= nextCount else { return nil }
+        guard let countDue, now >= countDue else { return nil }
         toldCount = kept
         nextCount = now + BusLimit.countInterval
         return kept
     }
 
     /// When ``nextCount(at:)`` has something.
-    var countDue: Duration? { queue.isEmpty && toldCount != kept ? nextCount : nil }
+    var countDue: Duration? { isKnown && queue.isEmpty && toldCount != kept ? nextCount : nil }
 }

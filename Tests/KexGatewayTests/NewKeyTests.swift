@@ -22,7 +22,10 @@ private struct Gateway {
 
     /// - Returns: "in" for a new router, "known" for one that is there, the code of the refusal.
     mutating func register(_ number: Int, from source: Int = 1) -> String {
-        let address = IPv6Address(mapping: IPv4Address(value: UInt32(source)))
+        register(number, from: IPv6Address(mapping: IPv4Address(value: UInt32(source))))
+    }
+
+    mutating func register(_ number: Int, from address: IPv6Address) -> String {
         switch table.decide(key(number), from: address, at: now, limits: &limits) {
         case .admit(let admission):
             table.confirm(admission)
@@ -62,22 +65,17 @@ private struct Gateway {
     @Test("What another gateway passes on has no limit of a source, and those of the domain")
     func otherGateways() {
         var gateway = Gateway(rules(maximumPeers: 3000))
-        func pass(_ number: Int) -> String {
-            let bus = IPv6Address(high: 0, low: 0)
-            guard case .admit = gateway.table.decide(key(number), from: bus, at: gateway.now, limits: &gateway.limits)
-            else { return "no" }
-            return "in"
-        }
-        #expect((0..<1000).allSatisfy { pass($0) == "in" })
+        let (bus, limited) = (IPv6Address(high: 0, low: 0), Refusal.rateLimited.code)
+        #expect((0..<1000).allSatisfy { gateway.register($0, from: bus) == "in" })
         // Half of the domain's new keys are for sources that brought none lately, which this is not.
-        #expect(pass(1000) == "no")
+        #expect(gateway.register(1000, from: bus) == limited)
         #expect(gateway.register(1001, from: 1) == "in")
         gateway.pass(1)
-        #expect((2000..<2023).allSatisfy { pass($0) == "in" })
+        #expect((2000..<2023).allSatisfy { gateway.register($0, from: bus) == "in" })
         #expect(gateway.table.pendingCount == 1024)
-        #expect(pass(2023) == "no")
+        #expect(gateway.register(2023, from: bus) == limited)
         gateway.pass(9)
-        #expect(pass(2024) == "in")
+        #expect(gateway.register(2024, from: bus) == "in")
     }
 
     @Test("A key that shook hands stays; one that did not is due after its time, not before")

@@ -133,64 +133,62 @@ import WireGuardTypes
         let gateways = [try gateway("gw01"), try gateway("gw02")]
         try online(gateways[0], gateways[1])
         try gateways[0].startListener()
-        struct State {
-            var registered: Set<String> = []
-            var refused = 0
-            var slowest = 0.0
-        }
-        let state = Mutex(State())
-        let isOver = Atomic(false)
-        let ports = gateways.map(\.httpPort)
+        let load = Load()
         try await withThrowingTaskGroup(of: Void.self) { group in
-            for (index, port) in (ports + ports).enumerated() {
-                group.addTask {
-                    try await onThread {
-                        // A router asks until it is in, here with less patience than the field's.
-                        for _ in 0..<40 where !isOver.load(ordering: .relaxed) {
-                            let key = anyKey()
-                            while !isOver.load(ordering: .relaxed) {
-                                let start = Date()
-                                let outcome = FieldRouter(domain: "ffww01", key: key).post(
-                                    "/api/v1/wg/key/exchange",
-                                    port
-                                )
-                                let time = -start.timeIntervalSinceNow
-                                state.withLock { state in
-                                    state.slowest = max(state.slowest, time)
-                                    if outcome == .registered {
-                                        state.registered.insert(key)
-                                    } else {
-                                        state.refused += 1
-                                    }
-                                }
-                                usleep(outcome == .registered ? 50_000 : 200_000)
-                                if outcome == .registered { break }
-                            }
-                        }
-                        _ = index
-                    }
-                }
+            for gateway in gateways + gateways {
+                let port = gateway.httpPort
+                group.addTask { try await onThread { load.run(port: port) } }
             }
             usleep(1_000_000)
             broker.stop()
             usleep(500_000)
-            let before = state.withLock { $0.refused }
+            let before = load.state.withLock { $0.refused }
             #expect(try gateways[0].register(anyKey()) == "")
             usleep(3_000_000)
-            #expect(state.withLock { $0.refused } > before)
+            #expect(load.state.withLock { $0.refused } > before)
             try broker.start()
             let back = Date()
             try await group.waitForAll()
-            let all = state.withLock { $0.registered }
+            let all = load.state.withLock { $0.registered }
             try wait(seconds: 10, for: "the same peers") {
                 try gateways.allSatisfy { try all.isSubset(of: $0.peers().keys) }
             }
             print("all peers everywhere \(-back.timeIntervalSinceNow) s after the broker's return")
         }
-        let (slowest, refused, count) = state.withLock { ($0.slowest, $0.refused, $0.registered.count) }
+        let (slowest, refused, count) = load.state.withLock { ($0.slowest, $0.refused, $0.registered.count) }
         #expect(slowest < 1.5, "\(slowest)")
-        #expect(refused > 0 && count == 160)
+        #expect(refused > 0 && count == 4 * Load.routers)
         for gateway in gateways { #expect(gateway.mqtt?.isRunning == true) }
+    }
+
+    /// Routers that ask until they are in, with less patience than the field's.
+    private final class Load: Sendable {
+        struct State {
+            var registered: Set<String> = []
+            var refused = 0
+            var slowest = 0.0
+        }
+
+        static let routers = 40
+        let state = Mutex(State())
+
+        func run(port: UInt16) {
+            for _ in 0..<Self.routers {
+                let key = anyKey()
+                while true {
+                    let start = Date()
+                    let outcome = FieldRouter(domain: "ffww01", key: key).post("/api/v1/wg/key/exchange", port)
+                    let time = -start.timeIntervalSinceNow
+                    let isIn = outcome == .registered
+                    state.withLock { state in
+                        state.slowest = max(state.slowest, time)
+                        if isIn { state.registered.insert(key) } else { state.refused += 1 }
+                    }
+                    usleep(isIn ? 50_000 : 200_000)
+                    if isIn { break }
+                }
+            }
+        }
     }
 
     @Test("It starts without a broker, and is there when the broker is")
@@ -264,7 +262,7 @@ import WireGuardTypes
         try wait(seconds: 60, for: "all of them") { try gateway.peers().count == keys.count }
         print("20,000 notes are peers after \(-start.timeIntervalSinceNow) s; memory \(try memory(gateway.mqtt)) kB")
         usleep(3_000_000)
-        #expect(try gateway.mqtt?.output.contains("sends only") == false)
+        #expect(gateway.mqtt?.output.contains("sends only") == false)
         #expect(try memory(gateway.mqtt) < 40 * 1024)
     }
 
@@ -303,7 +301,7 @@ import WireGuardTypes
         #expect((1000...2048).contains(count), "\(count)")
         #expect(gateway.mqtt?.isRunning == true && gateway.handler?.isRunning == true)
         #expect(gateway.handler?.output.contains("malformed") == false)
-        #expect(try memory(gateway.mqtt) < 40 * 1024, "\(try memory(gateway.mqtt))")
+        #expect(try memory(gateway.mqtt) < 40 * 1024)
         try gateway.mqtt?.waitFor(#/ignored messages on the bus/#)
     }
 
