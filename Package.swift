@@ -81,6 +81,7 @@ let package = Package(
         .executable(name: "kex-cleanup", targets: ["kex-cleanup"]),
         .executable(name: "kex-client", targets: ["kex-client"]),
         .executable(name: "kex-http", targets: ["kex-http"]),
+        .executable(name: "kex-mqtt", targets: ["kex-mqtt"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -159,6 +160,11 @@ let package = Package(
         ),
 
         library(
+            "KexMQTT",
+            ["BusMessages", "GatewayChoice", "HandlerChannel", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]
+        ),
+
+        library(
             "ServiceProgram",
             ["CommandLineOptions", "KexConfiguration", "SystemCalls", "Systemd", logging, system]
         ),
@@ -178,6 +184,14 @@ let package = Package(
             [
                 "CommandLineOptions", "EventLoop", "KexConfiguration", "KexHTTP", "NetworkAddresses", "ServiceProgram",
                 "SystemCalls", "Systemd", logging, system,
+            ]
+        ),
+        daemon(
+            "kex-mqtt",
+            isWhollyStatic: false,
+            [
+                "BusMessages", "CommandLineOptions", "EventLoop", "HandlerChannel", "KexConfiguration", "KexMQTT",
+                "KexProtocol", "Mosquitto", "ServiceProgram", "SystemCalls", "Systemd", logging, system,
             ]
         ),
         daemon(
@@ -257,6 +271,10 @@ let package = Package(
             ["GatewayState", "KexGateway", "KexProtocol", "SystemCalls", "WireGuardTypes", system]
         ),
         tests("BusMessagesTests", ["BusMessages", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
+        tests(
+            "KexMQTTTests",
+            ["BusMessages", "HandlerChannel", "KexMQTT", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]
+        ),
         tests("MosquittoTests", ["EventLoop", "Mosquitto", "NetworkAddresses", "SystemCalls", system]),
         tests(
             "KexHTTPTests",
@@ -282,9 +300,10 @@ let package = Package(
             name: "NetnsTests",
             dependencies: [
                 "kex-crowd",
-                "EUI64", "FieldRouter", "NetworkAddresses", "SystemCalls", "Systemd", "WireGuardTypes", "kexd",
+                "BusMessages", "EUI64", "EventLoop", "FieldRouter", "KexProtocol", "Mosquitto", "NetworkAddresses",
+                "SystemCalls", "Systemd", "WireGuardTypes", "kexd",
                 "kex-handler",
-                "kex-cleanup", "kex-client", "kex-http", logging,
+                "kex-cleanup", "kex-client", "kex-http", "kex-mqtt", logging,
             ],
             path: "Tests/Netns",
             swiftSettings: settings

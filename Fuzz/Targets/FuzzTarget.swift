@@ -82,8 +82,16 @@ private func readFrames(_ bytes: [UInt8]) {
         switch answer {
         case .registrations(let answers): RegistrationFrame.encode(answers, into: &again)
         case .statuses(let statuses): RegistrationFrame.encode(statuses, into: &again)
+        case .choices(let choices): BusFrame.encode(choices, into: &again)
         }
         precondition((try? RegistrationFrame.answer(in: again.span)) == answer, "answers have one meaning")
+    }
+    if let request = try? BusFrame.request(in: bytes.span) {
+        switch request {
+        case .registrations(let requests): RegistrationFrame.encode(requests, into: &again)
+        case .choices(let requests): BusFrame.encode(requests, into: &again)
+        }
+        precondition((try? BusFrame.request(in: again.span)) == request, "requests have one meaning")
     }
     if let request = try? ControlFrame.request(in: bytes.span) {
         switch request {

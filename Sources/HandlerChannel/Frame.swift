@@ -20,6 +20,8 @@ enum Frame {
         case routerListRequest = 9
         case routerRecords = 10
         case routerListEnd = 11
+        case choiceRequests = 12
+        case choices = 13
 
         static let largestRecord = allCases.map(\.recordSize).max() ?? 0
 
@@ -37,6 +39,8 @@ enum Frame {
             case .routerListRequest: SweepRequest.encodedSize
             case .routerRecords: RouterRecord.encodedSize
             case .routerListEnd: RouterListEnd.encodedSize
+            case .choiceRequests: ChoiceRequest.encodedSize
+            case .choices: ChoiceAnswer.encodedSize
             }
         }
     }

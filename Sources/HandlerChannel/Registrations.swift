@@ -6,7 +6,8 @@ internal import WireGuardTypes
 public struct RegistrationRequest: Hashable, Sendable {
     /// Chosen by the front door; the answer carries it back.
     public var id: UInt32
-    /// Where the router's connection comes from, IPv4 as a mapped address. The one thing the handler believes.
+    /// Where the router's connection comes from, IPv4 as a mapped address; ``bus`` if it came to another gateway. The one
+    /// thing the handler believes.
     public var source: IPv6Address
     public var registration: Registration
 
@@ -15,6 +16,9 @@ public struct RegistrationRequest: Hashable, Sendable {
         self.source = source
         self.registration = registration
     }
+
+    /// The source of what another gateway passes on: `::`, which no connection comes from (RFC 4291, section 2.5.2).
+    public static let bus = IPv6Address(high: 0, low: 0)
 }
 
 /// The handler's verdict on one exchange. Success means that the kernel has acknowledged everything.
@@ -91,6 +95,8 @@ public enum FrontDoorRequest: Hashable, Sendable {
 public enum FrontDoorAnswer: Hashable, Sendable {
     case registrations([RegistrationAnswer])
     case statuses([DomainStatus])
+    /// From `kex-mqtt` only.
+    case choices([ChoiceAnswer])
 }
 
 /// The frames of the socket for front doors.
@@ -126,12 +132,13 @@ public enum RegistrationFrame {
         }
     }
 
-    /// What the handler may answer.
+    /// What the handler, or `kex-mqtt` in its place, may answer.
     public static func answer(in bytes: Span<UInt8>) throws(MalformedFrame) -> FrontDoorAnswer {
         let (kind, count) = try Frame.header(of: bytes)
         switch kind {
         case .answers: return .registrations(try Frame.records(of: bytes, count: count))
         case .statuses: return .statuses(try Frame.records(of: bytes, count: count))
+        case .choices: return .choices(try Frame.records(of: bytes, count: count))
         default: throw .unexpectedKind(kind.rawValue)
         }
     }

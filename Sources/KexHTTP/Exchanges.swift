@@ -62,3 +62,25 @@ struct LocalExchanges: Exchanges {
         return Gateway(name: settings.externalName, port: port, publicKey: key, linkAddress: linkAddress)
     }
 }
+
+/// Exchanges with all gateways on the bus: a key is in when this gateway's kernel has it, and the broker has taken it.
+struct SharedExchanges: Exchanges {
+    let handler: HandlerClient
+    let bus: HandlerClient
+
+    /// One after the other: what this gateway refuses, by its limits of sources as well, is not passed on to the others.
+    func register(_ registration: Registration, from source: IPv6Address) async -> Refusal? {
+        if let refusal = await handler.register(registration, from: source) { return refusal }
+        return await bus.register(registration, from: source)
+    }
+
+    func gateway(for registration: Registration) async throws(NoGateway) -> Gateway {
+        guard let chosen = try await bus.choose(for: registration) else { throw .noneInService }
+        return Gateway(
+            name: chosen.address,
+            port: chosen.port,
+            publicKey: chosen.publicKey,
+            linkAddress: chosen.linkAddress
+        )
+    }
+}

@@ -31,11 +31,13 @@ public final class HTTPFrontDoor: Sendable {
 
     /// - Parameters:
     ///   - handler: path of the socket of `kex-handler` for front doors.
+    ///   - bus: path of the socket of `kex-mqtt`; `nil` if this gateway is alone.
     ///   - exchanges: who is asked instead.
     ///   - identity: what TLS connections need.
     public init(
         _ settings: HTTPSettings,
         handler: String,
+        bus: String? = nil,
         exchanges: (any Exchanges)? = nil,
         identity: TLSIdentity? = nil,
         limits: HTTPLimits = HTTPLimits(),
@@ -49,8 +51,12 @@ public final class HTTPFrontDoor: Sendable {
         self.settings = CurrentSettings(settings)
         doorkeeper = Doorkeeper(limits: limits, unlimitedSources: settings.unlimitedSources, log: logger)
         let client = HandlerClient(path: handler, limits: limits, loop: loop, log: logger)
+        let shared = bus.map { path in
+            let bus = HandlerClient(.bus, path: path, limits: limits, loop: loop, log: logger)
+            return SharedExchanges(handler: client, bus: bus)
+        }
         responder = ExchangeResponder(
-            exchanges ?? LocalExchanges(handler: client, settings: self.settings),
+            exchanges ?? shared ?? LocalExchanges(handler: client, settings: self.settings),
             settings: self.settings,
             limits: limits,
             log: logger

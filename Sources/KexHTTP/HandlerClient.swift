@@ -9,12 +9,41 @@ internal import SystemCalls
 internal import SystemPackage
 internal import Systemd
 
-/// The one connection to `kex-handler`, made when it is needed. Requests that come together go in one packet; answers
-/// find who waits for them by their numbers.
+/// The one connection to `kex-handler`, or to `kex-mqtt`, made when it is needed. Requests that come together go in one
+/// packet; answers find who waits for them by their numbers.
 final class HandlerClient: Sendable {
+    /// Who is at the other end.
+    enum Server: Sendable {
+        /// Carries registrations out, and knows how domains are doing.
+        case handler
+        /// Lets other gateways know of registrations, and chooses gateways.
+        case bus
+
+        fileprivate var name: String {
+            switch self {
+            case .handler: "the handler"
+            case .bus: "the bus"
+            }
+        }
+
+        fileprivate var advice: String {
+            switch self {
+            case .handler: "is kex-handler running, with the same HandlerSocket=, and is this user in its group?"
+            case .bus: "is kex-mqtt running, with the same Socket= of [Bus], and is this user in its group?"
+            }
+        }
+
+        fileprivate var isHandler: Bool { self == .handler }
+    }
+
     fileprivate struct Waiting {
         let deadline: NIODeadline
         let continuation: CheckedContinuation<Refusal?, Never>
+    }
+
+    fileprivate struct Choosing {
+        let deadline: NIODeadline
+        let continuation: CheckedContinuation<Result<ChosenGateway?, NoGateway>, Never>
     }
 
     fileprivate struct State {
@@ -30,6 +59,10 @@ final class HandlerClient: Sendable {
         var asking: [DomainName: [CheckedContinuation<DomainStatus?, Never>]] = [:]
         var askingSince: [DomainName: NIODeadline] = [:]
         var statuses: [DomainName: (status: DomainStatus, expires: NIODeadline)] = [:]
+        /// Routers for which a gateway is to be chosen.
+        var choices: [ChoiceRequest] = []
+        /// Whoever waits for the choice, by its number.
+        var choosing: [UInt32: Choosing] = [:]
         var isFlushing = false
         var isTiming = false
         /// When the handler may be called again after a call that failed.
@@ -47,13 +80,15 @@ final class HandlerClient: Sendable {
         case open(any Channel, isSending: Bool)
     }
 
+    private let server: Server
     private let path: String
     private let limits: HTTPLimits
     private let loop: any EventLoop
     private let log: Logger
     private let state: Mutex<State>
 
-    init(path: String, limits: HTTPLimits, loop: any EventLoop, log: Logger) {
+    init(_ server: Server = .handler, path: String, limits: HTTPLimits, loop: any EventLoop, log: Logger) {
+        self.server = server
         self.path = path
         self.limits = limits
         self.loop = loop
@@ -92,6 +127,21 @@ final class HandlerClient: Sendable {
             }
             if mustFlush { flushSoon() }
         }
+    }
+
+    /// The gateway that a router should use; `nil` if there is none in its domain.
+    func choose(for registration: Registration) async throws(NoGateway) -> ChosenGateway? {
+        let result = await withCheckedContinuation { continuation in
+            let mustFlush = state.withLock { state in
+                let number = state.newNumber()
+                let deadline = NIODeadline.now() + TimeAmount(limits.answerTime)
+                state.choosing[number] = Choosing(deadline: deadline, continuation: continuation)
+                state.choices.append(ChoiceRequest(id: number, registration: registration))
+                return state.beginFlushing()
+            }
+            if mustFlush { flushSoon() }
+        }
+        return try result.get()
     }
 
     // MARK: - Sending
@@ -156,6 +206,7 @@ final class HandlerClient: Sendable {
             switch try RegistrationFrame.answer(in: packet.span) {
             case .registrations(let answers): take(answers)
             case .statuses(let statuses): take(statuses)
+            case .choices(let choices): take(choices)
             }
         } catch {
             lose("malformed answer: \(error)")
@@ -185,6 +236,16 @@ final class HandlerClient: Sendable {
         noteAnswer()
     }
 
+    private func take(_ choices: [ChoiceAnswer]) {
+        let continuations = state.withLock { state in
+            choices.map { state.choosing.removeValue(forKey: $0.id)?.continuation }
+        }
+        for (choice, continuation) in zip(choices, continuations) {
+            continuation?.resume(returning: .success(choice.gateway))
+        }
+        noteAnswer()
+    }
+
     /// The connection has ended, by whoever's will.
     fileprivate func end(of channel: any Channel) {
         let isOurs = state.withLock { $0.connection.channel === channel }
@@ -194,22 +255,25 @@ final class HandlerClient: Sendable {
     /// Answers everybody who waits. The handler may have done what it was asked before it was lost; saying no costs the
     /// router one more try, which changes nothing then.
     private func lose(_ reason: String, isCallFailed: Bool = false) {
-        let (waiting, asking) = state.withLock { state in
+        let (waiting, asking, choosing) = state.withLock { state in
             state.connection = .none
             if isCallFailed { state.nextCall = .now() + TimeAmount(limits.handlerPause) }
             state.requests.removeAll(keepingCapacity: true)
             state.questions.removeAll()
             state.askingSince.removeAll()
+            state.choices.removeAll()
             defer {
                 state.waiting.removeAll()
                 state.asking.removeAll()
+                state.choosing.removeAll()
             }
-            return (Array(state.waiting.values), state.asking.values.flatMap(\.self))
+            return (Array(state.waiting.values), state.asking.values.flatMap(\.self), Array(state.choosing.values))
         }
         // A handler that was idle when it ended is nothing to talk about.
-        if !waiting.isEmpty || !asking.isEmpty { noteLoss(reason) }
+        if !waiting.isEmpty || !asking.isEmpty || !choosing.isEmpty { noteLoss(reason) }
         for entry in waiting { entry.continuation.resume(returning: .unavailable) }
         for continuation in asking { continuation.resume(returning: nil) }
+        for entry in choosing { entry.continuation.resume(returning: .failure(.unavailable)) }
     }
 
     // MARK: - Time
@@ -231,7 +295,7 @@ final class HandlerClient: Sendable {
 
     private func expire() {
         let now = NIODeadline.now()
-        let (waiting, asking) = state.withLock { state in
+        let (waiting, asking, choosing) = state.withLock { state in
             let late = state.waiting.filter { $0.value.deadline <= now }
             for number in late.keys { state.waiting[number] = nil }
             state.requests.removeAll { late[$0.id] != nil }
@@ -242,11 +306,17 @@ final class HandlerClient: Sendable {
                 asking += state.asking.removeValue(forKey: domain) ?? []
             }
             state.questions.removeAll { lateDomains.contains($0) }
-            return (late.values.map(\.continuation), asking)
+            let lateChoices = state.choosing.filter { $0.value.deadline <= now }
+            for number in lateChoices.keys { state.choosing[number] = nil }
+            state.choices.removeAll { lateChoices[$0.id] != nil }
+            return (late.values.map(\.continuation), asking, lateChoices.values.map(\.continuation))
         }
-        if !waiting.isEmpty || !asking.isEmpty { noteLoss("no answer within \(limits.answerTime)") }
+        if !waiting.isEmpty || !asking.isEmpty || !choosing.isEmpty {
+            noteLoss("no answer within \(limits.answerTime)")
+        }
         for continuation in waiting { continuation.resume(returning: .unavailable) }
         for continuation in asking { continuation.resume(returning: nil) }
+        for continuation in choosing { continuation.resume(returning: .failure(.unavailable)) }
     }
 
     // MARK: - The log
@@ -258,8 +328,8 @@ final class HandlerClient: Sendable {
             return true
         }
         guard isNews else { return }
-        let advice = "is kex-handler running, with the same HandlerSocket=, and is this user in its group?"
-        log.log(.handlerLost, .error, "the handler cannot be asked: \(reason); answering 503; \(advice)")
+        let event: GatewayEvent = server.isHandler ? .handlerLost : .busLost
+        log.log(event, .error, "\(server.name) cannot be asked: \(reason); answering 503; \(server.advice)")
     }
 
     private func noteAnswer() {
@@ -268,14 +338,14 @@ final class HandlerClient: Sendable {
             state.isLossLogged = false
             return true
         }
-        if isNews { log.log(.handlerBack, .notice, "the handler answers again") }
+        if isNews { log.log(server.isHandler ? .handlerBack : .busBack, .notice, "\(server.name) answers again") }
     }
 }
 
 extension HandlerClient.State {
     /// One that nobody waits for.
     fileprivate mutating func newNumber() -> UInt32 {
-        repeat { lastNumber &+= 1 } while waiting[lastNumber] != nil
+        repeat { lastNumber &+= 1 } while waiting[lastNumber] != nil || choosing[lastNumber] != nil
         return lastNumber
     }
 
@@ -287,7 +357,7 @@ extension HandlerClient.State {
 
     fileprivate mutating func nextStep() -> HandlerClient.Step {
         isFlushing = false
-        guard !requests.isEmpty || !questions.isEmpty else { return .wait }
+        guard !requests.isEmpty || !questions.isEmpty || !choices.isEmpty else { return .wait }
         switch connection {
         case .opening, .open(_, isSending: true): return .wait
         case .none:
@@ -315,13 +385,17 @@ extension HandlerClient.State {
             let part = requests.prefix(ChannelLimit.records)
             RegistrationFrame.encode(part, into: &packet)
             requests.removeFirst(part.count)
+        } else if !choices.isEmpty {
+            let part = choices.prefix(ChannelLimit.records)
+            BusFrame.encode(part, into: &packet)
+            choices.removeFirst(part.count)
         }
         return packet
     }
 
     fileprivate func firstDeadline(_ answerTime: Duration) -> NIODeadline? {
         let questions = askingSince.values.map { $0 + TimeAmount(answerTime) }
-        return (waiting.values.map(\.deadline) + questions).min()
+        return (waiting.values.map(\.deadline) + choosing.values.map(\.deadline) + questions).min()
     }
 }
 

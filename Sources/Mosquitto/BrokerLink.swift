@@ -122,12 +122,17 @@ public struct BrokerLink: ~Copyable {
         return try session.publish(topic, payload, quality, isRetained: isRetained, expiry: expiry)
     }
 
-    /// Asks for all messages whose topic matches, those that the broker keeps at once.
+    /// Asks for all messages whose topic matches, those that the broker keeps at once; for these it may be called again.
     ///
+    /// - Parameter withOwn: whether our own messages come back to us as well.
     /// - Returns: the number that ``BrokerEvent/subscribed(id:reason:)`` will have.
-    public mutating func subscribe(to filter: String, quality: BrokerQuality) throws(BrokerError) -> Int32 {
+    public mutating func subscribe(
+        to filter: String,
+        quality: BrokerQuality,
+        withOwn: Bool = true
+    ) throws(BrokerError) -> Int32 {
         guard let session else { throw .notConnected }
-        return try session.subscribe(to: filter, quality)
+        return try session.subscribe(to: filter, quality, withOwn: withOwn)
     }
 
     /// Ends the connection in order, so that the broker forgets the will. What was not acknowledged may be lost. No event

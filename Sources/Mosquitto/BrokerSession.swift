@@ -80,6 +80,8 @@ internal import SystemPackage
     private func configure() throws(SessionTrouble) {
         try must(unsafe mosquitto_int_option(client, MOSQ_OPT_PROTOCOL_VERSION, MQTT_PROTOCOL_V5), "use MQTT 5")
         try must(unsafe mosquitto_int_option(client, MOSQ_OPT_TCP_NODELAY, 1), "send at once")
+        let most = Int32(BrokerLimit.receiveMaximum)
+        try must(unsafe mosquitto_int_option(client, MOSQ_OPT_RECEIVE_MAXIMUM, most), "take that much at once")
         if settings.user != nil || settings.password != nil {
             try must(unsafe mosquitto_username_pw_set(client, settings.user, settings.password), "use this user")
         }
@@ -319,11 +321,12 @@ internal import SystemPackage
         return id
     }
 
-    func subscribe(to filter: String, _ quality: BrokerQuality) throws(BrokerError) -> Int32 {
+    func subscribe(to filter: String, _ quality: BrokerQuality, withOwn: Bool) throws(BrokerError) -> Int32 {
         guard isConnected else { throw .notConnected }
         guard filter.utf8.count <= BrokerLimit.topic else { throw .tooLong }
         var id: Int32 = 0
-        try accept(unsafe mosquitto_subscribe_v5(client, &id, filter, quality.rawValue, 0, nil))
+        let options = withOwn ? 0 : Int32(MQTT_SUB_OPT_NO_LOCAL.rawValue)
+        try accept(unsafe mosquitto_subscribe_v5(client, &id, filter, quality.rawValue, options, nil))
         return id
     }
 

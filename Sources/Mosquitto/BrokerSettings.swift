@@ -72,6 +72,10 @@ public enum BrokerLimit {
     /// Most publications that are on their way: not yet acknowledged, or with the lowest quality not yet sent. A broker
     /// takes 20 at a time unless told otherwise; the others wait in memory.
     public static let unacknowledged = 1024
+    /// Publications of quality ``BrokerQuality/atLeastOnce`` that the broker may send before we acknowledge the first: the
+    /// most that MQTT 5 has (section 3.1.2.11.3). A broker puts more into a queue, and what does not fit into that it drops
+    /// without a word: by default mosquitto keeps 1,000, and sends 20 at a time to whoever does not say (mosquitto.conf(5)).
+    static let receiveMaximum = 65_535
     /// How often libmosquitto is asked for packets before other descriptors have their turn. One time brings one packet,
     /// or with publications on their way as many as those.
     public static let readsPerRound = 256

@@ -40,3 +40,11 @@ public struct MonotonicTime: Comparable, Hashable, Sendable {
 
 /// Seconds since 1970 by the wall clock, which may step. Only for comparing with times that the kernel gives so.
 public func wallClockSeconds() -> Int64 { Int64(time(nil)) }
+
+/// Milliseconds since 1970 by the wall clock. Only for telling the later one of two messages.
+public func wallClockMilliseconds() -> Int64 {
+    var time = timespec()
+    let result = unsafe clock_gettime(CLOCK_REALTIME, &time)
+    precondition(result == 0, "CLOCK_REALTIME exists everywhere")
+    return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
+}

@@ -73,6 +73,18 @@ public enum GatewayEvent: String, CaseIterable, Hashable, Sendable {
     case handlerLost = "handler-lost"
     /// The handler answers again.
     case handlerBack = "handler-back"
+    /// The program that shares routers cannot be asked: everybody who asks over HTTP is answered UNAVAILABLE.
+    case busLost = "bus-lost"
+    /// It answers again.
+    case busBack = "bus-back"
+    /// There is no connection to the broker: front doors are answered UNAVAILABLE.
+    case brokerLost = "broker-lost"
+    /// The broker has let us in.
+    case brokerBack = "broker-back"
+    /// Messages on the bus meant nothing, or are not believed.
+    case busIgnored = "bus-ignored"
+    /// The broker did not send all notes that other gateways keep with it, or does not take ours.
+    case busIncomplete = "bus-incomplete"
     /// A program on the handler's sockets was disconnected, or not let in.
     case disconnected
     /// There are as many connections as there may be.

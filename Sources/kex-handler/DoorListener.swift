@@ -50,12 +50,4 @@ final class DoorListener {
         }
         return listeners
     }
-
-    /// Whether this peer may come in: root, the handler's own user, and members of the group that the socket's file
-    /// belongs to. The kernel asks the same of the file's mode; this is for the day when the mode is wrong.
-    func admits(_ peer: PeerCredentials) throws(SystemCallError) -> Bool {
-        if peer.user == 0 || peer.user == PeerCredentials.ownUser { return true }
-        let group = try Socket.group(ofFileAt: path)
-        return group != 0 && peer.groups.contains(group)
-    }
 }

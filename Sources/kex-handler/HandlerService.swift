@@ -293,7 +293,7 @@ struct HandlerService: ~Copyable {
                 guard let accepted = try Socket.accept(from: listener.raw) else { return }
                 let descriptor = accepted.takeDescriptor()
                 let peer = try PeerCredentials(of: descriptor.raw)
-                guard try listener.admits(peer) else {
+                guard try peer.mayUse(socketAt: listener.path) else {
                     host.budget.log(
                         .disconnected,
                         .warning,

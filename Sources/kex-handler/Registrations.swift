@@ -1,3 +1,4 @@
+internal import HandlerChannel
 internal import KexConfiguration
 internal import KexGateway
 internal import KexProtocol
@@ -32,7 +33,7 @@ extension MeshDomain {
             case .refuse(let refusal, let reason):
                 refusals[index] = refusal
                 guard host.refusalNotices.permits(refusal, key, settings.name) else { continue }
-                noteStranger(.refused, .info, key, "refused \(key) from \(source.unmappedDescription): \(reason)")
+                noteStranger(.refused, .info, key, "refused \(key) from \(source.originDescription): \(reason)")
             }
         }
         // A session that is certainly dead ends before its router is answered and begins the next one.
@@ -46,14 +47,14 @@ extension MeshDomain {
             let (key, source) = keys[index]
             if let trouble {
                 refusals[index] = .unavailable
-                let line = "could not register \(key) from \(source.unmappedDescription): \(trouble)"
+                let line = "could not register \(key) from \(source.originDescription): \(trouble)"
                 noteStranger(.failed, .error, key, line)
             } else {
                 let addresses = admission.addresses
                 let what = admission.isNewPeer ? "registered" : "repaired the fdb entries of"
                 let name = table.rules.allowedKeys?[key].map { $0.isEmpty ? "" : " (\($0))" } ?? ""
                 let line =
-                    "\(what) \(key)\(name) from \(source.unmappedDescription): \(addresses.linkLocal), \(addresses.mac)"
+                    "\(what) \(key)\(name) from \(source.originDescription): \(addresses.linkLocal), \(addresses.mac)"
                 noteStranger(admission.isNewPeer ? .registered : .repaired, .info, key, line)
             }
         }
@@ -154,5 +155,12 @@ extension DomainTable.Admission {
     var peerChange: PeerChange {
         let linkLocals = [addresses.linkLocal] + furtherLinkLocals
         return .add(PeerSettings(publicKey: key, allowedIPs: linkLocals.map(IPPrefix.init(host:))))
+    }
+}
+
+extension IPv6Address {
+    /// Where a registration comes from, for the log.
+    fileprivate var originDescription: String {
+        self == RegistrationRequest.bus ? "another gateway" : unmappedDescription
     }
 }

@@ -1,5 +1,4 @@
 internal import EventLoop
-internal import Glibc
 internal import KexConfiguration
 internal import KexHTTP
 internal import Logging
@@ -38,6 +37,7 @@ func serve(
     let door = HTTPFrontDoor(
         try settings(of: configuration),
         handler: handler ?? configuration.handlerSocket,
+        bus: configuration.bus?.socket,
         identity: identity,
         logger: log
     )
@@ -110,11 +110,8 @@ private func settings(of configuration: Configuration) throws -> HTTPSettings {
     )
 }
 
-/// The machine's own name. Source: gethostname(2), uname(2): at most 64 bytes.
 private func hostName() throws -> String {
-    var bytes = [CChar](repeating: 0, count: 65)
-    _ = unsafe gethostname(&bytes, bytes.count)
-    let name = String(decoding: bytes.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    let name = machineName
     guard Configuration.isExternalName(name) else {
         throw Trouble("this machine's name cannot be told to routers: set ExternalName= in [Gateway]")
     }

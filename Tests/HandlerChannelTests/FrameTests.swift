@@ -101,7 +101,7 @@ extension RegistrationFrame {
         "are refused for a bad header",
         arguments: [
             (0, 0, .version(0)), (0, 2, .version(2)),
-            (1, 0, .unexpectedKind(0)), (1, 12, .unexpectedKind(12)),
+            (1, 0, .unexpectedKind(0)), (1, 14, .unexpectedKind(14)),
             (3, 0, .recordCount(0)), (3, 65, .recordCount(65)), (2, 1, .recordCount(257)),
             (2, 255, .recordCount(65281)),
         ] as [(Int, UInt8, MalformedFrame)]

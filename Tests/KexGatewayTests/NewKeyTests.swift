@@ -22,7 +22,10 @@ private struct Gateway {
 
     /// - Returns: "in" for a new router, "known" for one that is there, the code of the refusal.
     mutating func register(_ number: Int, from source: Int = 1) -> String {
-        let address = IPv6Address(mapping: IPv4Address(value: UInt32(source)))
+        register(number, from: IPv6Address(mapping: IPv4Address(value: UInt32(source))))
+    }
+
+    mutating func register(_ number: Int, from address: IPv6Address) -> String {
         switch table.decide(key(number), from: address, at: now, limits: &limits) {
         case .admit(let admission):
             table.confirm(admission)
@@ -57,6 +60,22 @@ private struct Gateway {
         gateway.pass(300)
         gateway.expire()
         #expect(gateway.table.routerCount == 1)
+    }
+
+    @Test("What another gateway passes on has no limit of a source, and those of the domain")
+    func otherGateways() {
+        var gateway = Gateway(rules(maximumPeers: 3000))
+        let (bus, limited) = (IPv6Address(high: 0, low: 0), Refusal.rateLimited.code)
+        #expect((0..<1000).allSatisfy { gateway.register($0, from: bus) == "in" })
+        // Half of the domain's new keys are for sources that brought none lately, which this is not.
+        #expect(gateway.register(1000, from: bus) == limited)
+        #expect(gateway.register(1001, from: 1) == "in")
+        gateway.pass(1)
+        #expect((2000..<2023).allSatisfy { gateway.register($0, from: bus) == "in" })
+        #expect(gateway.table.pendingCount == 1024)
+        #expect(gateway.register(2023, from: bus) == limited)
+        gateway.pass(9)
+        #expect(gateway.register(2024, from: bus) == "in")
     }
 
     @Test("A key that shook hands stays; one that did not is due after its time, not before")

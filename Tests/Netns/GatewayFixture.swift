@@ -25,6 +25,9 @@ final class GatewayFixture {
     /// `kex-http`, and where it listens.
     private(set) var httpListener: Daemon?
     private(set) var httpPort: UInt16 = 0
+    /// Lines of the section `[Bus]`; `nil` if the gateway is alone.
+    private let bus: String?
+    private(set) var mqtt: Daemon?
     /// The processes of the WireGuard interfaces, in the order in which they were started.
     private(set) var devices: [Daemon] = []
     private let handlerRuns = Atomic<Int>(0)
@@ -43,13 +46,16 @@ final class GatewayFixture {
     ///   - settings: lines for each domain's section.
     ///   - prohibited: content of the file of prohibited keys.
     ///   - unlimited: sources that stand for many routers: by default that of the tests.
+    ///   - bus: lines of the section `[Bus]`.
     init(
         domains names: [String] = ["ffww01"],
         settings: String = "",
         prohibited: String = "",
-        unlimited: String = "127.0.0.0/8"
+        unlimited: String = "127.0.0.0/8",
+        bus: String? = nil
     ) throws {
         unlimitedSources = unlimited
+        self.bus = bus
         guard getuid() == 0 else { throw Failure("this test makes network namespaces and needs root") }
         let number = Self.count.add(1, ordering: .relaxed).newValue
         let unique = "\(getpid() % 100_000)x\(number)"
@@ -69,6 +75,7 @@ final class GatewayFixture {
     deinit {
         listener?.end(with: SIGKILL)
         httpListener?.end(with: SIGKILL)
+        mqtt?.end(with: SIGKILL)
         handler?.end(with: SIGKILL)
         for device in devices { device.end(with: SIGTERM) }
         _ = try? Command.run("ip", ["netns", "delete", namespace])
@@ -86,7 +93,7 @@ final class GatewayFixture {
         UnlimitedSources=\(unlimitedSources)
         ExternalName=gw01.example.net
 
-        """
+        """ + (bus.map { "[Bus]\nSocket=\(folder)/bus.sock\n\($0)\n" } ?? "")
             + domains.map { domain in
                 "[Domain \(domain.name)]\nWireGuard=\(domain.wireGuard)\nVXLAN=\(domain.vxlan)\n\(domain.settings)\n"
             }.joined()
@@ -241,6 +248,15 @@ final class GatewayFixture {
     /// Starts the HTTP listener in the same way.
     func startHTTPListener() throws {
         (httpListener, httpPort) = try startFrontDoor("kex-http")
+    }
+
+    /// Starts the program for the bus, outside of the namespace, where the broker is.
+    func startMQTT() throws {
+        let program = Command.path(of: "kex-mqtt")
+        let mqtt = try Daemon([program, "--config", "\(folder)/kex.conf"], log: "\(folder)/kex-mqtt.log")
+        self.mqtt = mqtt
+        try mqtt.waitFor(#/ready: /#)
+        chown("\(folder)/bus.sock", 0, Self.nobody)
     }
 
     private func startFrontDoor(_ program: String) throws -> (Daemon, port: UInt16) {

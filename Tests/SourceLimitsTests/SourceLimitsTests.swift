@@ -38,6 +38,16 @@ import Testing
         IPv4Address(text).map(IPv6Address.init(mapping:)) ?? IPv6Address(text)!
     }
 
+    @Test("have none for the address that nobody has: it stands for other gateways")
+    func unspecified() {
+        var limits = SourceLimits(of: share)
+        #expect(limits.isUnlimited(address("::")))
+        #expect((0..<100).allSatisfy { _ in limits.take(from: address("::"), at: now) })
+        #expect(!limits.isFresh(address("::"), at: now))
+        #expect(!limits.isUnlimited(address("::1")))
+        #expect(!limits.isUnlimited(address("0.0.0.0")))
+    }
+
     @Test(
         "An IPv4 address is a source, and so is an IPv6 /64, but among link-local ones each address",
         arguments: [

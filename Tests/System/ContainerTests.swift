@@ -27,11 +27,11 @@ extension InContainer {
                 apt-get update -qq
                 apt-get install -y -qq /share/kex_*.deb > /dev/null
                 ! dpkg-query --show --showformat '${Package}\\n' | grep -i -e swift -e clang -e llvm
-                for unit in kexd.socket kex-http.socket kex-https.socket kex-handler.socket kex-control.socket \
-                    kexd.service kex-http.service kex-handler.service; do
+                for unit in kexd.socket kex-http.socket kex-https.socket kex-bus.socket kex-handler.socket kex-control.socket \
+                    kexd.service kex-http.service kex-mqtt.service kex-handler.service; do
                     echo "$unit $(systemctl is-enabled $unit) $(systemctl is-active $unit || true)"
                 done
-                for program in kexd kex-http kex-handler kex-cleanup kex-client; do $program --version; done
+                for program in kexd kex-http kex-mqtt kex-handler kex-cleanup kex-client; do $program --version; done
                 id -gn kex-http; id -gn kexd; id -gn kex-handler; id -gn kex-cleanup
                 """,
                 seconds: 120

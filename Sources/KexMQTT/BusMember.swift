@@ -1,0 +1,487 @@
+internal import BusMessages
+public import HandlerChannel
+public import KexProtocol
+internal import WireGuardTypes
+
+/// This gateway among the others on the bus: what it says, hears, and concludes.
+///
+/// It does no I/O and knows no clock. Its owner tells it what happened, and then carries out what it wants: it asks for
+/// ``nextPublication(at:)`` until there is none, and so on for the other `next` and `take` methods.
+///
+/// What is promised is availability. Every queue has a limit, and whatever is lost comes again: a router asks again, a note
+/// is refreshed, a new connection begins with all that this gateway knows.
+public struct BusMember: Sendable {
+    private let settings: MemberSettings
+    private let domains: [DomainName: Int]
+    private var requests = DoorRequests()
+    private var newcomers = Newcomers()
+    private var elsewhere = Elsewhere()
+    private var own: [OwnRouters]
+    private var replays: [Replay]
+    private var gateways: Gateways
+    private var presence: Presence
+
+    private var isConnected = false
+    private var isLeaving = false
+    private var announcements: [BusMessage] = []
+    /// The second publication of a registration whose first was given out.
+    private var signed: Publication?
+    private var inFlight: [Int32: Publication] = [:]
+    private var notesInFlight = 0
+    private var lastNoteTime: Int64 = 0
+    /// Filters that are to be subscribed to.
+    private var filters: [Subscription] = []
+    private var subscriptions: [Int32: Int] = [:]
+    /// The domain whose routers the handler is being asked for.
+    private var listed: Int?
+    private var nextControl: Duration = .zero
+
+    private var malformed = 0
+    private var untrusted = 0
+    private var toldDropped = 0
+    private var nextNotice: Duration?
+    private var earliestNotice = Duration.zero
+    private var notices: [BusNotice] = []
+
+    /// A subscription that is to be made.
+    public struct Subscription: Hashable, Sendable {
+        public let filter: String
+        /// Whether our own messages are wanted too.
+        public let withOwn: Bool
+        /// Index of the domain whose notes come, if it is about notes.
+        let notesOf: Int?
+    }
+
+    public init(_ settings: MemberSettings) {
+        self.settings = settings
+        domains = Dictionary(uniqueKeysWithValues: settings.domains.enumerated().map { ($1.name, $0) })
+        own = settings.domains.map { OwnRouters($0) }
+        replays = settings.domains.map { _ in Replay() }
+        gateways = Gateways(settings)
+        presence = Presence(settings)
+    }
+
+    /// Takes what the operator says of shares.
+    public mutating func change(weights: [String: Int]) { gateways.change(weights: weights) }
+
+    private func router(_ registration: Registration) -> RouterID? {
+        domains[registration.domain].map { RouterID(registration.key, domain: $0) }
+    }
+
+    private func registration(_ router: RouterID) -> Registration {
+        Registration(domain: settings.domains[router.domain].name, key: router.key)
+    }
+}
+
+// MARK: - The broker
+
+extension BusMember {
+    /// The broker has let us in. It may know nothing.
+    public mutating func connect(at now: Moment) {
+        isConnected = true
+        gateways.brokerCame(at: now.sinceStart)
+        presence.forgetTold()
+        for index in settings.domains.indices {
+            own[index].publishAgain()
+            replays[index].forget()
+        }
+        filters = settings.domains.enumerated().flatMap { index, domain in
+            [
+                Subscription(filter: BusTopic.allRegistrations(in: domain.name), withOwn: false, notesOf: nil),
+                Subscription(filter: BusTopic.allCounts(of: domain.name), withOwn: false, notesOf: nil),
+                Subscription(filter: BusTopic.allRouters(of: domain.name), withOwn: false, notesOf: index),
+            ]
+        }
+        // Our own are wanted as well: what others would choose, we choose.
+        filters += [BusTopic.allStatus, BusTopic.allData, BusTopic.allConnectedPeers].map {
+            Subscription(filter: $0, withOwn: true, notesOf: nil)
+        }
+    }
+
+    /// There is no broker any more. All front doors that wait for it are told.
+    public mutating func disconnect(at now: Moment) {
+        isConnected = false
+        gateways.brokerWent(at: now.sinceStart)
+        requests.lose()
+        announcements.removeAll()
+        signed = nil
+        inFlight.removeAll()
+        notesInFlight = 0
+        filters.removeAll()
+        subscriptions.removeAll()
+        for index in replays.indices { replays[index].forget() }
+    }
+
+    /// The next filter to subscribe to.
+    public mutating func nextSubscription() -> Subscription? {
+        guard !filters.isEmpty else { return nil }
+        let next = filters.removeFirst()
+        if let index = next.notesOf { replays[index].begin() }
+        return next
+    }
+
+    /// A subscription is on its way.
+    public mutating func note(_ subscription: Subscription, sentAs id: Int32) {
+        if let index = subscription.notesOf { subscriptions[id] = index }
+    }
+
+    /// The broker has answered a subscription.
+    public mutating func subscribed(_ id: Int32, at now: Moment) {
+        guard let index = subscriptions.removeValue(forKey: id) else { return }
+        replays[index].answered(at: now.sinceStart)
+    }
+
+    /// A publication is on its way.
+    public mutating func note(_ publication: Publication, sentAs id: Int32) { inFlight[id] = publication }
+
+    /// The broker has answered a publication. From 128 on, `reason` is a refusal.
+    public mutating func acknowledged(_ id: Int32, reason: UInt8) {
+        guard let publication = inFlight.removeValue(forKey: id) else { return }
+        let isAccepted = reason < 128
+        if !isAccepted { addNotice(.refused(topic: publication.topic, reason: reason)) }
+        switch publication.purpose {
+        case .presence: break
+        case .registration(let number): requests.acknowledge(number, isAccepted: isAccepted)
+        case .note: notesInFlight -= 1
+        case .farewell(let router):
+            notesInFlight -= 1
+            if isAccepted { own[router.domain].noteGone(router.key) }
+        }
+    }
+
+    /// What is to be published next; `nil` if nothing. It is given out once: ``note(_:sentAs:)-(Publication,_)`` must follow,
+    /// or ``disconnect(at:)``.
+    public mutating func nextPublication(at now: Moment) -> Publication? {
+        guard isConnected else { return nil }
+        if let signed {
+            self.signed = nil
+            return signed
+        }
+        if !announcements.isEmpty { return publication(announcements.removeFirst(), .presence, isRetained: true) }
+        guard !isLeaving else { return nil }
+        return nextRegistration(at: now) ?? nextNote(at: now) ?? nextCount(at: now)
+    }
+
+    private func publication(
+        _ message: BusMessage,
+        _ purpose: Publication.Purpose,
+        isRetained: Bool,
+        expiry: Duration? = nil
+    ) -> Publication {
+        Publication(
+            topic: "\(message.topic)",
+            payload: message.payload(signedWith: settings.signingKey),
+            isRetained: isRetained,
+            expiry: expiry.map { UInt32(clamping: max($0.components.seconds, 1)) },
+            purpose: purpose
+        )
+    }
+
+    /// The field's message, and ours beside it if it can be signed.
+    private mutating func nextRegistration(at now: Moment) -> Publication? {
+        let isSigned = settings.signingKey != nil
+        guard let (number, router) = requests.next(publications: isSigned ? 2 : 1) else { return nil }
+        let registration = registration(router)
+        if isSigned {
+            let note = RouterNote(gateway: settings.name, time: noteTime(now), state: .registered)
+            signed = publication(.router(registration, note), .registration(number), isRetained: false)
+        }
+        return publication(.registration(registration), .registration(number), isRetained: false)
+    }
+
+    private mutating func nextNote(at now: Moment) -> Publication? {
+        guard notesInFlight < BusLimit.notesAtBroker else { return nil }
+        for index in own.indices {
+            guard let (key, state) = own[index].nextNote(at: now.sinceStart) else { continue }
+            let router = RouterID(key, domain: index)
+            let domain = settings.domains[index]
+            notesInFlight += 1
+            var purpose = Publication.Purpose.note
+            if case .heard(let heard) = state {
+                gateways.take(router: key, in: domain.name, from: settings.name, heard: heard, at: now)
+            } else {
+                purpose = .farewell(router)
+                gateways.forget(router: key, in: domain.name)
+            }
+            let note = RouterNote(gateway: settings.name, time: noteTime(now), state: state)
+            return publication(.router(registration(router), note), purpose, isRetained: true, expiry: domain.expiry)
+        }
+        return nil
+    }
+
+    private mutating func nextCount(at now: Moment) -> Publication? {
+        for index in own.indices {
+            guard let count = own[index].nextCount(at: now.sinceStart) else { continue }
+            let domain = settings.domains[index]
+            let note = CountNote(time: noteTime(now), count: Int64(count))
+            let message = BusMessage.count(domain.name, settings.name, note)
+            return publication(message, .presence, isRetained: true, expiry: domain.expiry)
+        }
+        return nil
+    }
+
+    /// Of two notes the later one holds, whatever the clock does meanwhile.
+    private mutating func noteTime(_ now: Moment) -> Int64 {
+        lastNoteTime = max(now.wallClock, lastNoteTime + 1)
+        return lastNoteTime
+    }
+}
+
+// MARK: - Messages
+
+extension BusMember {
+    /// A message of anybody's.
+    ///
+    /// - Parameter isRetained: whether the broker had kept it.
+    public mutating func receive(topic: [UInt8], payload: [UInt8], isRetained: Bool, at now: Moment) {
+        do throws(MalformedMessage) {
+            let message = try BusMessage(topic: topic.span, payload: payload.span, trusting: settings.trusted)
+            receive(message, isRetained, now)
+        } catch {
+            if error == .untrusted { untrusted += 1 } else { malformed += 1 }
+            scheduleNotice(now)
+        }
+    }
+
+    private mutating func receive(_ message: BusMessage, _ isRetained: Bool, _ now: Moment) {
+        let time = now.sinceStart
+        switch message {
+        case .registration(let registration):
+            // One that was kept is a slip of whoever published it, and old.
+            if settings.trusted != nil || isRetained {
+                untrusted += 1
+                return scheduleNotice(now)
+            }
+            admit(registration, now)
+        case .status(let name, let isOnline):
+            gateways.take(name, isOnline: isOnline, isRetained: isRetained, at: time)
+        case .data(let name, let domain, let data):
+            gateways.take(name, data, of: domain, isRetained: isRetained, at: time)
+        case .connectedPeers(let domain, let name, let peers):
+            gateways.take(name, peers: peers, in: domain, isRetained: isRetained, at: time)
+        case .count(let domain, let name, let note):
+            if name != settings.name, let index = domains[domain] { replays[index].take(note.count, of: name) }
+        case .router(let registration, let note):
+            guard let router = router(registration), let note else { return }
+            receive(note, on: router, registration, isRetained, now)
+        }
+    }
+
+    private mutating func admit(_ registration: Registration, _ now: Moment) {
+        guard let router = router(registration) else { return }
+        newcomers.insert(router, at: now.sinceStart)
+        noteDropped(now)
+    }
+
+    private mutating func receive(
+        _ note: RouterNote,
+        on router: RouterID,
+        _ registration: Registration,
+        _ isRetained: Bool,
+        _ now: Moment
+    ) {
+        guard note.gateway != settings.name else { return }
+        if case .heard = note.state { replays[router.domain].see(note.gateway) }
+        let age = Duration.milliseconds(now.wallClock - note.time)
+        guard age >= .zero - BusLimit.clockTolerance, age <= settings.domains[router.domain].expiry else {
+            malformed += 1
+            return scheduleNotice(now)
+        }
+        let word: Elsewhere.Word
+        switch note.state {
+        case .registered:
+            if !isRetained { admit(registration, now) }
+            return
+        case .heard(let heard): word = Elsewhere.Word(kind: .heard, time: min(heard, now.wallClock / 1000))
+        case .removed: word = Elsewhere.Word(kind: .removed, time: min(note.time, now.wallClock) / 1000)
+        }
+        guard elsewhere.insert(word, of: router, from: note.gateway, saidAt: note.time) else { return }
+        noteDropped(now)
+        own[router.domain].noteOther(word, of: router.key, at: now)
+        switch word.kind {
+        case .heard:
+            gateways.take(router: router.key, in: registration.domain, from: note.gateway, heard: word.time, at: now)
+        case .removed: gateways.forget(router: router.key, in: registration.domain)
+        }
+    }
+}
+
+// MARK: - Front doors
+
+extension BusMember {
+    /// Tells all gateways of a router.
+    ///
+    /// - Parameter door: whom ``takeAnswers()`` names.
+    public mutating func register(_ request: RegistrationRequest, door: UInt64, at now: Moment) {
+        guard let router = router(request.registration) else {
+            return requests.refuse(request, .invalidDomain, door: door)
+        }
+        guard isConnected else { return requests.refuse(request, .unavailable, door: door) }
+        requests.insert(request, router, door: door, at: now.sinceStart)
+    }
+
+    /// Chooses a gateway for a router.
+    public mutating func choose(_ request: ChoiceRequest, at now: Moment) -> ChoiceAnswer {
+        ChoiceAnswer(id: request.id, gateway: gateways.choose(for: request.registration, at: now.sinceStart))
+    }
+
+    /// A front door is gone.
+    public mutating func close(door: UInt64) { requests.close(door: door) }
+
+    public mutating func takeAnswers() -> [(door: UInt64, answer: RegistrationAnswer)] { requests.takeAnswers() }
+}
+
+// MARK: - The handler
+
+extension BusMember {
+    /// Routers that the handler is to let in, at most one frame of them.
+    public mutating func nextRegistrations(at now: Moment) -> [RegistrationRequest] {
+        newcomers.next(at: now.sinceStart).map { id, router in
+            RegistrationRequest(id: id, source: RegistrationRequest.bus, registration: registration(router))
+        }
+    }
+
+    /// The domains that the handler is to be asked about, at most one frame of them at a time.
+    public mutating func nextQuestions(at now: Moment) -> [[DomainName]] {
+        guard let due = presence.questionDue, due <= now.sinceStart else { return [] }
+        presence.noteAsked(at: now.sinceStart)
+        let names = settings.domains.map(\.name)
+        return stride(from: 0, to: names.count, by: ChannelLimit.records).map {
+            Array(names[$0...].prefix(ChannelLimit.records))
+        }
+    }
+
+    public mutating func take(_ answers: [RegistrationAnswer], at now: Moment) {
+        for answer in answers { newcomers.take(answer, at: now.sinceStart) }
+    }
+
+    public mutating func take(_ statuses: [DomainStatus]) {
+        presence.take(statuses.filter { domains[$0.domain] != nil })
+    }
+
+    /// The handler's socket for front doors is gone, or was never there.
+    public mutating func loseHandler(at now: Moment) {
+        newcomers.lose(at: now.sinceStart)
+        presence.loseHandler(at: now.sinceStart)
+    }
+
+    /// News that the handler is to be told, at most one frame of them.
+    public mutating func nextNews(at now: Moment) -> [RouterNews] {
+        elsewhere.next(at: now.sinceStart).map { id, router, word in
+            RouterNews(id: id, kind: word.kind, time: word.time, registration: registration(router))
+        }
+    }
+
+    /// The domain whose routers the handler is to be asked for; one at a time.
+    public mutating func nextList(at now: Moment) -> DomainName? {
+        guard listed == nil, now.sinceStart >= nextControl,
+            let index = own.indices.first(where: { own[$0].nextList <= now.sinceStart })
+        else { return nil }
+        listed = index
+        return settings.domains[index].name
+    }
+
+    public mutating func take(_ answer: ControlAnswer, at now: Moment) {
+        switch answer {
+        case .news(let answers): for answer in answers { elsewhere.take(answer, at: now.sinceStart) }
+        case .routers(let records):
+            if let listed { own[listed].take(records) }
+        case .routerListEnd(let end):
+            guard let listed, settings.domains[listed].name == end.domain else { return }
+            own[listed].finishList(isWhole: end.isWhole, at: now.sinceStart)
+            self.listed = nil
+        }
+    }
+
+    /// The handler's socket for the operator's programs is gone. The next handler is told everything: the broker is asked
+    /// for all notes once more.
+    public mutating func loseControl(at now: Moment) {
+        elsewhere.lose(at: now.sinceStart)
+        if let listed { own[listed].forgetList(at: now.sinceStart) }
+        listed = nil
+        nextControl = now.sinceStart + BusLimit.handlerPause
+    }
+
+    /// The handler's socket for the operator's programs is there again.
+    public mutating func regainControl() {
+        guard isConnected else { return }
+        for (index, domain) in settings.domains.enumerated() { askAgain(index, domain.name) }
+    }
+
+    private mutating func askAgain(_ index: Int, _ name: DomainName) {
+        let subscription = Subscription(filter: BusTopic.allRouters(of: name), withOwn: false, notesOf: index)
+        if !filters.contains(subscription) { filters.append(subscription) }
+    }
+}
+
+// MARK: - Time
+
+extension BusMember {
+    /// Does what is due.
+    public mutating func advance(to now: Moment) {
+        requests.expire(at: now.sinceStart)
+        if isConnected, !isLeaving { announcements += presence.news(at: now.sinceStart) }
+        for (index, domain) in settings.domains.enumerated() {
+            switch replays[index].look(at: now.sinceStart) {
+            case .ask: askAgain(index, domain.name)
+            case .giveUp(let gateway, let seen, let count):
+                addNotice(.incomplete(domain: domain.name.text, gateway: gateway.text, seen: seen, count: count))
+            case nil: break
+            }
+        }
+        if let nextNotice, nextNotice <= now.sinceStart {
+            let dropped = dropped - toldDropped
+            if malformed + untrusted + dropped > 0 {
+                addNotice(.ignored(malformed: malformed, untrusted: untrusted, dropped: dropped))
+            }
+            malformed = 0
+            untrusted = 0
+            toldDropped += dropped
+            self.nextNotice = nil
+            earliestNotice = now.sinceStart + BusLimit.noticeInterval
+        }
+    }
+
+    /// When something is due although nothing happens.
+    public func deadline(at now: Moment) -> Duration? {
+        var times = [requests.deadline, nextNotice, presence.questionDue, newcomers.earliest, elsewhere.earliest]
+        if isConnected { times.append(presence.deadline) }
+        for index in own.indices {
+            if listed == nil { times.append(max(own[index].nextList, nextControl)) }
+            if isConnected { times += [own[index].countDue, replays[index].due] }
+        }
+        return times.compactMap(\.self).min()
+    }
+
+    /// The first one comes soon, all that follow an hour later.
+    private mutating func scheduleNotice(_ now: Moment) {
+        guard nextNotice == nil else { return }
+        nextNotice = max(now.sinceStart + BusLimit.noticeDelay, earliestNotice)
+    }
+
+    private var dropped: Int { newcomers.dropped + elsewhere.dropped }
+
+    private mutating func noteDropped(_ now: Moment) {
+        if dropped > toldDropped { scheduleNotice(now) }
+    }
+
+    private mutating func addNotice(_ notice: BusNotice) {
+        // The owner takes them each round; one of a kind is enough for a round.
+        if notices.count < BusLimit.replays { notices.append(notice) }
+    }
+
+    public mutating func takeNotices() -> [BusNotice] {
+        defer { notices.removeAll() }
+        return notices
+    }
+
+    /// This gateway goes. What ``nextPublication(at:)`` gives from now on are its last words.
+    public mutating func leave() {
+        isLeaving = true
+        requests.lose()
+        announcements = presence.farewell
+    }
+
+    /// Whether the broker has acknowledged all that was said.
+    public var isSettled: Bool { inFlight.isEmpty && announcements.isEmpty }
+}

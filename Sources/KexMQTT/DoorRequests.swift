@@ -1,0 +1,105 @@
+internal import HandlerChannel
+internal import KexProtocol
+
+/// Registrations of front doors until the broker has them.
+struct DoorRequests: Sendable {
+    private struct Request: Sendable {
+        let door: UInt64
+        let id: UInt32
+        let router: RouterID
+        let deadline: Duration
+        /// Publications that the broker has not acknowledged; `nil` if it was not sent yet.
+        var missing: Int?
+    }
+
+    private var requests: [UInt64: Request] = [:]
+    private var lastNumber: UInt64 = 0
+    /// Those that are not sent yet, oldest first.
+    private var unsent: [UInt64] = []
+    private var firstUnsent = 0
+    /// All in the order of their deadlines, and some that are answered.
+    private var order: [UInt64] = []
+    private var first = 0
+    private(set) var answers: [(door: UInt64, answer: RegistrationAnswer)] = []
+
+    var count: Int { requests.count }
+
+    mutating func refuse(_ request: RegistrationRequest, _ refusal: Refusal, door: UInt64) {
+        answers.append((door, RegistrationAnswer(id: request.id, refusal: refusal)))
+    }
+
+    mutating func insert(_ request: RegistrationRequest, _ router: RouterID, door: UInt64, at now: Duration) {
+        guard requests.count < BusLimit.registrations else { return refuse(request, .unavailable, door: door) }
+        lastNumber += 1
+        let deadline = now + BusLimit.registrationTime
+        requests[lastNumber] = Request(door: door, id: request.id, router: router, deadline: deadline)
+        if unsent.count >= 2 * BusLimit.registrations {
+            unsent = unsent[firstUnsent...].filter { requests[$0] != nil }
+            firstUnsent = 0
+        }
+        unsent.append(lastNumber)
+        order.append(lastNumber)
+    }
+
+    /// The next one to send; it is on its way from now on.
+    mutating func next(publications: Int) -> (number: UInt64, router: RouterID)? {
+        while firstUnsent < unsent.count {
+            let number = unsent[firstUnsent]
+            firstUnsent += 1
+            guard let request = requests[number] else { continue }
+            requests[number]?.missing = publications
+            return (number, request.router)
+        }
+        unsent.removeAll(keepingCapacity: true)
+        firstUnsent = 0
+        return nil
+    }
+
+    mutating func acknowledge(_ number: UInt64, isAccepted: Bool) {
+        guard let missing = requests[number]?.missing else { return }
+        if !isAccepted { return answer(number, .unavailable) }
+        requests[number]?.missing = missing - 1
+        if missing == 1 { answer(number, nil) }
+    }
+
+    /// A front door that is gone needs no answer.
+    mutating func close(door: UInt64) {
+        for (number, request) in requests where request.door == door { requests[number] = nil }
+        answers.removeAll { $0.door == door }
+    }
+
+    /// There is no broker any more: what it has taken, nobody can say.
+    mutating func lose() {
+        for number in requests.keys { answer(number, .unavailable) }
+    }
+
+    mutating func expire(at now: Duration) {
+        while first < order.count {
+            guard let request = requests[order[first]] else {
+                first += 1
+                continue
+            }
+            guard request.deadline <= now else { break }
+            answer(order[first], .unavailable)
+        }
+        if first > BusLimit.registrations || first == order.count {
+            order.removeFirst(first)
+            first = 0
+        }
+    }
+
+    /// When the first one has waited for too long.
+    var deadline: Duration? {
+        order[first...].lazy.compactMap { requests[$0]?.deadline }.first
+    }
+
+    mutating func takeAnswers() -> [(door: UInt64, answer: RegistrationAnswer)] {
+        defer { answers.removeAll() }
+        return answers
+    }
+
+    private mutating func answer(_ number: UInt64, _ refusal: Refusal?) {
+        guard let request = requests.removeValue(forKey: number) else { return }
+        answers.append((request.door, RegistrationAnswer(id: request.id, refusal: refusal)))
+    }
+}

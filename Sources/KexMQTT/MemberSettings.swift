@@ -1,0 +1,71 @@
+public import BusMessages
+public import KexProtocol
+public import NetworkAddresses
+internal import WireGuardTypes
+
+/// What this gateway is to the others.
+public struct MemberSettings: Sendable {
+    /// One domain that it serves.
+    public struct Domain: Hashable, Sendable {
+        public let name: DomainName
+        /// The gateway's own address inside the tunnel; `nil` if routers are not sent here.
+        public var linkAddress: IPv6Address?
+        /// A router that was silent for longer is stale.
+        public var staleAfter: Duration
+
+        public init(name: DomainName, linkAddress: IPv6Address?, staleAfter: Duration) {
+            self.name = name
+            self.linkAddress = linkAddress
+            self.staleAfter = staleAfter
+        }
+
+        /// How long the broker keeps a note. Its router is stale at every gateway by then.
+        var expiry: Duration { staleAfter * 2 }
+        /// Time from one note of a living router to the next, at most: half of the time in which it would be stale.
+        var refreshTime: Duration { expiry / 4 }
+        /// Time from one look at its routers to the next.
+        var routersInterval: Duration {
+            min(max(staleAfter / 8, BusLimit.shortestRoutersInterval), BusLimit.routersInterval)
+        }
+    }
+
+    public var name: GatewayName
+    /// Where routers reach it.
+    public var externalAddress: String
+    public var domains: [Domain]
+    /// Shares of routers by the names of gateways.
+    public var weights: [String: Int]
+    /// Signs what is ours; `nil` if nothing is signed.
+    public var signingKey: SigningKey?
+    /// Whom to believe; `nil` for everybody.
+    public var trusted: TrustedKeys?
+
+    public init(
+        name: GatewayName,
+        externalAddress: String,
+        domains: [Domain],
+        weights: [String: Int] = [:],
+        signingKey: SigningKey? = nil,
+        trusted: TrustedKeys? = nil
+    ) {
+        self.name = name
+        self.externalAddress = externalAddress
+        self.domains = domains
+        self.weights = weights
+        self.signingKey = signingKey
+        self.trusted = trusted
+    }
+}
+
+/// A router of one of our domains. Shorter than a registration, because there are many.
+struct RouterID: Hashable, Sendable {
+    let key: PublicKey
+    private let shortDomain: UInt16
+    /// Index of the domain among the settings'.
+    var domain: Int { Int(shortDomain) }
+
+    init(_ key: PublicKey, domain: Int) {
+        self.key = key
+        shortDomain = UInt16(domain)
+    }
+}

@@ -1,0 +1,158 @@
+internal import BusMessages
+internal import HandlerChannel
+internal import KexProtocol
+internal import WireGuardTypes
+
+/// The routers of one domain of this gateway, and what the broker keeps of them.
+struct OwnRouters: Sendable {
+    private struct Router: Sendable {
+        /// Last handshake, seconds since 1970.
+        var heard: Int64
+        /// The handshake that the note at the broker tells of; `nil` if there is none of ours.
+        var published: Int64?
+        /// When another one may be published.
+        var nextNote = Duration.zero
+        /// A later note of another gateway has the place of ours: the handshake that it tells of.
+        var heardElsewhere: Int64?
+    }
+
+    private let settings: MemberSettings.Domain
+    private var routers: [PublicKey: Router] = [:]
+    /// Those that are gone, and of which the broker does not know.
+    private var gone: Set<PublicKey> = []
+    private var queue = UniqueQueue<PublicKey>(limit: .max)
+    /// Frames of a list that has not ended.
+    private var list: [PublicKey: Int64] = [:]
+    private var everybody: Set<PublicKey> = []
+    /// When the handler is to be asked for the list.
+    private(set) var nextList = Duration.zero
+    /// Notes of ours that the broker keeps.
+    private(set) var kept = 0
+    private var toldCount: Int?
+    /// Whether it is known who is here: before, there is nothing to be counted.
+    private var isKnown = false
+    private var nextCount = Duration.zero
+
+    init(_ settings: MemberSettings.Domain) { self.settings = settings }
+
+    // MARK: - The handler
+
+    /// A part of the list.
+    mutating func take(_ records: [RouterRecord]) {
+        for record in records {
+            everybody.insert(record.key)
+            if let time = record.lastHandshake { list[record.key] = max(time, 0) }
+        }
+    }
+
+    /// The list has ended.
+    mutating func finishList(isWhole: Bool, at now: Duration) {
+        if isWhole {
+            compare(at: now)
+            isKnown = true
+        }
+        forgetList(at: now)
+    }
+
+    /// The handler is gone, or says that it does not know.
+    mutating func forgetList(at now: Duration) {
+        list.removeAll(keepingCapacity: true)
+        everybody.removeAll(keepingCapacity: true)
+        nextList = now + settings.routersInterval
+    }
+
+    private mutating func compare(at now: Duration) {
+        for (key, heard) in list {
+            gone.remove(key)
+            var router = routers[key] ?? Router(heard: heard)
+            router.heard = heard
+            if isDue(router, at: now) { _ = queue.append(key) }
+            routers[key] = router
+        }
+        for (key, router) in routers where !everybody.contains(key) {
+            routers[key] = nil
+            guard router.published != nil else { continue }
+            if router.heardElsewhere == nil {
+                kept -= 1
+                // Beyond that the note expires by itself.
+                if gone.count < BusLimit.farewells, gone.insert(key).inserted { _ = queue.append(key) }
+            }
+        }
+    }
+
+    private func isDue(_ router: Router, at now: Duration) -> Bool {
+        if let other = router.heardElsewhere {
+            // It was there; a handshake here after the end of that session means that it came back.
+            let isBack = .seconds(router.heard - other) > DomainStatus.freshness
+            return isBack || router.heard > other && now >= router.nextNote
+        }
+        guard let published = router.published else { return true }
+        return router.heard > published && now >= router.nextNote
+    }
+
+    // MARK: - Other gateways
+
+    /// Another gateway's note has the place of ours.
+    mutating func noteOther(_ word: Elsewhere.Word, of key: PublicKey, at now: Moment) {
+        guard var router = routers[key] else { return }
+        let age = now.sinceStart - now.sinceStart(of: router.heard)
+        switch word.kind {
+        case .removed where age <= settings.staleAfter:
+            // It is alive here, and the broker is to say so again.
+            _ = queue.append(key)
+            return
+        case .removed, .heard:
+            if router.published != nil, router.heardElsewhere == nil { kept -= 1 }
+            router.heardElsewhere = max(router.heardElsewhere ?? .min, word.time)
+        }
+        routers[key] = router
+    }
+
+    // MARK: - The broker
+
+    /// The broker may have forgotten everything.
+    mutating func publishAgain() {
+        kept = 0
+        toldCount = nil
+        nextCount = .zero
+        for (key, router) in routers {
+            routers[key]?.published = nil
+            if router.heardElsewhere == nil { _ = queue.append(key) }
+        }
+        for key in gone { _ = queue.append(key) }
+    }
+
+    var hasNotes: Bool { !queue.isEmpty }
+
+    /// The router whose note is to be published, and what it says.
+    mutating func nextNote(at now: Duration) -> (key: PublicKey, state: RouterNote.State)? {
+        while let key = queue.popFirst() {
+            if var router = routers[key] {
+                if router.published == nil || router.heardElsewhere != nil { kept += 1 }
+                router.published = router.heard
+                router.heardElsewhere = nil
+                // Not all at the same time, although many may have come at the same time.
+                let spread = settings.refreshTime / 4 * (Double(key[0]) / 256)
+                router.nextNote = now + settings.refreshTime - spread
+                routers[key] = router
+                return (key, .heard(at: router.heard))
+            }
+            if gone.contains(key) { return (key, .removed) }
+        }
+        return nil
+    }
+
+    /// The broker knows that the router is gone.
+    mutating func noteGone(_ key: PublicKey) { gone.remove(key) }
+
+    /// How many notes are kept, if others are to be told.
+    mutating func nextCount(at now: Duration) -> Int? {
+        guard let countDue, now >= countDue else { return nil }
+        toldCount = kept
+        nextCount = now + BusLimit.countInterval
+        return kept
+    }
+
+    /// When ``nextCount(at:)`` has something.
+    var countDue: Duration? { isKnown && queue.isEmpty && toldCount != kept ? nextCount : nil }
+}

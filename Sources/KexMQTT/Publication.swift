@@ -1,0 +1,33 @@
+internal import WireGuardTypes
+
+/// A message for the broker.
+public struct Publication: Hashable, Sendable {
+    public let topic: String
+    public let payload: [UInt8]
+    /// Whether the broker is to keep it, and for how many seconds; `nil` for ever.
+    public let isRetained: Bool
+    public let expiry: UInt32?
+    let purpose: Purpose
+
+    /// What its acknowledgement means.
+    enum Purpose: Hashable, Sendable {
+        /// Nothing.
+        case presence
+        /// The registration of a front door is a step further.
+        case registration(UInt64)
+        /// One more note may be on its way.
+        case note
+        /// The broker knows that the router is gone.
+        case farewell(RouterID)
+    }
+}
+
+/// Something for the operator.
+public enum BusNotice: Hashable, Sendable {
+    /// So many messages since the last notice.
+    case ignored(malformed: Int, untrusted: Int, dropped: Int)
+    /// The broker keeps more notes of a gateway than it sends.
+    case incomplete(domain: String, gateway: String, seen: Int, count: Int64)
+    /// The broker does not take this topic, with its reason code.
+    case refused(topic: String, reason: UInt8)
+}

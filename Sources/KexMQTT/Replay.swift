@@ -1,0 +1,49 @@
+internal import KexProtocol
+
+/// Whether the broker has sent all that it keeps of one domain. One that has a limit for what waits drops the rest of a
+/// large set without a word, so each gateway keeps a count there as well.
+struct Replay: Sendable {
+    /// What is to be done after a look.
+    enum Verdict: Hashable, Sendable {
+        case ask
+        /// It never came. The gateway's notes come all the same, when each is refreshed.
+        case giveUp(GatewayName, seen: Int, of: Int64)
+    }
+
+    private var seen: [GatewayName: Int] = [:]
+    private var counts: [GatewayName: Int64] = [:]
+    private var tries = 0
+    /// When to look; `nil` if all is well, or is to be left as it is.
+    private(set) var due: Duration?
+
+    /// A subscription begins: all of it is sent once more.
+    mutating func begin() {
+        seen.removeAll()
+        due = nil
+    }
+
+    /// The broker has answered the subscription.
+    mutating func answered(at now: Duration) { due = now + BusLimit.replayTime }
+
+    /// The broker is another one, or the connection is.
+    mutating func forget() { self = Replay() }
+
+    mutating func see(_ gateway: GatewayName) {
+        guard seen[gateway] != nil || seen.count < BusLimit.gateways else { return }
+        seen[gateway, default: 0] += 1
+    }
+
+    mutating func take(_ count: Int64, of gateway: GatewayName) {
+        guard counts[gateway] != nil || counts.count < BusLimit.gateways else { return }
+        counts[gateway] = count
+    }
+
+    /// - Returns: `nil` if nothing is missing, or it is not time.
+    mutating func look(at now: Duration) -> Verdict? {
+        guard let due, due <= now else { return nil }
+        self.due = nil
+        guard let (gateway, count) = counts.first(where: { Int64(seen[$0.key] ?? 0) < $0.value }) else { return nil }
+        tries += 1
+        return tries <= BusLimit.replays ? .ask : .giveUp(gateway, seen: seen[gateway] ?? 0, of: count)
+    }
+}

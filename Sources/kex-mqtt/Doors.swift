@@ -1,0 +1,151 @@
+internal import EventLoop
+internal import HandlerChannel
+internal import Logging
+internal import SystemCalls
+internal import SystemPackage
+internal import Systemd
+
+/// The socket for front doors, and those that are connected to it.
+struct Doors: ~Copyable {
+    private let listener: OwnedDescriptor
+    private let path: String
+    /// Whether the file is ours to remove: systemd keeps its own.
+    private let ownsFile: Bool
+    private let token: UInt64
+    private var connections: [UInt64: PacketConnection] = [:]
+    private var congested: Set<UInt64> = []
+    private var lastToken: UInt64
+    private var isWatched = false
+    /// When connections are taken again after the system had no descriptor left.
+    private(set) var nextAccept: MonotonicTime?
+
+    /// Most front doors at a time. More wait in the kernel's queue until one ends.
+    static let maximum = 16
+    /// Most packets of answers that a front door has not taken; one that takes none is disconnected. A packet has one
+    /// answer at least, and no front door waits for more than these.
+    static let maximumWaiting = 8192
+    /// Packets that are taken from a door before the others have their turn.
+    private static let packetsPerRound = 16
+    private static let acceptPause = Duration.milliseconds(100)
+
+    /// - Parameter token: of the listener; those of the connections are above it.
+    init(path: String, token: UInt64) throws(SystemCallError) {
+        var passed: [OwnedSocket] = []
+        try ListeningSocket.takeAll(of: .unixSequentialPacket) { socket throws(SystemCallError) in
+            guard socket.name == "bus", passed.isEmpty else {
+                throw SystemCallError("find a use for", "socket \(socket.name) of systemd", errno: .invalidArgument)
+            }
+            let descriptor = socket.takeDescriptor()
+            let own = try Socket.localAddress(of: descriptor.raw).path ?? path
+            passed.append(OwnedSocket(raw: descriptor.release(), path: own))
+        }
+        let listener: OwnedDescriptor
+        if let first = passed.first {
+            listener = OwnedDescriptor(adopting: first.raw)
+        } else {
+            let permissions: FilePermissions = [.ownerReadWrite, .groupReadWrite]
+            listener = try Socket.listen(atPath: path, kind: .sequentialPacket, permissions: permissions)
+        }
+        self.listener = listener
+        self.path = passed.first?.path ?? path
+        ownsFile = passed.isEmpty
+        self.token = token
+        lastToken = token
+    }
+
+    private struct OwnedSocket {
+        let raw: FileDescriptor
+        let path: String
+    }
+
+    deinit { if ownsFile { Socket.removeFile(at: path) } }
+
+    /// A full house is not looked at, so that those who wait do not wake the loop.
+    mutating func watch(_ loop: borrowing EventLoop, now: MonotonicTime) throws(SystemCallError) {
+        if let time = nextAccept, time <= now { nextAccept = nil }
+        let hasRoom = nextAccept == nil && connections.count < Self.maximum
+        guard hasRoom != isWatched else { return }
+        if hasRoom {
+            try loop.watch(listener.raw, for: .readable, token: token)
+        } else {
+            try loop.stopWatching(listener.raw)
+        }
+        isWatched = hasRoom
+    }
+
+    mutating func accept(_ loop: borrowing EventLoop, now: MonotonicTime, _ budget: inout LineBudget, _ log: Logger) {
+        do throws(SystemCallError) {
+            while connections.count < Self.maximum, let accepted = try Socket.accept(from: listener.raw) {
+                let descriptor = accepted.takeDescriptor()
+                let peer = try PeerCredentials(of: descriptor.raw)
+                guard try peer.mayUse(socketAt: path) else {
+                    let line = "process \(peer.process) of user \(peer.user) may not use \(path)"
+                    budget.log(.disconnected, .warning, line, to: log)
+                    continue
+                }
+                let connection = PacketConnection(descriptor)
+                lastToken += 1
+                try loop.watch(connection.raw, for: .readable, token: lastToken)
+                connections[lastToken] = connection
+            }
+        } catch {
+            budget.log(.exhausted, .error, "\(error)", to: log)
+            nextAccept = now + Self.acceptPause
+        }
+    }
+
+    /// Why a door was closed.
+    struct Closed: Error {
+        /// `nil` if it ended by itself.
+        let reason: String?
+    }
+
+    /// What a front door asks.
+    ///
+    /// - Throws: if there is nothing more to expect of it; it is forgotten.
+    mutating func requests(from door: UInt64) throws(Closed) -> [BusRequest] {
+        guard let connection = connections[door] else { return [] }
+        var requests: [BusRequest] = []
+        do {
+            while requests.count < Self.packetsPerRound {
+                guard let packet = try connection.receive() else { throw Closed(reason: nil) }
+                guard !packet.isEmpty else { break }
+                requests.append(try BusFrame.request(in: packet.span))
+            }
+            return requests
+        } catch {
+            connections[door] = nil
+            congested.remove(door)
+            throw error as? Closed ?? Closed(reason: Self.isGone(error) ? nil : "\(error)")
+        }
+    }
+
+    private static func isGone(_ error: any Error) -> Bool {
+        let errno = (error as? SystemCallError)?.errno
+        return errno == .brokenPipe || errno == .connectionReset
+    }
+
+    func enqueue(_ packet: [UInt8], to door: UInt64) { connections[door]?.enqueue(packet) }
+
+    /// Sends answers to all.
+    ///
+    /// - Returns: the doors that are closed by it.
+    mutating func flush(_ loop: borrowing EventLoop) -> [UInt64] {
+        var closed: [UInt64] = []
+        for (door, connection) in connections where connection.waitingPackets > 0 || congested.contains(door) {
+            do throws(SystemCallError) {
+                try connection.flush()
+                let isWaiting = connection.waitingPackets > 0
+                if isWaiting != congested.contains(door) {
+                    try loop.change(connection.raw, to: isWaiting ? [.readable, .writable] : .readable, token: door)
+                    if isWaiting { congested.insert(door) } else { congested.remove(door) }
+                }
+                guard connection.waitingPackets > Self.maximumWaiting else { continue }
+            } catch {}
+            closed.append(door)
+            connections[door] = nil
+            congested.remove(door)
+        }
+        return closed
+    }
+}

@@ -1,0 +1,92 @@
+internal import BusMessages
+internal import KexConfiguration
+internal import KexMQTT
+internal import KexProtocol
+internal import Mosquitto
+internal import SystemCalls
+
+/// What the configuration, and the files that it names, say of this gateway's place on the bus.
+struct Membership {
+    let member: MemberSettings
+    let broker: BrokerSettings
+    /// Of `kex-mqtt` for front doors, and of the handler.
+    let socket: String
+    let handlerSocket: String
+    let controlSocket: String
+
+    /// Largest file of keys in bytes: more than ``TrustedKeys/maximumKeys`` need.
+    private static let largestFile = 1 << 18
+
+    init(of configuration: Configuration) throws(ConfigurationError) {
+        guard let bus = configuration.bus else {
+            throw Self.mistake("no [Bus] section: this gateway is alone, and needs no kex-mqtt")
+        }
+        let address = configuration.externalName ?? machineName
+        guard Configuration.isExternalName(address) else {
+            throw Self.mistake("this machine's name cannot be told to routers: set ExternalName= in [Gateway]")
+        }
+        guard let name = bus.name ?? GatewayName(address) else {
+            throw Self.mistake("\(address) is not the name of a gateway: set Name= in [Bus]")
+        }
+        var settings = MemberSettings(
+            name: name,
+            externalAddress: address,
+            domains: configuration.domains.map {
+                MemberSettings.Domain(name: $0.name, linkAddress: $0.linkAddress, staleAfter: $0.staleAfter)
+            },
+            weights: Dictionary(uniqueKeysWithValues: bus.weights.map { ($0.key.text, $0.value) })
+        )
+        if let path = bus.signingKey {
+            guard let key = SigningKey(text: try Self.text(of: path)) else {
+                throw Self.mistake("not 32 bytes in base64", in: path)
+            }
+            settings.signingKey = key
+        }
+        if let path = bus.trustedKeys {
+            let bytes = try Self.bytes(of: path)
+            do throws(TrustedKeys.Mistake) {
+                settings.trusted = try TrustedKeys(file: bytes)
+            } catch {
+                throw Self.mistake(error.reason, in: path, line: error.line)
+            }
+        }
+        var broker = BrokerSettings(host: bus.broker.host, port: bus.broker.port, clientID: "kex-\(name)")
+        broker.user = bus.user
+        broker.password = try bus.passwordFile.map { path throws(ConfigurationError) in
+            let text = try Self.text(of: path)
+            return text.hasSuffix("\n") ? String(text.dropLast()) : text
+        }
+        broker.tls = bus.tls.map { tls in
+            let identity = tls.identity.map {
+                BrokerSettings.Identity(certificate: $0.certificate, privateKey: $0.privateKey)
+            }
+            return BrokerSettings.TLS(authorities: tls.authorities, identity: identity)
+        }
+        let death = BusMessage.status(name, isOnline: false)
+        broker.will = BrokerSettings.Will(topic: "\(death.topic)", payload: death.payload())
+        member = settings
+        self.broker = broker
+        socket = bus.socket
+        handlerSocket = configuration.handlerSocket
+        controlSocket = configuration.controlSocket
+    }
+
+    private static func bytes(of path: String) throws(ConfigurationError) -> [UInt8] {
+        let bytes: [UInt8]?
+        do throws(SystemCallError) {
+            bytes = try File.read(path, limit: largestFile)
+        } catch {
+            throw mistake("\(error)", in: path)
+        }
+        guard let bytes else { throw mistake("there is no such file", in: path) }
+        return bytes
+    }
+
+    private static func text(of path: String) throws(ConfigurationError) -> String {
+        String(decoding: try bytes(of: path), as: UTF8.self)
+    }
+
+    private static func mistake(_ reason: String, in file: String = "[Bus]", line: Int? = nil) -> ConfigurationError {
+        ConfigurationError([ConfigurationMistake(at: ConfigurationLocation(file: file, line: line), reason)])
+    }
+}

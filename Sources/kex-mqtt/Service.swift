@@ -1,0 +1,401 @@
+internal import EventLoop
+internal import HandlerChannel
+internal import KexConfiguration
+internal import KexMQTT
+internal import Logging
+internal import Mosquitto
+internal import ServiceProgram
+internal import SystemCalls
+internal import SystemPackage
+internal import Systemd
+
+/// The whole of `kex-mqtt`: one thread, which waits for nobody. What it wants is decided by ``BusMember``.
+struct Service: ~Copyable {
+    private var loop: EventLoop
+    private let signals: SignalReceiver
+    private var doors: Doors
+    private let handler: Outlet
+    private let control: Outlet
+    private var link: BrokerLink
+    private var backoff = Backoff()
+    /// When the broker may be called; `nil` while there is a connection, or one in the making.
+    private var nextCall: MonotonicTime? = MonotonicTime(nanoseconds: 0)
+    private var onlineSince: MonotonicTime?
+    private var member: BusMember
+    /// What the link had no room for.
+    private var unsent: Publication?
+    private var membership: Membership
+    private let source: ConfigurationSource<Membership>
+    private let log: Logger
+    private var budget = LineBudget()
+    private var watchdog = Watchdog()
+    /// The log's last word on the broker, and on the handler's two sockets.
+    private var toldBroker: Bool?
+    private var toldHandler: Bool?
+    private var brokerNotice = NoticeLimiter(interval: Self.noticeTime)
+    private var now = MonotonicTime.now
+
+    private enum Token {
+        static let signals: UInt64 = 0
+        static let broker: UInt64 = 1
+        static let handler: UInt64 = 2
+        static let control: UInt64 = 3
+        /// Doors are above it.
+        static let listener: UInt64 = 4
+    }
+
+    /// Least time between two log lines on the same subject.
+    private static let noticeTime = Duration.seconds(10)
+    /// How long the broker has for our last words.
+    private static let farewellTime = Duration.seconds(1)
+
+    init(_ membership: Membership, source: ConfigurationSource<Membership>, log: Logger) throws {
+        // Before anything else has a descriptor: whether the numbers of systemd are right shows only then.
+        let doors = try Doors(path: membership.socket, token: Token.listener)
+        // Before the first thread.
+        let signals = try SignalReceiver(for: [.terminate, .interrupt, .hangup])
+        let loop = try EventLoop()
+        self.doors = doors
+        self.signals = signals
+        self.loop = loop
+        handler = Outlet(path: membership.handlerSocket, token: Token.handler)
+        control = Outlet(path: membership.controlSocket, token: Token.control)
+        link = BrokerLink(membership.broker, token: Token.broker)
+        member = BusMember(membership.member)
+        self.membership = membership
+        self.source = source
+        self.log = log
+    }
+
+    private var moment: Moment {
+        Moment(sinceStart: .nanoseconds(Int64(now.nanoseconds)), wallClock: wallClockMilliseconds())
+    }
+
+    private var status: String {
+        let place = "\(membership.member.name) on \(membership.broker.host)"
+        return link.isConnected ? place : "\(place), without a connection to the broker"
+    }
+
+    /// Serves until SIGTERM or SIGINT.
+    mutating func run() throws(SystemCallError) {
+        try loop.watch(signals.descriptor, for: .readable, token: Token.signals)
+        log.log(.ready, .notice, "ready: \(membership.member.name), \(membership.member.domains.count) domains")
+        ServiceState.ready(status: status)
+        var isEnding = false
+        while !isEnding {
+            try doors.watch(loop, now: now)
+            let count = try loop.wait(until: deadline)
+            now = .now
+            watchdog.feed(now: now)
+            for index in 0..<count {
+                let event = loop[index]
+                switch event.token {
+                case Token.signals:
+                    guard let signal = try signals.next() else { continue }
+                    if signal == .hangup {
+                        try reload()
+                    } else {
+                        log.log(.ending, .notice, "ending on signal \(signal)")
+                        ServiceState.stopping()
+                        isEnding = true
+                    }
+                case Token.broker: link.handle(event.readiness)
+                case Token.handler: receive(from: handler)
+                case Token.control: receive(from: control)
+                case Token.listener: doors.accept(loop, now: now, &budget, log)
+                default: serve(event.token)
+                }
+            }
+            try attendBroker()
+            try work()
+        }
+        try leave()
+    }
+
+    private var deadline: MonotonicTime? {
+        var times = [link.deadline, nextCall, watchdog.nextFeed, handler.deadline, control.deadline, doors.nextAccept]
+        let due = member.deadline(at: moment)
+        times.append(due.map { MonotonicTime(nanoseconds: 0) + $0 })
+        return times.compactMap(\.self).min()
+    }
+
+    /// What follows from all that happened in this round.
+    private mutating func work() throws(SystemCallError) {
+        member.advance(to: moment)
+        callHandler()
+        if handler.isOpen { askHandler() }
+        if control.isOpen { askControl() }
+        try publish()
+        answerDoors()
+        for notice in member.takeNotices() { tell(notice) }
+    }
+
+    // MARK: - The broker
+
+    private mutating func attendBroker() throws(SystemCallError) {
+        if let time = nextCall, time <= now, !link.isBusy {
+            nextCall = nil
+            link.connect(now: now)
+        }
+        for event in try link.attend(loop, now: now) {
+            switch event {
+            case .connected:
+                onlineSince = now
+                member.connect(at: moment)
+                ServiceState.status(status)
+                if toldBroker != true {
+                    log.log(.brokerBack, .notice, "connected to the broker \(membership.broker.host)")
+                }
+                toldBroker = true
+            case .disconnected(let reason): loseBroker(reason)
+            case .message(let message):
+                let (topic, payload) = (message.topic, message.payload)
+                member.receive(topic: topic, payload: payload, isRetained: message.isRetained, at: moment)
+            case .acknowledged(let id, let reason): member.acknowledged(id, reason: reason)
+            case .subscribed(let id, let reason):
+                member.subscribed(id, at: moment)
+                if reason >= 128 {
+                    log.log(.busIncomplete, .error, "the broker lets us not subscribe: reason \(reason)")
+                }
+            }
+        }
+    }
+
+    private mutating func loseBroker(_ reason: Disconnection) {
+        if let onlineSince { backoff.worked(for: now - onlineSince) }
+        onlineSince = nil
+        nextCall = now + backoff.next()
+        unsent = nil
+        member.disconnect(at: moment)
+        ServiceState.status(status)
+        guard toldBroker != false, brokerNotice.permits(now: now) else { return }
+        toldBroker = false
+        log.log(.brokerLost, .error, "\(reason); front doors on the bus are answered UNAVAILABLE, all else goes on")
+    }
+
+    /// Subscribes and publishes as much as the link takes.
+    private mutating func publish() throws(SystemCallError) {
+        guard link.isConnected else { return }
+        do throws(BrokerError) {
+            while let subscription = member.nextSubscription() {
+                let id = try link.subscribe(
+                    to: subscription.filter,
+                    quality: .atLeastOnce,
+                    withOwn: subscription.withOwn
+                )
+                member.note(subscription, sentAs: id)
+            }
+            while let next = unsent ?? member.nextPublication(at: moment) {
+                unsent = next
+                let id = try link.publish(
+                    next.topic,
+                    next.payload,
+                    quality: .atLeastOnce,
+                    isRetained: next.isRetained,
+                    expiry: next.expiry
+                )
+                unsent = nil
+                member.note(next, sentAs: id)
+            }
+        } catch .busy {
+            // It goes on with the next acknowledgement.
+        } catch .notConnected {
+            // The link tells in the next round.
+        } catch {
+            unsent = nil
+            budget.log(.busIncomplete, .error, "\(error)", to: log)
+        }
+    }
+
+    private mutating func tell(_ notice: BusNotice) {
+        switch notice {
+        case .ignored(let malformed, let untrusted, let dropped):
+            let counts = "\(malformed) that mean nothing, \(untrusted) not to be believed, \(dropped) too many"
+            log.log(.busIgnored, .warning, "ignored messages on the bus: \(counts)")
+        case .incomplete(let domain, let gateway, let seen, let count):
+            let numbers = "\(seen) of the \(count) notes that \(gateway) keeps there"
+            let line = "the broker sends only \(numbers): its max_queued_messages is too low"
+            log.log(.busIncomplete, .warning, domain: domain, line)
+        case .refused(let topic, let reason):
+            budget.log(.busIncomplete, .error, "the broker does not take \(topic): reason \(reason)", to: log)
+        }
+    }
+
+    // MARK: - The handler
+
+    private mutating func callHandler() {
+        do throws(SystemCallError) {
+            _ = try handler.open(loop, now: now, pause: BusLimit.handlerPause)
+        } catch {
+            lose(handler, "\(error)")
+        }
+        do throws(SystemCallError) {
+            if try control.open(loop, now: now, pause: BusLimit.handlerPause) { member.regainControl() }
+        } catch {
+            lose(control, "\(error)")
+        }
+    }
+
+    private mutating func askHandler() {
+        var packet: [UInt8] = []
+        while true {
+            let requests = member.nextRegistrations(at: moment)
+            guard !requests.isEmpty else { break }
+            RegistrationFrame.encode(requests, into: &packet)
+            handler.send(packet)
+        }
+        for domains in member.nextQuestions(at: moment) {
+            RegistrationFrame.encode(statusOf: domains, into: &packet)
+            handler.send(packet)
+        }
+        flush(handler)
+    }
+
+    private mutating func askControl() {
+        var packet: [UInt8] = []
+        while true {
+            let news = member.nextNews(at: moment)
+            guard !news.isEmpty else { break }
+            ControlFrame.encode(news, into: &packet)
+            control.send(packet)
+        }
+        if let domain = member.nextList(at: moment) {
+            ControlFrame.encode(routersOf: domain, into: &packet)
+            control.send(packet)
+        }
+        flush(control)
+    }
+
+    private mutating func flush(_ outlet: Outlet) {
+        do throws(SystemCallError) {
+            try outlet.flush(loop)
+        } catch {
+            lose(outlet, "\(error)")
+        }
+    }
+
+    private mutating func receive(from outlet: Outlet) {
+        do {
+            for _ in 0..<Self.packetsPerRound {
+                guard outlet.isOpen else { return }
+                guard let packet = try outlet.receive() else { return lose(outlet, "it closed the connection") }
+                guard !packet.isEmpty else { break }
+                if outlet === control {
+                    member.take(try ControlFrame.answer(in: packet.span), at: moment)
+                } else {
+                    switch try RegistrationFrame.answer(in: packet.span) {
+                    case .registrations(let answers): member.take(answers, at: moment)
+                    case .statuses(let statuses): member.take(statuses)
+                    case .choices: throw MalformedFrame.record("a choice")
+                    }
+                }
+            }
+            if toldHandler == false, handler.isOpen, control.isOpen {
+                log.log(.handlerBack, .notice, "the handler answers again")
+                toldHandler = true
+            }
+        } catch {
+            lose(outlet, "\(error)")
+        }
+    }
+
+    /// Packets that are taken from the handler before others have their turn.
+    private static let packetsPerRound = 64
+
+    private mutating func lose(_ outlet: Outlet, _ reason: String) {
+        outlet.close()
+        if outlet === control { member.loseControl(at: moment) } else { member.loseHandler(at: moment) }
+        guard toldHandler != false else { return }
+        toldHandler = false
+        let advice = "is kex-handler running, with the same sockets, and is this user in its groups?"
+        log.log(.handlerLost, .error, "\(outlet.path): \(reason); \(advice)")
+    }
+
+    // MARK: - Front doors
+
+    private mutating func serve(_ door: UInt64) {
+        do throws(Doors.Closed) {
+            for request in try doors.requests(from: door) {
+                switch request {
+                case .registrations(let requests):
+                    for request in requests { member.register(request, door: door, at: moment) }
+                case .choices(let requests):
+                    var packet: [UInt8] = []
+                    let answers = requests.map { member.choose($0, at: moment) }
+                    BusFrame.encode(answers, into: &packet)
+                    doors.enqueue(packet, to: door)
+                }
+            }
+        } catch {
+            member.close(door: door)
+            if let reason = error.reason {
+                budget.log(.disconnected, .warning, "disconnected a front door: \(reason)", to: log)
+            }
+        }
+    }
+
+    private mutating func answerDoors() {
+        var packet: [UInt8] = []
+        for (door, answers) in Dictionary(grouping: member.takeAnswers(), by: \.door) {
+            for start in stride(from: 0, to: answers.count, by: ChannelLimit.records) {
+                RegistrationFrame.encode(answers[start...].prefix(ChannelLimit.records).map(\.answer), into: &packet)
+                doors.enqueue(packet, to: door)
+            }
+        }
+        for door in doors.flush(loop) { member.close(door: door) }
+    }
+
+    // MARK: - Signals
+
+    /// Reads the configuration again. Everything that this gateway is to the others begins anew with it, which costs a
+    /// second; the broker keeps what it was told.
+    private mutating func reload() throws(SystemCallError) {
+        ServiceState.reloading()
+        defer { ServiceState.ready(status: status) }
+        do throws(ConfigurationError) {
+            let (_, new) = try source.read()
+            if new.socket != membership.socket || new.handlerSocket != membership.handlerSocket
+                || new.controlSocket != membership.controlSocket
+            {
+                log.log(
+                    .restartNeeded,
+                    .warning,
+                    "Socket=, HandlerSocket= and ControlSocket= take effect at the next start"
+                )
+            }
+            membership = new
+        } catch {
+            error.log(to: log)
+            return log.log(.reloadFailed, .error, "keeping the configuration as it was")
+        }
+        try link.disconnect(loop)
+        member.disconnect(at: moment)
+        answerDoors()
+        // What the handler still answers was asked by a member that is no more.
+        handler.close()
+        control.close()
+        unsent = nil
+        onlineSince = nil
+        member = BusMember(membership.member)
+        link = BrokerLink(membership.broker, token: Token.broker)
+        nextCall = now
+        log.log(.reloaded, .notice, "configuration read again, \(membership.member.domains.count) domains")
+    }
+
+    /// Says goodbye, so that no router is sent here any more.
+    private mutating func leave() throws(SystemCallError) {
+        member.leave()
+        answerDoors()
+        let end = now + Self.farewellTime
+        while link.isConnected, !(member.isSettled && unsent == nil), now < end {
+            try publish()
+            let count = try loop.wait(until: min(end, link.deadline ?? end))
+            now = .now
+            for index in 0..<count where loop[index].token == Token.broker { link.handle(loop[index].readiness) }
+            for event in try link.attend(loop, now: now) {
+                if case .acknowledged(let id, let reason) = event { member.acknowledged(id, reason: reason) }
+            }
+        }
+        try link.disconnect(loop)
+    }
+}

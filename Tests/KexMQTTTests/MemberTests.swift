@@ -1,0 +1,311 @@
+import BusMessages
+import HandlerChannel
+import KexProtocol
+import NetworkAddresses
+import Testing
+
+@testable import KexMQTT
+
+@Suite("A gateway on the bus") struct MemberTests {
+    private func request(_ number: Int, id: UInt32 = 7) -> RegistrationRequest {
+        RegistrationRequest(id: id, source: IPv6Address("2001:db8::1")!, registration: registration(number))
+    }
+
+    // MARK: - Front doors
+
+    @Test("A registration succeeds when the broker has acknowledged it, and fails if the broker refuses")
+    func registration_() throws {
+        var gateway = Member()
+        gateway.connect()
+        for (id, reason) in [(1, 0), (2, 16), (3, 128)] as [(UInt32, UInt8)] {
+            gateway.member.register(request(Int(id), id: id), door: 5, at: gateway.now)
+            let next = gateway.member.nextPublication(at: gateway.now)
+            let publication = try #require(next)
+            #expect(publication.message == .registration(registration(Int(id))))
+            #expect(!publication.isRetained && publication.expiry == nil)
+            gateway.member.note(publication, sentAs: Int32(id))
+            #expect(gateway.member.takeAnswers().isEmpty)
+            gateway.member.acknowledged(Int32(id), reason: reason)
+            let answers = gateway.member.takeAnswers()
+            #expect(answers.map(\.door) == [5])
+            #expect(answers.map(\.answer) == [RegistrationAnswer(id: id, refusal: reason == 128 ? .unavailable : nil)])
+        }
+        #expect(gateway.member.takeNotices() == [.refused(topic: "wireguard/ffww01/all", reason: 128)])
+    }
+
+    @Test("With a key it is published signed as well, and both must be acknowledged")
+    func signedRegistration() throws {
+        let signing = SigningKey()
+        var gateway = Member(signingKey: signing)
+        gateway.connect()
+        gateway.acknowledges = false
+        gateway.member.register(request(1), door: 5, at: gateway.now)
+        let both = gateway.publications()
+        #expect(both.map(\.message?.topic) == [.registration(domain), .router(domain, key(1))])
+        #expect(both[1].note?.state == .registered)
+        #expect(both.allSatisfy { !$0.isRetained })
+        gateway.member.acknowledged(1, reason: 0)  // a subscription's number, which means nothing here
+        let numbers = [7, 8] as [Int32]
+        gateway.member.acknowledged(numbers[0], reason: 0)
+        #expect(gateway.member.takeAnswers().isEmpty)
+        gateway.member.acknowledged(numbers[1], reason: 0)
+        #expect(gateway.member.takeAnswers().map(\.answer.refusal) == [nil])
+    }
+
+    @Test(
+        "Without a broker the answer is no at once; when it goes, or says nothing for a second, whoever waits is told"
+    )
+    func unavailable() {
+        var gateway = Member()
+        func refusals() -> [Refusal?] { gateway.member.takeAnswers().map(\.answer.refusal) }
+        gateway.member.register(request(1), door: 5, at: gateway.now)
+        #expect(refusals() == [.unavailable])
+        gateway.connect()
+        gateway.acknowledges = false
+        gateway.member.register(request(1), door: 5, at: gateway.now)
+        _ = gateway.publications()
+        gateway.pass(.milliseconds(999))
+        #expect(refusals().isEmpty)
+        #expect(gateway.member.deadline(at: gateway.now)! <= gateway.now.sinceStart + .milliseconds(1))
+        gateway.pass(.milliseconds(1))
+        #expect(refusals() == [.unavailable])
+        gateway.member.register(request(1), door: 5, at: gateway.now)
+        gateway.member.disconnect(at: gateway.now)
+        #expect(refusals() == [.unavailable])
+        let other = Registration(domain: DomainName("other")!, key: key(1))
+        gateway.connect()
+        gateway.member.register(
+            RegistrationRequest(id: 1, source: RegistrationRequest.bus, registration: other),
+            door: 5,
+            at: gateway.now
+        )
+        #expect(refusals() == [.invalidDomain])
+        gateway.member.register(request(1), door: 5, at: gateway.now)
+        gateway.member.close(door: 5)
+        gateway.member.disconnect(at: gateway.now)
+        #expect(refusals().isEmpty)
+    }
+
+    @Test("Only so many wait for the broker; one more is told at once")
+    func manyRegistrations() {
+        var gateway = Member()
+        gateway.connect()
+        gateway.acknowledges = false
+        for number in 0..<BusLimit.registrations {
+            gateway.member.register(request(number, id: UInt32(number)), door: 5, at: gateway.now)
+        }
+        #expect(gateway.member.takeAnswers().isEmpty)
+        gateway.member.register(request(1, id: 99_999), door: 5, at: gateway.now)
+        #expect(gateway.member.takeAnswers().map(\.answer) == [RegistrationAnswer(id: 99_999, refusal: .unavailable)])
+        #expect(gateway.publications().count == BusLimit.registrations)
+        gateway.pass(.seconds(1))
+        #expect(gateway.member.takeAnswers().count == BusLimit.registrations)
+    }
+
+    // MARK: - Registrations from the bus
+
+    @Test("Keys from the bus reach the handler once while they wait, and none that is no key")
+    func newcomers() {
+        var gateway = Member()
+        gateway.connect()
+        for number in [1, 2, 1] { gateway.receive(.registration(registration(number))) }
+        let text = "\(key(3))"
+        for payload in ["\(text)\n", "", " \(text)", String(text.dropLast()), String(repeating: "A", count: 4096)] {
+            gateway.receive("wireguard/ffww01/all", Array(payload.utf8))
+        }
+        gateway.receive("wireguard/other/all", Array(text.utf8))
+        gateway.receive("wireguard/ffww01/all", Array(text.utf8), isRetained: true)
+        #expect(gateway.newcomers() == [key(1), key(2)])
+        gateway.receive(.registration(registration(1)))
+        #expect(gateway.newcomers() == [key(1)])
+        gateway.pass(.seconds(2))
+        #expect(gateway.member.takeNotices() == [.ignored(malformed: 5, untrusted: 1, dropped: 0)])
+        gateway.receive("nonsense", [])
+        gateway.pass(.seconds(3597))
+        #expect(gateway.member.takeNotices().isEmpty)
+        gateway.pass(.seconds(3))
+        #expect(gateway.member.takeNotices() == [.ignored(malformed: 1, untrusted: 0, dropped: 0)])
+    }
+
+    @Test("A flood of keys fills the queue and nothing else")
+    func flood() {
+        var gateway = Member()
+        gateway.connect()
+        for number in 0..<100_000 { gateway.receive(.registration(registration(number))) }
+        #expect(gateway.newcomers().count == BusLimit.newcomers)
+        gateway.pass(.seconds(2))
+        let dropped = 100_000 - BusLimit.newcomers
+        #expect(gateway.member.takeNotices() == [.ignored(malformed: 0, untrusted: 0, dropped: dropped)])
+    }
+
+    @Test("A flood of notes fills the queue and nothing else")
+    func noteFlood() {
+        var gateway = Member()
+        gateway.connect()
+        for number in 0..<100_000 { gateway.hear(number, .heard(at: gateway.seconds)) }
+        #expect(gateway.news().count == BusLimit.news)
+        // What had no room is news still.
+        gateway.hear(99_999, .heard(at: gateway.seconds))
+        #expect(gateway.news().count == 1)
+    }
+
+    @Test("The handler is asked for so many at a time; what it cannot do now it is asked again for a minute")
+    func handlerWindow() {
+        var gateway = Member()
+        gateway.connect()
+        for number in 0..<300 { gateway.receive(.registration(registration(number))) }
+        var asked: [RegistrationRequest] = []
+        while true {
+            let requests = gateway.member.nextRegistrations(at: gateway.now)
+            if requests.isEmpty { break }
+            #expect(requests.count == 64)
+            asked += requests
+        }
+        #expect(asked.count == BusLimit.newcomersAtHandler)
+        gateway.member.loseHandler(at: gateway.now)
+        #expect(gateway.newcomers().isEmpty)
+        gateway.pass(BusLimit.handlerPause)
+        #expect(Set(gateway.newcomers()).count == 300)
+        gateway.receive(.registration(registration(1)))
+        #expect(gateway.newcomers(answer: .unavailable) == [key(1)])
+        gateway.pass(.seconds(59))
+        #expect(gateway.newcomers(answer: .unavailable) == [key(1)])
+        gateway.pass(.seconds(1))
+        #expect(gateway.newcomers().isEmpty)
+        // What the handler refuses is done.
+        gateway.receive(.registration(registration(2)))
+        #expect(gateway.newcomers(answer: .rateLimited) == [key(2)])
+        gateway.pass(.seconds(2))
+        #expect(gateway.newcomers().isEmpty)
+    }
+
+    @Test("With trusted keys only what is signed by its gateway counts")
+    func trust() {
+        let (signing, other) = (SigningKey(), SigningKey())
+        var trusted = TrustedKeys()
+        #expect(trusted.trust(signing.publicKey, of: GatewayName("gw02")!) == true)
+        var gateway = Member(trusted: trusted)
+        gateway.connect()
+        gateway.receive(.registration(registration(1)))
+        func note(_ number: Int, _ gatewayName: String = "gw02", _ state: RouterNote.State = .registered) -> BusMessage
+        {
+            let note = RouterNote(gateway: GatewayName(gatewayName)!, time: gateway.now.wallClock, state: state)
+            return .router(registration(number), note)
+        }
+        gateway.receive(note(2), signedWith: signing)
+        gateway.receive(note(3), signedWith: other)
+        gateway.receive(note(4))
+        gateway.receive(note(5, "gw03"), signedWith: signing)
+        #expect(gateway.newcomers() == [key(2)])
+        gateway.receive(note(6, "gw02", .removed), signedWith: other)
+        gateway.receive(note(7, "gw02", .removed), signedWith: signing)
+        #expect(gateway.news().map(\.registration.key) == [key(7)])
+        gateway.pass(.seconds(2))
+        #expect(gateway.member.takeNotices() == [.ignored(malformed: 0, untrusted: 5, dropped: 0)])
+    }
+
+    // MARK: - Presence and choice
+
+    @Test("It says where it is, then that it is there, then how many routers it has, and that every minute")
+    func presence() {
+        var gateway = Member()
+        #expect(gateway.member.nextQuestions(at: gateway.now) == [[domain]])
+        gateway.connect()
+        #expect(gateway.publications().isEmpty)
+        gateway.tellStatus()
+        let texts = gateway.publications().map { "\($0.topic) \(String(decoding: $0.payload, as: UTF8.self))" }
+        #expect(
+            texts == [
+                "wireguard-worker/gw01/ffww01/data {\"ExternalAddress\": \"gw01.example.net\", \"Port\": 10010, "
+                    + "\"PublicKey\": \"\(key(9999))\", \"LinkAddress\": \"fe80::1\"}",
+                "wireguard-worker/gw01/status 1", "wireguard-metrics/ffww01/gw01/connected_peers 3",
+            ]
+        )
+        gateway.pass(.seconds(59))
+        gateway.tellStatus(connected: 4)
+        #expect(gateway.publications().isEmpty)
+        gateway.pass(.seconds(1))
+        #expect(gateway.publications().map(\.payload) == [Array("4".utf8)])
+        gateway.member.loseHandler(at: gateway.now)
+        gateway.pass(.zero)
+        #expect(gateway.publications().map(\.payload) == [Array("-1".utf8)])
+        gateway.member.leave()
+        #expect(!gateway.member.isSettled)
+        #expect(gateway.publications().map(\.payload) == [Array("-1".utf8), Array("0".utf8)])
+        #expect(gateway.member.isSettled)
+    }
+
+    @Test("A gateway is chosen when it is there and its data are known, and the choice outlives the broker")
+    func choice() {
+        var gateway = Member()
+        gateway.connect()
+        let name = GatewayName("gw02")!
+        let data = GatewayData(
+            externalAddress: "gw02.example.net",
+            port: 7,
+            publicKey: key(8),
+            linkAddress: IPv6Address("fe80::2")!
+        )!
+        func chosen() -> String? {
+            gateway.member.choose(ChoiceRequest(id: 1, registration: registration(1)), at: gateway.now).gateway?.address
+        }
+        #expect(chosen() == nil)
+        gateway.receive(.status(name, isOnline: true))
+        gateway.receive(.connectedPeers(domain, name, 0))
+        #expect(chosen() == nil)
+        gateway.receive(.data(name, domain, data))
+        #expect(chosen() == "gw02.example.net")
+        // The table stays as it was while there is no broker.
+        gateway.member.disconnect(at: gateway.now)
+        gateway.pass(.seconds(1000))
+        #expect(chosen() == "gw02.example.net")
+        gateway.connect()
+        gateway.pass(.seconds(100))
+        #expect(chosen() == "gw02.example.net")
+        // What the broker had kept makes nobody younger.
+        gateway.receive(.status(name, isOnline: true), isRetained: true)
+        gateway.pass(.seconds(21))
+        #expect(chosen() == nil)
+        gateway.receive(.connectedPeers(domain, name, 0))
+        #expect(chosen() == "gw02.example.net")
+        gateway.receive(.connectedPeers(domain, name, nil))
+        #expect(chosen() == nil)
+        gateway.receive(.connectedPeers(domain, name, 3))
+        gateway.receive(.status(name, isOnline: false))
+        #expect(chosen() == nil)
+    }
+
+    @Test("Gateways have so many places; one more gets that of one that was silent for long")
+    func gateways() {
+        var gateway = Member()
+        gateway.connect()
+        let data = GatewayData(externalAddress: "x", port: 7, publicKey: key(8), linkAddress: IPv6Address("fe80::2")!)!
+        func arrive(_ number: Int) {
+            let name = GatewayName("g\(number)")!
+            gateway.receive(.data(name, domain, data))
+            gateway.receive(.connectedPeers(domain, name, number < BusLimit.gateways ? nil : 0))
+            gateway.receive(.status(name, isOnline: true))
+        }
+        func isChosen() -> Bool {
+            gateway.member.choose(ChoiceRequest(id: 1, registration: registration(1)), at: gateway.now).gateway != nil
+        }
+        for number in 0..<BusLimit.gateways { arrive(number) }
+        arrive(BusLimit.gateways)
+        #expect(!isChosen())
+        gateway.pass(.seconds(121))
+        arrive(BusLimit.gateways)
+        #expect(isChosen())
+    }
+
+    @Test("It subscribes to everything when the broker lets it in")
+    func filters() {
+        var gateway = Member()
+        gateway.member.connect(at: gateway.now)
+        #expect(
+            gateway.subscribe() == [
+                "wireguard/ffww01/+", "kex/ffww01/count/+", "kex/ffww01/router/+", "wireguard-worker/+/status",
+                "wireguard-worker/+/+/data", "wireguard-metrics/#",
+            ]
+        )
+    }
+}

@@ -1,0 +1,232 @@
+import BusMessages
+import HandlerChannel
+import KexProtocol
+import Testing
+
+@testable import KexMQTT
+
+@Suite("Notes") struct NoteTests {
+    @Test("The first handshake is told, each later one not before a quarter of the expiry, and the count behind them")
+    func heard() throws {
+        var gateway = Member()
+        gateway.connect()
+        gateway.list([(1, gateway.seconds - 5), (2, nil)])
+        let first = gateway.publications()
+        #expect(first.map(\.topic) == ["\(BusTopic.router(domain, key(1)))", "kex/ffww01/count/gw01"])
+        #expect(first[0].note?.state == .heard(at: gateway.seconds - 5))
+        #expect(first[0].expiry == 7200)
+        #expect(first.allSatisfy { $0.isRetained })
+        #expect(
+            first[1].message
+                == .count(domain, GatewayName("gw01")!, CountNote(time: gateway.now.wallClock + 1, count: 1))
+        )
+        gateway.pass(.seconds(1350 - 1))
+        gateway.list([(1, gateway.seconds), (2, nil)])
+        #expect(gateway.publications().isEmpty)
+        gateway.pass(.seconds(451))
+        gateway.list([(1, gateway.seconds), (2, nil)])
+        #expect(gateway.publications().count == 1)
+        // Whoever is silent is not told of again.
+        gateway.pass(.seconds(1801))
+        gateway.list([(1, gateway.seconds - 1801), (2, nil)])
+        #expect(gateway.publications().isEmpty)
+    }
+
+    @Test("Many that came together are not refreshed together")
+    func spread() {
+        var gateway = Member()
+        gateway.connect()
+        let numbers = Array(0..<256)
+        gateway.list(numbers.map { ($0, gateway.seconds) })
+        #expect(gateway.publications().count == 257)
+        var refreshed: [Int] = []
+        for _ in 0..<100 {
+            gateway.pass(.seconds(20))
+            gateway.list(numbers.map { ($0, gateway.seconds) })
+            refreshed.append(gateway.publications().count)
+        }
+        #expect(refreshed.max()! <= 20, "\(refreshed)")
+        #expect(refreshed.reduce(0, +) == 256)
+    }
+
+    @Test("A router that is gone from a whole list is told as removed, until the broker has it")
+    func removed() {
+        var gateway = Member()
+        gateway.connect()
+        gateway.list([(1, gateway.seconds), (2, gateway.seconds)])
+        _ = gateway.publications()
+        gateway.pass(.seconds(5))
+        gateway.list([(2, gateway.seconds)], isWhole: false)
+        #expect(gateway.publications().isEmpty)
+        gateway.pass(.seconds(5))
+        gateway.list([(2, gateway.seconds)])
+        gateway.acknowledges = false
+        #expect(gateway.publications().first?.note?.state == .removed)
+        gateway.member.disconnect(at: gateway.now)
+        gateway.acknowledges = true
+        gateway.connect()
+        let again = gateway.publications()
+        #expect(again.compactMap(\.note?.state).contains(.removed))
+        #expect(again.compactMap(\.note).count == 2)
+        gateway.member.disconnect(at: gateway.now)
+        gateway.connect()
+        #expect(gateway.publications().compactMap(\.note?.state) == [.heard(at: gateway.seconds)])
+    }
+
+    @Test("A new connection begins with all notes: the broker may have lost them")
+    func again() {
+        var gateway = Member()
+        gateway.connect()
+        gateway.list((0..<1000).map { ($0, gateway.seconds) })
+        #expect(gateway.publications().compactMap(\.note).count == 1000)
+        gateway.member.disconnect(at: gateway.now)
+        #expect(gateway.publications().isEmpty)
+        gateway.connect()
+        let all = gateway.publications()
+        #expect(all.compactMap(\.note).count == 1000)
+        guard case .count(_, _, let note)? = all.last?.message else {
+            Issue.record("no count")
+            return
+        }
+        #expect(note.count == 1000)
+        // Later than all before, although the clock stood still.
+        let times = all.compactMap(\.note?.time)
+        #expect(Set(times).count == 1000 && times == times.sorted())
+    }
+
+    @Test("Only so many are on their way to the broker at a time, and a registration does not wait behind them")
+    func window() {
+        var gateway = Member()
+        gateway.acknowledges = false
+        gateway.connect()
+        gateway.list((0..<1000).map { ($0, gateway.seconds) })
+        #expect(gateway.publications().count == BusLimit.notesAtBroker)
+        let request = RegistrationRequest(id: 7, source: RegistrationRequest.bus, registration: registration(5000))
+        gateway.member.register(request, door: 1, at: gateway.now)
+        #expect(gateway.publications().map(\.message) == [.registration(registration(5000))])
+    }
+
+    @Test("News of others are carried to the handler once, in their order, and again if it could not take them in")
+    func news() {
+        var gateway = Member()
+        gateway.connect()
+        gateway.hear(1, .heard(at: gateway.seconds - 7), isRetained: true)
+        let note = RouterNote(gateway: GatewayName("gw02")!, time: gateway.now.wallClock, state: .heard(at: 1))
+        gateway.receive(.router(registration(1), note))
+        #expect(gateway.news(answer: .unavailable).map(\.time) == [gateway.seconds - 7])
+        #expect(gateway.news().isEmpty)
+        gateway.pass(BusLimit.handlerPause)
+        #expect(gateway.news().count == 1)
+        gateway.pass(.seconds(1))
+        gateway.hear(1, .removed)
+        let removed = gateway.news()
+        #expect(removed.map(\.kind) == [.removed])
+        #expect(removed.map(\.time) == [gateway.seconds])
+        // Another gateway's clock may be behind.
+        gateway.now.wallClock -= 2000
+        gateway.hear(1, .heard(at: gateway.seconds), from: "gw03")
+        #expect(gateway.news().map(\.kind) == [.heard])
+    }
+
+    @Test("Notes of our own, from too far in the future, or that should have expired, are nothing new")
+    func foreignTimes() {
+        var gateway = Member()
+        gateway.connect()
+        let times: [(Int64, Bool)] = [
+            (300_000, true), (300_001, false), (-7_200_000, true), (-7_200_001, false), (Int64.max / 2, false),
+        ]
+        for (index, (offset, isNews)) in times.enumerated() {
+            let note = RouterNote(
+                gateway: GatewayName("gw02")!,
+                time: max(0, gateway.now.wallClock &+ offset),
+                state: .heard(at: .max)
+            )
+            gateway.receive(.router(registration(index), note))
+            let news = gateway.news()
+            #expect(news.count == (isNews ? 1 : 0), "\(offset)")
+            // No handshake is in the future.
+            #expect(news.allSatisfy { $0.time == gateway.seconds })
+        }
+        gateway.hear(10, .heard(at: gateway.seconds), from: "gw01")
+        gateway.receive(.router(registration(11), nil))
+        #expect(gateway.news().isEmpty)
+        // Of a domain that is not ours.
+        let other = Registration(domain: DomainName("other")!, key: key(1))
+        let note = RouterNote(gateway: GatewayName("gw02")!, time: gateway.now.wallClock, state: .heard(at: 1))
+        gateway.receive(.router(other, note))
+        #expect(gateway.news().isEmpty)
+    }
+
+    @Test("A handler that is gone is told everything when it is back")
+    func newHandler() {
+        var gateway = Member()
+        gateway.connect()
+        gateway.hear(1, .heard(at: gateway.seconds))
+        #expect(gateway.news().count == 1)
+        gateway.hear(2, .heard(at: gateway.seconds))
+        _ = gateway.member.nextNews(at: gateway.now)
+        gateway.member.loseControl(at: gateway.now)
+        gateway.pass(BusLimit.handlerPause)
+        gateway.member.regainControl()
+        #expect(gateway.subscribe() == ["kex/ffww01/router/+"])
+        gateway.hear(1, .heard(at: gateway.seconds), isRetained: true)
+        #expect(Set(gateway.news().map(\.registration.key)) == [key(1), key(2)])
+    }
+
+    @Test("A router that went elsewhere is that gateway's to tell of; one that is alive here is told again")
+    func moved() {
+        var gateway = Member()
+        gateway.connect()
+        gateway.list([(1, gateway.seconds), (2, gateway.seconds)])
+        _ = gateway.publications()
+        let start = gateway.seconds
+        gateway.pass(.seconds(60))
+        gateway.hear(1, .heard(at: gateway.seconds))
+        gateway.hear(2, .removed)
+        // The second is alive here: the broker is to say so. The first is no longer ours to count.
+        let publications = gateway.publications()
+        #expect(publications.compactMap(\.note?.state) == [.heard(at: start)])
+        guard case .count(_, _, let note)? = publications.last?.message else {
+            Issue.record("\(publications)")
+            return
+        }
+        #expect(note.count == 1)
+        gateway.list([(2, start)])
+        #expect(gateway.publications().isEmpty)
+        // Back here, when the session there has ended.
+        gateway.pass(.seconds(60))
+        gateway.list([(1, gateway.seconds), (2, start)])
+        #expect(gateway.publications().compactMap(\.note).count == 1)
+    }
+
+    @Test("What is missing of the broker's notes is asked for, and named when it never comes")
+    func replay() {
+        var gateway = Member()
+        gateway.connect()
+        func count(_ number: Int64) -> BusMessage {
+            .count(domain, GatewayName("gw02")!, CountNote(time: gateway.now.wallClock, count: number))
+        }
+        gateway.receive(count(3), isRetained: true)
+        for number in 0..<3 { gateway.hear(number, .heard(at: gateway.seconds), isRetained: true) }
+        gateway.pass(.seconds(2))
+        #expect(gateway.subscribe().isEmpty)
+        gateway.member.disconnect(at: gateway.now)
+        gateway.connect()
+        gateway.receive(count(4), isRetained: true)
+        for _ in 0..<BusLimit.replays {
+            for number in 0..<3 { gateway.hear(number, .heard(at: gateway.seconds), isRetained: true) }
+            gateway.pass(.milliseconds(1999))
+            #expect(gateway.subscribe().isEmpty)
+            gateway.pass(.milliseconds(1))
+            #expect(gateway.subscribe() == ["kex/ffww01/router/+"])
+        }
+        for number in 0..<3 { gateway.hear(number, .heard(at: gateway.seconds), isRetained: true) }
+        gateway.pass(.seconds(2))
+        #expect(gateway.subscribe().isEmpty)
+        #expect(
+            gateway.member.takeNotices() == [.incomplete(domain: "ffww01", gateway: "gw02", seen: 3, count: 4)]
+        )
+        gateway.pass(.seconds(100))
+        #expect(gateway.subscribe().isEmpty)
+    }
+}

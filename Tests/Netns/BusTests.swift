@@ -1,0 +1,341 @@
+import BusMessages
+import EUI64
+import FieldRouter
+import Foundation
+import KexProtocol
+import Synchronization
+import SystemCalls
+import Testing
+import WireGuardTypes
+
+/// Whole gateways that share a broker.
+@Suite("The bus", .serialized) struct BusTests {
+    private let broker: MessageBroker
+
+    init() throws {
+        broker = try MessageBroker()
+        try broker.start()
+    }
+
+    private func gateway(
+        _ name: String,
+        settings: String = "",
+        unlimited: String = "127.0.0.0/8",
+        http: Bool = true
+    ) throws -> GatewayFixture {
+        let gateway = try GatewayFixture(
+            settings: "AddressProfile=ffmuc\nLinkAddress=fe80::5757:bb:1\n\(settings)",
+            unlimited: unlimited,
+            bus: "Broker=127.0.0.1:\(broker.port)\nName=\(name)"
+        )
+        try gateway.startHandler()
+        try gateway.startMQTT()
+        if http { try gateway.startHTTPListener() }
+        return gateway
+    }
+
+    private func online(_ gateways: GatewayFixture...) throws {
+        for gateway in gateways { try gateway.mqtt?.waitFor(#/connected to the broker/#) }
+    }
+
+    private func memory(_ daemon: Daemon?) throws -> Int {
+        let process = try #require(daemon).processIdentifier
+        let status = try String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)
+        return Int(try #require(status.firstMatch(of: /VmRSS:\s+(\d+) kB/)).1) ?? .max
+    }
+
+    private let v1 = "/api/v1/wg/key/exchange"
+
+    // MARK: - The field's programs
+
+    @Test("A worker of the field hears of our routers, and we take those of the field's broker")
+    func fieldRegistrations() throws {
+        let worker = try broker.listener("wireguard/ffww01/+")
+        let gateway = try gateway("gw01")
+        try online(gateway)
+        let own = anyKey()
+        #expect(FieldRouter(domain: "ffww01", key: own).post(v1, gateway.httpPort) == .registered)
+        try worker.waitFor(Regex<Substring>(verbatim: "wireguard/ffww01/all \(own)\n"))
+        // Quality 0, not retained, as the field's broker has it.
+        let theirs = anyKey()
+        try broker.publish("wireguard/ffww01/all", theirs, "-q", "0")
+        try wait(seconds: 1, for: "the peer") { try gateway.peers()[theirs] != nil }
+        #expect(try Set(gateway.peers().keys) == [own, theirs])
+    }
+
+    @Test("A broker of the field knows where we are, that we are there, how many routers we have, and when we are gone")
+    func fieldPresence() throws {
+        let backEnd = try broker.listener(
+            "wireguard-metrics/#",
+            "wireguard-worker/+/status",
+            "wireguard-worker/+/+/data"
+        )
+        let gateway = try gateway("gw01", http: false)
+        try backEnd.waitFor(#/connected_peers 0\n/#)
+        let port = try Command.check("wg show \(gateway.domains[0].wireGuard) listen-port")
+            .trimmingCharacters(in: .newlines)
+        let data =
+            "{\"ExternalAddress\": \"gw01.example.net\", \"Port\": \(port), \"PublicKey\": \"\(try gateway.ownKey())\", "
+            + "\"LinkAddress\": \"fe80::5757:bb:1\"}"
+        #expect(
+            backEnd.output == """
+                wireguard-worker/gw01/ffww01/data \(data)
+                wireguard-worker/gw01/status 1
+                wireguard-metrics/ffww01/gw01/connected_peers 0
+
+                """
+        )
+        // All of it is retained.
+        let late = try broker.listener("wireguard-metrics/#", "wireguard-worker/+/status", "wireguard-worker/+/+/data")
+        try wait(for: "what was kept") { late.output.split(separator: "\n").count == 3 }
+        gateway.mqtt?.end(with: SIGTERM)
+        #expect(gateway.mqtt?.status == 0)
+        try backEnd.waitFor(#/connected_peers -1\nwireguard-worker\/gw01\/status 0\n/#)
+        try gateway.startMQTT()
+        try wait(for: "it to be there again") { backEnd.output.contains(/status 1\n[^$]*status 1\n/) }
+        gateway.mqtt?.end(with: SIGKILL)
+        try wait(for: "the will") { backEnd.output.hasSuffix("wireguard-worker/gw01/status 0\n") }
+    }
+
+    @Test("Routers are shared out among us and a worker of the field, which has to be there")
+    func choice() throws {
+        let gateway = try gateway("gw01")
+        try online(gateway)
+        func publish(_ topic: String, _ text: String) throws { try broker.publish(topic, text, "-q", "1", "-r") }
+        let theirKey = anyKey()
+        let data =
+            "{\"ExternalAddress\": \"worker.example.net\", \"Port\": 40011, \"PublicKey\": \"\(theirKey)\", "
+            + "\"LinkAddress\": \"fe80::2\"}"
+        try publish("wireguard-worker/worker/ffww01/data", data)
+        try publish("wireguard-worker/worker/status", "1")
+        try publish("wireguard-metrics/ffww01/worker/connected_peers", "0")
+        let listener = try broker.listener("wireguard-worker/+/status")
+        try listener.waitFor(#/gw01\/status 1/#)
+        usleep(200_000)
+        func ask() throws -> String {
+            let outcome = FieldRouter(domain: "ffww01", key: anyKey()).exchange(port: gateway.httpPort)
+            guard case .gateway(let address, let port, let key, let link) = outcome else { throw Failure("\(outcome)") }
+            if address == "worker.example.net" { #expect((port, key, link) == ("40011", theirKey, "fe80::2")) }
+            return address
+        }
+        let answers = try (0..<40).map { _ in try ask() }
+        #expect((18...22).contains(answers.count { $0 == "gw01.example.net" }), "\(answers)")
+        try publish("wireguard-worker/worker/status", "0")
+        usleep(200_000)
+        #expect(try (0..<10).allSatisfy { _ in try ask() == "gw01.example.net" })
+    }
+
+    // MARK: - Failures
+
+    @Test(
+        "The broker stops under load: no at once, the two-line protocol goes on; it is back, and all have the same peers"
+    )
+    func outage() async throws {
+        let gateways = [try gateway("gw01"), try gateway("gw02")]
+        try online(gateways[0], gateways[1])
+        try gateways[0].startListener()
+        let load = Load()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for gateway in gateways + gateways {
+                let port = gateway.httpPort
+                group.addTask { try await onThread { load.run(port: port) } }
+            }
+            usleep(1_000_000)
+            broker.stop()
+            usleep(500_000)
+            let before = load.state.withLock { $0.refused }
+            #expect(try gateways[0].register(anyKey()) == "")
+            usleep(3_000_000)
+            #expect(load.state.withLock { $0.refused } > before)
+            try broker.start()
+            let back = Date()
+            try await group.waitForAll()
+            let all = load.state.withLock { $0.registered }
+            try wait(seconds: 10, for: "the same peers") {
+                try gateways.allSatisfy { try all.isSubset(of: $0.peers().keys) }
+            }
+            print("all peers everywhere \(-back.timeIntervalSinceNow) s after the broker's return")
+        }
+        let (slowest, refused, count) = load.state.withLock { ($0.slowest, $0.refused, $0.registered.count) }
+        #expect(slowest < 1.5, "\(slowest)")
+        #expect(refused > 0 && count == 4 * Load.routers)
+        for gateway in gateways { #expect(gateway.mqtt?.isRunning == true) }
+    }
+
+    /// Routers that ask until they are in, with less patience than the field's.
+    private final class Load: Sendable {
+        struct State {
+            var registered: Set<String> = []
+            var refused = 0
+            var slowest = 0.0
+        }
+
+        static let routers = 40
+        let state = Mutex(State())
+
+        func run(port: UInt16) {
+            for _ in 0..<Self.routers {
+                let key = anyKey()
+                while true {
+                    let start = Date()
+                    let outcome = FieldRouter(domain: "ffww01", key: key).post("/api/v1/wg/key/exchange", port)
+                    let time = -start.timeIntervalSinceNow
+                    let isIn = outcome == .registered
+                    state.withLock { state in
+                        state.slowest = max(state.slowest, time)
+                        if isIn { state.registered.insert(key) } else { state.refused += 1 }
+                    }
+                    usleep(isIn ? 50_000 : 200_000)
+                    if isIn { break }
+                }
+            }
+        }
+    }
+
+    @Test("It starts without a broker, and is there when the broker is")
+    func noBroker() throws {
+        broker.stop()
+        let gateway = try gateway("gw01")
+        try gateway.mqtt?.waitFor(#/cannot reach the broker/#)
+        let start = Date()
+        #expect(FieldRouter(domain: "ffww01", key: anyKey()).post(v1, gateway.httpPort) == .failed(8))
+        #expect(-start.timeIntervalSinceNow < 1)
+        try broker.start()
+        try online(gateway)
+        #expect(FieldRouter(domain: "ffww01", key: anyKey()).post(v1, gateway.httpPort) == .registered)
+    }
+
+    @Test(
+        "The broker is killed and has lost what it kept: it is told again; and a router that was heard is in everywhere"
+    )
+    func killedBroker() throws {
+        let (first, second) = (
+            try gateway("gw01", settings: "StaleAfter=8s"), try gateway("gw02", settings: "StaleAfter=8s")
+        )
+        try online(first, second)
+        try first.startListener()
+        let router = try connectedRouter(at: first)
+        try wait(for: "the router at the other gateway") { try second.peers()[router] != nil }
+        broker.stop(SIGKILL)
+        try broker.start()
+        let late = try broker.listener("kex/#", "wireguard-worker/+/status", arguments: ["-F", "%t %l"])
+        try late.waitFor(#/kex\/ffww01\/router\/[0-9a-f]{64} 23\n/#)
+        try late.waitFor(#/kex\/ffww01\/count\/gw01 18\n/#)
+        try late.waitFor(#/wireguard-worker\/gw01\/status 1\n/#)
+    }
+
+    /// Under the address of this suite's profile.
+    private func connectedRouter(at gateway: GatewayFixture) throws -> String {
+        let key = try gateway.makeRouter(1)
+        guard try gateway.register(key) == "" else { throw Failure("not in") }
+        try gateway.connectRouter(1)
+        try gateway.handler?.waitFor(Regex<Substring>(verbatim: "first sign of life of \(key)"))
+        return key
+    }
+
+    @Test("A killed handler is asked again, and is told what it missed")
+    func killedHandler() throws {
+        let gateway = try gateway("gw01")
+        try online(gateway)
+        gateway.handler?.end(with: SIGKILL)
+        let (asked, heard) = (anyKey(), anyKey())
+        let peer = try BusPeer(broker)
+        try broker.publish("wireguard/ffww01/all", asked)
+        try peer.say(.heard(at: wallClockSeconds()), of: PublicKey(text: heard)!)
+        try peer.settle()
+        usleep(500_000)
+        try gateway.startHandler()
+        try wait(seconds: 5, for: "both") { try Set(gateway.peers().keys) == [asked, heard] }
+    }
+
+    // MARK: - Size
+
+    @Test("A new gateway has all of 20,000 kept notes, although the broker's queue is as short as it is by default")
+    func largeSet() throws {
+        let peer = try BusPeer(broker)
+        let keys = (0..<20_000).map { _ in PublicKey(text: anyKey())! }
+        for key in keys { try peer.say(.heard(at: wallClockSeconds()), of: key) }
+        let note = CountNote(time: wallClockMilliseconds(), count: Int64(keys.count))
+        try peer.publish(.count(DomainName("ffww01")!, GatewayName("gw09")!, note), isRetained: true)
+        try peer.settle()
+        let gateway = try gateway("gw01", settings: "MaximumPeers=20000", http: false)
+        let start = Date()
+        try wait(seconds: 60, for: "all of them") { try gateway.peers().count == keys.count }
+        print("20,000 notes are peers after \(-start.timeIntervalSinceNow) s; memory \(try memory(gateway.mqtt)) kB")
+        usleep(3_000_000)
+        #expect(gateway.mqtt?.output.contains("sends only") == false)
+        #expect(try memory(gateway.mqtt) < 40 * 1024)
+    }
+
+    @Test("Strangers on the bus: no crash, limits hold, and nothing that is no key reaches the handler")
+    func strangers() throws {
+        let gateway = try gateway("gw01", unlimited: "192.0.2.1", http: false)
+        try online(gateway)
+        try gateway.startListener()
+        let peer = try BusPeer(broker)
+        let key = anyKey()
+        let payloads = ["", "\n", "\(key)\n", " \(key)", "\(key)\(key)", "x", String(repeating: "\u{0}", count: 4000)]
+        let topics = [
+            "wireguard/ffww01/all", "wireguard/ffww01/a/b", "wireguard//all", "wireguard/ffww01/ ",
+            "wireguard-worker/x/status",
+            "wireguard-worker/x/ffww01/data", "wireguard-metrics/ffww01/x/connected_peers", "kex/ffww01/router/xyz",
+            "kex/ffww01/router/\(String(repeating: "A", count: 64))", "kex/ffww01/count/x",
+        ]
+        for topic in topics { for payload in payloads { try peer.publish(topic, Array(payload.utf8)) } }
+        try peer.settle()
+        let large = "\(gateway.folder)/large"
+        try Data(count: 1 << 20).write(to: URL(fileURLWithPath: large))
+        for topic in ["wireguard/ffww01/all", "wireguard-worker/x/status"] {
+            let client = try broker.client("mosquitto_pub", ["-t", topic, "-f", large, "-q", "1"])
+            try wait(for: "a large message") { !client.isRunning }
+        }
+        usleep(500_000)
+        #expect(try gateway.peers().isEmpty)
+        for _ in 0..<100_000 {
+            try peer.publish("wireguard/ffww01/all", Array(anyKey().utf8))
+        }
+        try peer.settle()
+        // Somebody of this gateway's own has a place when the first of the flood have had their ten seconds.
+        try wait(seconds: 12, for: "a place") { try gateway.register(key) == "" }
+        let count = try gateway.peers().count
+        #expect((1000...2048).contains(count), "\(count)")
+        #expect(gateway.mqtt?.isRunning == true && gateway.handler?.isRunning == true)
+        #expect(gateway.handler?.output.contains("malformed") == false)
+        #expect(try memory(gateway.mqtt) < 40 * 1024)
+        try gateway.mqtt?.waitFor(#/ignored messages on the bus/#)
+    }
+
+    // MARK: - Sweeps
+
+    @Test("A router that a sweep took out goes everywhere; one that is alive elsewhere stays")
+    func sweeps() throws {
+        let settings = "StaleAfter=4s\nSweepInterval=1s"
+        let (first, second) = (try gateway("gw01", settings: settings), try gateway("gw02", settings: settings))
+        try online(first, second)
+        try first.startListener()
+        let router = try connectedRouter(at: first)
+        let alive = anyKey()
+        let peer = try BusPeer(broker)
+        func refresh() throws {
+            try peer.say(.heard(at: wallClockSeconds()), of: PublicKey(text: alive)!)
+            try peer.settle()
+        }
+        try refresh()
+        try wait(for: "both at both") {
+            try [first, second].allSatisfy { try Set([router, alive]).isSubset(of: $0.peers().keys) }
+        }
+        // Its keepalives would be signs of life.
+        try Command.check("wg set \(first.domains[0].wireGuard)r1 peer \(try first.ownKey()) remove")
+        for _ in 0..<6 {
+            usleep(1_000_000)
+            try refresh()
+        }
+        _ = try first.cleanup()
+        usleep(1_200_000)
+        try refresh()
+        _ = try first.cleanup()
+        #expect(try first.peers().keys.sorted() == [alive])
+        try wait(for: "the removal at the other gateway") { try second.peers()[router] == nil }
+        #expect(try second.peers()[alive] != nil)
+    }
+}
