@@ -5,6 +5,15 @@ public enum BusLimit {
     /// How long a front door waits for the broker.
     public static let registrationTime = Duration.seconds(1)
 
+    /// Registrations that a gateway which comes is told of once more, and how old they may be: by then a router that nobody
+    /// has heard of is no router anywhere.
+    public static let recentRegistrations = 4096
+    public static let recentTime = Duration.seconds(300)
+    /// How long after a gateway came that is done; others come at the same time when a broker is back.
+    public static let arrivalTime = Duration.seconds(1)
+    /// Not more often than this, whoever comes.
+    public static let repeatInterval = Duration.seconds(3)
+
     /// Registrations from the bus that the handler has not carried out. What is more is dropped: a router that nobody lets
     /// in asks again within a minute.
     public static let newcomers = 4096

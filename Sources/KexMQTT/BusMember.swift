@@ -14,6 +14,7 @@ public struct BusMember: Sendable {
     private let settings: MemberSettings
     private let domains: [DomainName: Int]
     private var requests = DoorRequests()
+    private var recent = RecentRegistrations()
     private var newcomers = Newcomers()
     private var elsewhere = Elsewhere()
     private var own: [OwnRouters]
@@ -135,13 +136,16 @@ extension BusMember {
     public mutating func note(_ publication: Publication, sentAs id: Int32) { inFlight[id] = publication }
 
     /// The broker has answered a publication. From 128 on, `reason` is a refusal.
-    public mutating func acknowledged(_ id: Int32, reason: UInt8) {
+    public mutating func acknowledged(_ id: Int32, reason: UInt8, at now: Moment) {
         guard let publication = inFlight.removeValue(forKey: id) else { return }
         let isAccepted = reason < 128
         if !isAccepted { addNotice(.refused(topic: publication.topic, reason: reason)) }
         switch publication.purpose {
         case .presence: break
-        case .registration(let number): requests.acknowledge(number, isAccepted: isAccepted)
+        case .registration(let number):
+            if let router = requests.acknowledge(number, isAccepted: isAccepted) {
+                recent.insert(router, at: now.sinceStart)
+            }
         case .note: notesInFlight -= 1
         case .farewell(let router):
             notesInFlight -= 1
@@ -159,7 +163,7 @@ extension BusMember {
         }
         if !announcements.isEmpty { return publication(announcements.removeFirst(), .presence, isRetained: true) }
         guard !isLeaving else { return nil }
-        return nextRegistration(at: now) ?? nextNote(at: now) ?? nextCount(at: now)
+        return nextRegistration(at: now) ?? nextRepeat(at: now) ?? nextNote(at: now) ?? nextCount(at: now)
     }
 
     private func publication(
@@ -177,16 +181,30 @@ extension BusMember {
         )
     }
 
-    /// The field's message, and ours beside it if it can be signed.
     private mutating func nextRegistration(at now: Moment) -> Publication? {
-        let isSigned = settings.signingKey != nil
-        guard let (number, router) = requests.next(publications: isSigned ? 2 : 1) else { return nil }
+        let count = settings.signingKey == nil ? 1 : 2
+        guard let (number, router) = requests.next(publications: count) else { return nil }
+        return publication(of: router, .registration(number), at: now)
+    }
+
+    private mutating func nextRepeat(at now: Moment) -> Publication? {
+        guard notesInFlight < BusLimit.notesAtBroker, let router = recent.next() else { return nil }
+        notesInFlight += settings.signingKey == nil ? 1 : 2
+        return publication(of: router, .note, at: now)
+    }
+
+    /// The field's message, and ours behind it if it can be signed.
+    private mutating func publication(
+        of router: RouterID,
+        _ purpose: Publication.Purpose,
+        at now: Moment
+    ) -> Publication {
         let registration = registration(router)
-        if isSigned {
+        if settings.signingKey != nil {
             let note = RouterNote(gateway: settings.name, time: noteTime(now), state: .registered)
-            signed = publication(.router(registration, note), .registration(number), isRetained: false)
+            signed = publication(.router(registration, note), purpose, isRetained: false)
         }
-        return publication(.registration(registration), .registration(number), isRetained: false)
+        return publication(.registration(registration), purpose, isRetained: false)
     }
 
     private mutating func nextNote(at now: Moment) -> Publication? {
@@ -255,6 +273,7 @@ extension BusMember {
             admit(registration, now)
         case .status(let name, let isOnline):
             gateways.take(name, isOnline: isOnline, isRetained: isRetained, at: time)
+            if isOnline, !isRetained, name != settings.name { recent.noteArrival(at: time) }
         case .data(let name, let domain, let data):
             gateways.take(name, data, of: domain, isRetained: isRetained, at: time)
         case .connectedPeers(let domain, let name, let peers):
@@ -420,6 +439,7 @@ extension BusMember {
     /// Does what is due.
     public mutating func advance(to now: Moment) {
         requests.expire(at: now.sinceStart)
+        if isConnected { recent.advance(to: now.sinceStart) }
         if isConnected, !isLeaving { announcements += presence.news(at: now.sinceStart) }
         for (index, domain) in settings.domains.enumerated() {
             switch replays[index].look(at: now.sinceStart) {
@@ -445,7 +465,7 @@ extension BusMember {
     /// When something is due although nothing happens.
     public func deadline(at now: Moment) -> Duration? {
         var times = [requests.deadline, nextNotice, presence.questionDue, newcomers.earliest, elsewhere.earliest]
-        if isConnected { times.append(presence.deadline) }
+        if isConnected { times += [presence.deadline, recent.due] }
         for index in own.indices {
             if listed == nil { times.append(max(own[index].nextList, nextControl)) }
             if isConnected { times += [own[index].countDue, replays[index].due] }

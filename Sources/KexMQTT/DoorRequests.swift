@@ -55,11 +55,17 @@ struct DoorRequests: Sendable {
         return nil
     }
 
-    mutating func acknowledge(_ number: UInt64, isAccepted: Bool) {
-        guard let missing = requests[number]?.missing else { return }
-        if !isAccepted { return answer(number, .unavailable) }
+    /// - Returns: the router that is answered for now, if it is.
+    mutating func acknowledge(_ number: UInt64, isAccepted: Bool) -> RouterID? {
+        guard let request = requests[number], let missing = request.missing else { return nil }
+        guard isAccepted else {
+            answer(number, .unavailable)
+            return nil
+        }
         requests[number]?.missing = missing - 1
-        if missing == 1 { answer(number, nil) }
+        guard missing == 1 else { return nil }
+        answer(number, nil)
+        return request.router
     }
 
     /// A front door that is gone needs no answer.

@@ -151,7 +151,7 @@ struct Service: ~Copyable {
             case .message(let message):
                 let (topic, payload) = (message.topic, message.payload)
                 member.receive(topic: topic, payload: payload, isRetained: message.isRetained, at: moment)
-            case .acknowledged(let id, let reason): member.acknowledged(id, reason: reason)
+            case .acknowledged(let id, let reason): member.acknowledged(id, reason: reason, at: moment)
             case .subscribed(let id, let reason):
                 member.subscribed(id, at: moment)
                 if reason >= 128 {
@@ -393,7 +393,9 @@ struct Service: ~Copyable {
             now = .now
             for index in 0..<count where loop[index].token == Token.broker { link.handle(loop[index].readiness) }
             for event in try link.attend(loop, now: now) {
-                if case .acknowledged(let id, let reason) = event { member.acknowledged(id, reason: reason) }
+                if case .acknowledged(let id, let reason) = event {
+                    member.acknowledged(id, reason: reason, at: moment)
+                }
             }
         }
         try link.disconnect(loop)

@@ -25,7 +25,7 @@ import Testing
             #expect(!publication.isRetained && publication.expiry == nil)
             gateway.member.note(publication, sentAs: Int32(id))
             #expect(gateway.member.takeAnswers().isEmpty)
-            gateway.member.acknowledged(Int32(id), reason: reason)
+            gateway.member.acknowledged(Int32(id), reason: reason, at: gateway.now)
             let answers = gateway.member.takeAnswers()
             #expect(answers.map(\.door) == [5])
             #expect(answers.map(\.answer) == [RegistrationAnswer(id: id, refusal: reason == 128 ? .unavailable : nil)])
@@ -44,11 +44,11 @@ import Testing
         #expect(both.map(\.message?.topic) == [.registration(domain), .router(domain, key(1))])
         #expect(both[1].note?.state == .registered)
         #expect(both.allSatisfy { !$0.isRetained })
-        gateway.member.acknowledged(1, reason: 0)  // a subscription's number, which means nothing here
+        gateway.member.acknowledged(1, reason: 0, at: gateway.now)  // a subscription's number, which means nothing here
         let numbers = [7, 8] as [Int32]
-        gateway.member.acknowledged(numbers[0], reason: 0)
+        gateway.member.acknowledged(numbers[0], reason: 0, at: gateway.now)
         #expect(gateway.member.takeAnswers().isEmpty)
-        gateway.member.acknowledged(numbers[1], reason: 0)
+        gateway.member.acknowledged(numbers[1], reason: 0, at: gateway.now)
         #expect(gateway.member.takeAnswers().map(\.answer.refusal) == [nil])
     }
 
@@ -100,6 +100,51 @@ import Testing
         #expect(gateway.publications().count == BusLimit.registrations)
         gateway.pass(.seconds(1))
         #expect(gateway.member.takeAnswers().count == BusLimit.registrations)
+    }
+
+    @Test("A gateway that comes is told once more of those who registered lately, and not of older ones")
+    func arrival() {
+        var gateway = Member()
+        gateway.connect()
+        gateway.member.register(request(1), door: 5, at: gateway.now)
+        _ = gateway.publications()
+        gateway.pass(.seconds(200))
+        gateway.member.register(request(2), door: 5, at: gateway.now)
+        _ = gateway.publications()
+        func arrive(_ name: String, isRetained: Bool = false) {
+            gateway.receive(.status(GatewayName(name)!, isOnline: true), isRetained: isRetained)
+        }
+        arrive("gw01")
+        arrive("gw02", isRetained: true)
+        gateway.pass(.seconds(1))
+        #expect(gateway.publications().isEmpty)
+        gateway.pass(.seconds(98))
+        arrive("gw02")
+        arrive("gw03")
+        gateway.pass(.milliseconds(999))
+        #expect(gateway.publications().isEmpty)
+        gateway.pass(.milliseconds(1))
+        #expect(gateway.publications().map(\.message) == [.registration(registration(2))])
+        arrive("gw04")
+        gateway.pass(.milliseconds(2999))
+        #expect(gateway.publications().isEmpty)
+        gateway.pass(.milliseconds(1))
+        #expect(gateway.publications().count == 1)
+    }
+
+    @Test("Only so many are told once more, the latest ones")
+    func manyRecent() {
+        var gateway = Member()
+        gateway.connect()
+        for number in 0..<3 * BusLimit.recentRegistrations {
+            gateway.member.register(request(number), door: 5, at: gateway.now)
+            _ = gateway.publications()
+        }
+        gateway.receive(.status(GatewayName("gw02")!, isOnline: true))
+        gateway.pass(.seconds(1))
+        let all = gateway.publications()
+        #expect(all.count == BusLimit.recentRegistrations)
+        #expect(all.last?.message == .registration(registration(3 * BusLimit.recentRegistrations - 1)))
     }
 
     // MARK: - Registrations from the bus

@@ -75,7 +75,7 @@ struct Member {
         while let next = member.nextPublication(at: now) {
             lastID += 1
             member.note(next, sentAs: lastID)
-            if acknowledges { member.acknowledged(lastID, reason: 0) }
+            if acknowledges { member.acknowledged(lastID, reason: 0, at: now) }
             all.append(next)
         }
         return all

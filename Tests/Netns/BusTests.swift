@@ -296,7 +296,13 @@ import WireGuardTypes
         }
         try peer.settle()
         // Somebody of this gateway's own has a place when the first of the flood have had their ten seconds.
-        try wait(seconds: 12, for: "a place") { try gateway.register(key) == "" }
+        // Each try costs its source something, so they are few.
+        var tries = 0
+        while try gateway.register(key) != "", tries < 15 {
+            tries += 1
+            usleep(1_000_000)
+        }
+        #expect(tries < 15)
         let count = try gateway.peers().count
         #expect((1000...2048).contains(count), "\(count)")
         #expect(gateway.mqtt?.isRunning == true && gateway.handler?.isRunning == true)

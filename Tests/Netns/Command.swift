@@ -69,10 +69,18 @@ final class Child {
         } else {
             posix_spawn_file_actions_addopen(&actions, 2, errors, O_WRONLY | O_CREAT | O_APPEND, 0o600)
         }
+        // The threads of the tests block signals, and a child of theirs would never hear of SIGTERM.
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var none = sigset_t()
+        sigemptyset(&none)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
         var words = all.map { strdup($0) } + [nil]
         defer { for word in words { free(word) } }
         var number: pid_t = 0
-        let result = posix_spawn(&number, all[0], &actions, nil, &words, environ)
+        let result = posix_spawn(&number, all[0], &actions, &attributes, &words, environ)
         guard result == 0 else { throw Failure("cannot start \(arguments): \(String(cString: strerror(result)))") }
         processIdentifier = number
     }
