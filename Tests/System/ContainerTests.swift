@@ -36,7 +36,7 @@ extension InContainer {
                 """,
                 seconds: 120
             )
-            #expect(output.components(separatedBy: "disabled inactive").count == 9, "\(output)")
+            #expect(output.components(separatedBy: "disabled inactive").count == 11, "\(output)")
             #expect(output.hasSuffix("kex\nkex\nkex-handler\nkex-admin"), "\(output)")
             try machine.installPackage()
             #expect(try machine.check(". /share/lab.sh; \(register(key(1)))") == "")
