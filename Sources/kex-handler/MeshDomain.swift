@@ -284,7 +284,13 @@ final class MeshDomain {
         }
         standing = Standing(publicKey: state.publicKey, listenPort: state.listenPort, connected: connected)
         var picture = DomainTable.Picture(ownKey: state.publicKey, peers: state.peers)
-        for record in try devices?.fdb.list() ?? [] {
+        let records = try devices?.fdb.list() ?? []
+        // WireGuard is asked by name. An interface that was made anew meanwhile would seem to be the old one, without peers,
+        // and everybody would be forgotten.
+        guard try links.link(named: settings.wireGuard)?.index == via else {
+            throw Trouble("\(settings.wireGuard) is being made anew")
+        }
+        for record in records {
             guard let entry = record.entry, entry.via == via else { continue }
             if entry.mac == .zero {
                 picture.floodList.insert(entry.destination)

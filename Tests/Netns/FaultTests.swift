@@ -130,6 +130,31 @@ import Testing
         #expect(try gateway.peers().isEmpty)
     }
 
+    @Test("A WireGuard interface that is made anew in the middle of a look is not taken for the old one")
+    func renewedWireGuard() throws {
+        let gateway = try GatewayFixture.running()
+        #expect(try gateway.register(ExchangeTests.key) == "")
+        let handler = try #require(gateway.handler)
+        // Each request of the handler leaves three seconds after it was made.
+        let brake = try Daemon(
+            ["strace", "-p", "\(handler.processIdentifier)", "-e", "inject=sendto:delay_enter=3000000"],
+            log: "\(gateway.folder)/strace.log"
+        )
+        try brake.waitFor(#/attached/#)
+        let cleanup = try Daemon(
+            [Command.path(of: "kex-cleanup"), "--config", "\(gateway.folder)/kex.conf", "--dry-run"],
+            log: "\(gateway.folder)/cleanup.log"
+        )
+        // It has found the interface (RTM_GETLINK is 0x12), and asks.
+        try brake.waitFor(#/(?s)nlmsg_type=0x12.*sendto\(\d+, "get=1/#, seconds: 20)
+        try gateway.removeDevices(of: gateway.domains[0])
+        try gateway.makeDevices(of: gateway.domains[0])
+        brake.end(with: SIGTERM)
+        cleanup.waitForEnd()
+        try wait(for: "the router to be brought back") { try gateway.peers()[ExchangeTests.key] != nil }
+        #expect(handler.output.contains("is being made anew"))
+    }
+
     @Test("After a slow look at the kernel the handler looks again within two seconds")
     func slowLook() throws {
         let gateway = try GatewayFixture.running()
