@@ -1,6 +1,5 @@
 internal import CLinux
 internal import CMosquitto
-internal import Dispatch
 internal import EventLoop
 internal import Glibc
 internal import Synchronization
@@ -17,20 +16,13 @@ internal import SystemPackage
 /// CONNECT, and leaves a non-blocking socket; the handshake of TLS and all that follows do not wait. Of the callbacks only
 /// that for log lines can come in it.
 ///
-/// `@unchecked Sendable`: until ``opening`` has a result only that thread uses the session, and from then on only its
+/// `@unchecked Sendable`: until ``opening`` has an outcome only that thread uses the session, and from then on only its
 /// owner's.
 @safe final class BrokerSession: @unchecked Sendable {
-    private enum Opening {
-        case running
-        case done
-        case failed(String)
-    }
-
     private let client: OpaquePointer
     private let settings: BrokerSettings
-    /// Readable when ``opening`` has a result.
-    private let opened: OwnedDescriptor
-    private let opening = Mutex(Opening.running)
+    /// Its outcome is why there is no connection, or `nil`.
+    private let opening: SideThread<String?>
 
     private(set) var isOpen = false
     /// Whether the broker has let us in.
@@ -59,14 +51,13 @@ internal import SystemPackage
 
     init(_ settings: BrokerSettings) throws(SessionTrouble) {
         precondition(Self.libraryIsReady, "libmosquitto always starts on Linux")
-        let number = eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK))
-        guard number >= 0 else { throw SessionTrouble(text: "\(Errno(rawValue: errno))") }
-        let opened = OwnedDescriptor(adopting: FileDescriptor(rawValue: number))
+        let opening: SideThread<String?>
+        do throws(SystemCallError) { opening = try SideThread() } catch { throw SessionTrouble(text: "\(error)") }
         // It also ignores SIGPIPE from now on, which its writes need.
         guard let client = unsafe mosquitto_new(settings.clientID, true, nil) else {
             throw SessionTrouble(text: "\(Errno(rawValue: errno))")
         }
-        self.opened = opened
+        self.opening = opening
         unsafe self.client = unsafe client
         self.settings = settings
         // Unretained: the client dies with the session.
@@ -161,15 +152,7 @@ internal import SystemPackage
     // MARK: - Opening
 
     /// Makes the connection on another thread. ``watch`` tells when it is there.
-    func open() {
-        DispatchQueue.global().async { [self] in
-            let failure = connect()
-            opening.withLock { $0 = failure.map { .failed($0) } ?? .done }
-            var one: UInt64 = 1
-            let written = unsafe write(opened.raw.rawValue, &one, MemoryLayout<UInt64>.size)
-            precondition(written == MemoryLayout<UInt64>.size, "a counter of zero has room for one")
-        }
-    }
+    func open() { opening.run(connect) { "\($0)" } }
 
     /// - Returns: why it did not work.
     private func connect() -> String? {
@@ -197,11 +180,8 @@ internal import SystemPackage
 
     /// Takes over from the other thread if that is done.
     private func takeOver() {
-        switch opening.withLock({ $0 }) {
-        case .running: break
-        case .done: isOpen = true
-        case .failed(let text): end = .unreachable(text)
-        }
+        guard let failure = opening.outcome() else { return }
+        if let failure { end = .unreachable(failure) } else { isOpen = true }
     }
 
     // MARK: - Transfer
@@ -217,7 +197,7 @@ internal import SystemPackage
     /// `nil` when the session is over.
     var watch: Watch? {
         guard end == nil else { return nil }
-        guard isOpen else { return Watch(descriptor: opened.raw, readiness: .readable, isOpening: true) }
+        guard isOpen else { return Watch(descriptor: opening.descriptor, readiness: .readable, isOpening: true) }
         let socket = FileDescriptor(rawValue: unsafe mosquitto_socket(client))
         let wantsToWrite = unsafe mosquitto_want_write(client)
         return Watch(

@@ -1,8 +1,6 @@
 internal import CLinux
-internal import Dispatch
 internal import Glibc
 public import NetworkAddresses
-internal import Synchronization
 
 /// Why a host name has no addresses for us.
 public enum HostLookupError: Error, Hashable, Sendable {
@@ -34,26 +32,19 @@ public enum HostLookup {
         port: UInt16,
         until deadline: MonotonicTime
     ) throws(HostLookupError) -> [Endpoint] {
-        guard MonotonicTime.now < deadline else { throw .timedOut(host: host) }
-        let lookup = Lookup()
-        DispatchQueue.global().async {
-            let result = Result<[Endpoint], HostLookupError> { () throws(HostLookupError) in
-                try ask(host: host, port: port)
-            }
-            lookup.result.withLock { $0 = result }
-            lookup.done.signal()
+        let thread: SideThread<Result<[Endpoint], HostLookupError>>
+        do throws(SystemCallError) {
+            thread = try SideThread()
+        } catch {
+            throw .failed(host: host, reason: "\(error)")
         }
-        let left = max(.zero, deadline - .now) / .milliseconds(1)
-        guard lookup.done.wait(timeout: .now() + .milliseconds(Int(min(left, 1_000_000)))) == .success,
-            let result = lookup.result.withLock({ $0 })
-        else { throw .timedOut(host: host) }
+        thread.run {
+            Result { () throws(HostLookupError) in try ask(host: host, port: port) }
+        } orElse: {
+            .failure(.failed(host: host, reason: "\($0)"))
+        }
+        guard let result = thread.wait(until: deadline) else { throw .timedOut(host: host) }
         return try result.get()
-    }
-
-    /// What the two threads share.
-    private final class Lookup: Sendable {
-        let result = Mutex<Result<[Endpoint], HostLookupError>?>(nil)
-        let done = DispatchSemaphore(value: 0)
     }
 
     private static func ask(host: String, port: UInt16) throws(HostLookupError) -> [Endpoint] {

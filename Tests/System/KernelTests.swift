@@ -108,6 +108,41 @@ extension InVirtualMachine {
             try lab("ip link delete bat0; ip -n r1 link delete bat0; ip -n r2 link delete bat0")
         }
 
+        @Test("The domain gets another address profile and loses it again: both addresses, one session, no ping lost")
+        func profiles() throws {
+            let output = try lab(
+                """
+                key=$(ip netns exec r2 wg show wgr2 public-key)
+                state() { echo "$1: $(wg show wgww01 allowed-ips | awk -F'\\t' -v key="$key" '$1 == key { print $2 }')"; }
+                profile() {
+                    printf "[Domain ffww01]\\nAddressProfile=$1\\n" > /etc/kex/kex.conf.d/profile.conf
+                    systemctl reload kex-handler
+                }
+                handshake() { wg show wgww01 latest-handshakes | grep "^$key"; }
+                mkdir -p /etc/kex/kex.conf.d
+                state before
+                before=$(handshake)
+                ip netns exec r2 ping -n -q -c 100 -i 0.1 -W 2 10.99.0.1 > /tmp/pings & pings=$!
+                sleep 2
+                profile 'eui64 ffmuc'; sleep 2; state both
+                profile eui64; sleep 2; state after
+                wait $pings || true
+                grep -o '[0-9]* received' /tmp/pings
+                [ "$before" = "$(handshake)" ] && echo "same session"
+                bridge fdb show dev vxww01 | grep -c "$(address_of "$key")"
+                rm /etc/kex/kex.conf.d/profile.conf
+                systemctl reload kex-handler
+                """
+            )
+            let lines = output.split(separator: "\n")
+            let address = try lab("address_of $(ip netns exec r2 wg show wgr2 public-key)")
+            #expect(lines.first == "before: \(address)/128")
+            #expect(lines.dropFirst().first?.split(separator: " ").count == 3, "two addresses: \(output)")
+            #expect(lines.dropFirst(2).first == "after: \(address)/128")
+            #expect(output.contains("100 received\nsame session\n"), "\(output)")
+            #expect(lines.last == "2", "the unicast entry and the flood entry: \(output)")
+        }
+
         @Test("The timer fires, and takes out who is silent and nobody else; nothing of them is left")
         func timer() throws {
             let silent = try lab("crowd register $gateway ffww01 1 3")

@@ -21,15 +21,31 @@ enum Sandbox {
         var testDescription: String { "\(directive)=\(value)" }
     }
 
-    static let units = ["kexd.service", "kex-http.service", "kex-handler.service", "kex-cleanup@ffww01.service"]
-    private static let withoutRights = ["kexd.service", "kex-http.service", "kex-cleanup@ffww01.service"]
+    static let units = withoutNetwork + ["kex-mqtt.service", "kex-handler.service"]
+    private static let withoutNetwork = ["kexd.service", "kex-http.service", "kex-cleanup@ffww01.service"]
 
     static let rows = [
-        Row(directive: "RestrictAddressFamilies", value: "AF_UNIX", attempt: "inet-socket"),
-        Row(directive: "PrivateNetwork", value: "yes", attempt: "interfaces", units: withoutRights),
+        Row(
+            directive: "RestrictAddressFamilies",
+            value: "AF_UNIX",
+            attempt: "inet-socket",
+            units: withoutNetwork + ["kex-handler.service"]
+        ),
+        Row(
+            directive: "RestrictAddressFamilies",
+            value: "AF_UNIX AF_INET AF_INET6",
+            attempt: "netlink-socket",
+            units: withoutNetwork + ["kex-mqtt.service"]
+        ),
+        Row(directive: "PrivateNetwork", value: "yes", attempt: "interfaces", units: withoutNetwork),
         Row(directive: "CapabilityBoundingSet", value: "", attempt: "chown"),
         Row(directive: "NoNewPrivileges", value: "yes", attempt: "new-privileges"),
-        Row(directive: "PrivateUsers", value: "yes", attempt: "host-users", units: withoutRights),
+        Row(
+            directive: "PrivateUsers",
+            value: "yes",
+            attempt: "host-users",
+            units: withoutNetwork + ["kex-mqtt.service"]
+        ),
         Row(directive: "ProtectSystem", value: "strict", attempt: "write-usr"),
         Row(directive: "ProtectSystem", value: "strict", attempt: "write-etc"),
         Row(directive: "ProtectHome", value: "yes", attempt: "home"),
@@ -69,7 +85,7 @@ enum Sandbox {
             directive: "MemoryMax",
             value: "512M",
             attempt: "memory",
-            units: ["kexd.service", "kex-http.service", "kex-handler.service"],
+            units: ["kexd.service", "kex-http.service", "kex-mqtt.service", "kex-handler.service"],
             besides: ["OOMPolicy=continue"],
             isForKernel: true
         ),
@@ -77,7 +93,7 @@ enum Sandbox {
             directive: "TasksMax",
             value: "16",
             attempt: "tasks",
-            units: ["kexd.service", "kex-http.service", "kex-handler.service"],
+            units: ["kexd.service", "kex-http.service", "kex-mqtt.service", "kex-handler.service"],
             isForKernel: true
         ),
         // In the unit AF_INET is let through for this attempt.
@@ -137,7 +153,7 @@ enum Sandbox {
             let lets = names.contains("datagram") ? "RestrictAddressFamilies=AF_INET" : ""
             let output = try machine.check(
                 """
-                systemctl stop kexd.socket kex-http.socket kex-handler.socket kex-control.socket \(unit)
+                systemctl stop kexd.socket kex-http.socket kex-bus.socket kex-handler.socket kex-control.socket \(unit)
                 mkdir -p \(folder)
                 cat > \(folder)/probe.conf <<END
                 [Service]
@@ -172,7 +188,8 @@ enum Sandbox {
     /// Directives of the units that are no part of the sandbox, or shown in another way.
     static let elsewhere = [
         "Type": "tests of activation", "ExecStart": "all tests", "ExecReload": "tests of reloading",
-        "User": "tests of rights", "Group": "tests of rights", "Restart": "tests of faults",
+        "User": "tests of rights", "Group": "tests of rights", "SupplementaryGroups": "tests of the bus",
+        "Restart": "tests of faults",
         "RestartSec": "tests of faults",
         "WatchdogSec": "tests of the watchdog", "Sockets": "tests of activation", "TimeoutStartSec": "",
         "StandardOutput": "", "StandardError": "tests of the journal",
@@ -211,7 +228,7 @@ extension InContainer {
         @Test(
             "systemd's own figure",
             arguments: [
-                ("kexd.service", 15), ("kex-http.service", 15), ("kex-handler.service", 25),
+                ("kexd.service", 15), ("kex-http.service", 15), ("kex-mqtt.service", 25), ("kex-handler.service", 25),
                 ("kex-cleanup@ffww01.service", 15),
             ]
         )
@@ -219,7 +236,7 @@ extension InContainer {
             let machine = try Container.shared.get()
             try Sandbox.prepare(machine)
             let output = try machine.check("systemd-analyze security --no-pager --threshold=\(tenths) \(unit)")
-            print(output.split(separator: "\n").last ?? "")
+            print(output.components(separatedBy: "\n").last ?? "")
         }
     }
 }

@@ -130,6 +130,7 @@ def same_as_outside(kind):
 
 attempts = {
     "inet-socket": lambda: socket.socket(socket.AF_INET).close(),
+    "netlink-socket": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW).close(),
     "interfaces": lambda: len(socket.if_nameindex()) > 1,
     "chown": chown,
     "new-privileges": lambda: libc.prctl(39, 0, 0, 0, 0) == 0,

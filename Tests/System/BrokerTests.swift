@@ -1,0 +1,113 @@
+import Foundation
+import Testing
+
+extension InContainer {
+    /// `kex-mqtt` and `kex-http` as they are installed, beside a mosquitto on the same machine.
+    @Suite("Beside a message broker") struct BrokerTests {
+        let machine: Container
+
+        init() throws {
+            machine = try Container.shared.get()
+            try machine.installPackage()
+        }
+
+        @discardableResult
+        private func lab(_ script: String, seconds: Int = 60, _ location: SourceLocation = #_sourceLocation) throws
+            -> String
+        {
+            try machine.check(". /share/lab.sh\n\(script)", seconds: seconds, sourceLocation: location)
+        }
+
+        /// Asks over HTTP as the field's routers do; prints the status and the time.
+        private let post = """
+            post() {
+                python3 - "$1" "$2" <<'PYTHON'
+            import http.client, json, sys, time
+            start = time.monotonic()
+            connection = http.client.HTTPConnection("127.0.0.1", timeout=10)
+            body = json.dumps({"domain": "ffww01", "public_key": sys.argv[2]})
+            connection.request("POST", f"/api/{sys.argv[1]}/wg/key/exchange", body, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            print(sys.argv[1], answer.status, "late" if time.monotonic() - start > 1 else "in time", answer.read().decode())
+            PYTHON
+            }
+
+            """
+
+        @Test("Units, rights, the watchdog; the broker goes and comes; a router of the field's broker is let in")
+        func units() throws {
+            try lab(
+                """
+                echo 'deb [trusted=yes] file:/opt/later ./' > /etc/apt/sources.list.d/later.list
+                apt-get update -qq; apt-get install -y -qq mosquitto mosquitto-clients > /dev/null
+                mkdir -p /etc/kex/kex.conf.d
+                cat > /etc/kex/kex.conf.d/bus.conf <<END
+                [Bus]
+                Broker=127.0.0.1
+                Name=gw01
+                [Domain ffww01]
+                LinkAddress=$gateway_link
+                END
+                systemctl start mosquitto
+                systemctl reload kex-handler
+                systemctl enable --now kex-bus.socket kex-mqtt.service kex-http.socket
+                """
+            )
+            defer {
+                _ = try? machine.run(
+                    """
+                    systemctl disable --now kex-http.socket kex-http.service kex-mqtt.service kex-bus.socket
+                    systemctl stop mosquitto
+                    rm /etc/kex/kex.conf.d/bus.conf
+                    systemctl reload kex-handler
+                    """
+                )
+            }
+            try machine.wait(
+                seconds: 20,
+                for: "the broker",
+                until: "systemctl show -P StatusText kex-mqtt | grep -x 'gw01 on 127.0.0.1'"
+            )
+            let rights = try lab(
+                """
+                pid=$(systemctl show -P MainPID kex-mqtt)
+                stat -c %U /proc/$pid; grep -c '^Cap.*0000000000000000$' /proc/$pid/status
+                """
+            )
+            #expect(rights == "kex-mqtt\n5")
+            // Registrations over HTTP, and one of the field's broker.
+            let keys = try lab("for _ in 1 2 3 4; do wg genkey | wg pubkey; done").split(separator: "\n")
+            let answers = try lab("\(post)post v1 \(keys[0]); post v2 \(keys[1])").split(separator: "\n")
+            #expect(answers.first?.hasPrefix("v1 200 in time ") == true, "\(answers)")
+            #expect(answers.last?.hasPrefix("v2 200 in time ") == true, "\(answers)")
+            try lab("mosquitto_pub -V mqttv311 -t wireguard/ffww01/all -m \(keys[2])")
+            for key in keys[0...2] {
+                try machine.wait(seconds: 5, for: "peer \(key)", until: "wg show wgww01 peers | grep -q '^\(key)$'")
+            }
+            // Without the broker HTTP says so at once, and the two lines go on.
+            let outage = try lab(
+                """
+                \(post)systemctl stop mosquitto
+                post v1 \(keys[3]); post v2 \(keys[3])
+                namespace crowd 9
+                register_raw crowd ffww01 \(keys[3]) && echo registered
+                systemctl show -P ActiveState -P NRestarts kex-mqtt
+                """
+            )
+            #expect(outage.contains("v1 503 in time ") && outage.contains("v2 503 in time "), "\(outage)")
+            #expect(outage.hasSuffix("registered\n0\nactive"), "\(outage)")
+            try lab("systemctl start mosquitto")
+            try machine.wait(seconds: 20, for: "the broker", until: "\(post)post v1 \(keys[0]) | grep -q 'v1 200'")
+            // A hanging one is replaced.
+            let old = try lab("systemctl show -P MainPID kex-mqtt")
+            try lab("kill -STOP \(old)")
+            let isAnother = "test $(systemctl show -P MainPID kex-mqtt) != \(old)"
+            try machine.wait(seconds: 30, for: "the watchdog", until: isAnother)
+            try machine.wait(seconds: 10, for: "its work", until: "\(post)post v1 \(keys[0]) | grep -q 'v1 200'")
+            #expect(try lab("systemctl show -P NRestarts kex-mqtt") == "1")
+            // libdispatch and OpenSSL like to say something too.
+            let journal = try lab("journalctl -o cat -u kex-mqtt _COMM=kex-mqtt")
+            #expect(!journal.contains("priority"), "\(journal)")
+        }
+    }
+}
