@@ -129,7 +129,7 @@ extension InVirtualMachine {
                 wait $pings || true
                 grep -o '[0-9]* received' /tmp/pings
                 [ "$before" = "$(handshake)" ] && echo "same session"
-                bridge fdb show dev vxww01 | grep -c "$(address_of "$key")"
+                bridge fdb show dev vxww01 | grep "$(address_of "$key")" | grep -c permanent
                 rm /etc/kex/kex.conf.d/profile.conf
                 systemctl reload kex-handler
                 """
