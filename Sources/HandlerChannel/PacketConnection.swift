@@ -15,6 +15,9 @@ public final class PacketConnection {
     /// Packets that the other side has not taken. Whoever enqueues sees to it that they do not become many.
     public var waitingPackets: Int { outgoing.count - sent }
 
+    /// Whether the other side has taken everything.
+    public var isEmpty: Bool { waitingPackets == 0 }
+
     /// Adds a packet to what is to be sent.
     public func enqueue(_ packet: [UInt8]) { outgoing.append(packet) }
 

@@ -163,7 +163,7 @@ struct HandlerService: ~Copyable {
 
     /// Now if there is a sweep to go on with; else whatever comes first.
     private var nextDeadline: MonotonicTime? {
-        if connections.values.contains(where: { !$0.sweeps.isEmpty && !$0.isWaitingToSend }) { return .now }
+        if connections.values.contains(where: { !$0.sweeps.isEmpty && $0.packets.isEmpty }) { return .now }
         let next = earliest(earliest(nextAccept, host.pulse.nextBeat), timetable.nextWake)
         return written == nil ? earliest(next, timetable.nextWrite) : next
     }
@@ -302,9 +302,9 @@ struct HandlerService: ~Copyable {
                     )
                     continue
                 }
-                let connection = Connection(descriptor, door: listener.door, peer: peer)
+                let connection = Connection(PacketConnection(descriptor), door: listener.door, peer: peer)
                 let token = newToken()
-                try loop.watch(connection.raw, for: .readable, token: token)
+                try loop.watch(connection.packets.raw, for: .readable, token: token)
                 connections[token] = connection
             }
         } catch {
@@ -315,9 +315,9 @@ struct HandlerService: ~Copyable {
 
     private mutating func serve(_ connection: Connection, token: UInt64) {
         do throws(Disconnect) {
-            if connection.isWaitingToSend {
-                try io { () throws(SystemCallError) in try connection.flush() }
-                guard !connection.isWaitingToSend else { return }
+            if !connection.packets.isEmpty {
+                try io { () throws(SystemCallError) in try connection.packets.flush() }
+                guard connection.packets.isEmpty else { return }
                 try watch(connection, token, for: .readable)
             }
             guard connection.sweeps.isEmpty else { return }
@@ -361,7 +361,7 @@ struct HandlerService: ~Copyable {
 
     private func receive(from connection: Connection) throws(Disconnect) -> ArraySlice<UInt8> {
         var received: ArraySlice<UInt8>?
-        try io { () throws(SystemCallError) in received = try connection.receive() }
+        try io { () throws(SystemCallError) in received = try connection.packets.receive() }
         guard let received else { throw Disconnect(reason: nil) }
         return received
     }
@@ -376,8 +376,8 @@ struct HandlerService: ~Copyable {
     }
 
     private func flush(_ connection: Connection, _ token: UInt64) throws(Disconnect) {
-        try io { () throws(SystemCallError) in try connection.flush() }
-        if connection.isWaitingToSend { try watch(connection, token, for: .writable) }
+        try io { () throws(SystemCallError) in try connection.packets.flush() }
+        if !connection.packets.isEmpty { try watch(connection, token, for: .writable) }
     }
 
     private mutating func disconnect(_ token: UInt64, _ cause: Disconnect) {
@@ -401,7 +401,7 @@ struct HandlerService: ~Copyable {
 
     private func watch(_ connection: Connection, _ token: UInt64, for readiness: EventLoop.Readiness) throws(Disconnect)
     {
-        try io { () throws(SystemCallError) in try loop.change(connection.raw, to: readiness, token: token) }
+        try io { () throws(SystemCallError) in try loop.change(connection.packets.raw, to: readiness, token: token) }
     }
 
     // MARK: - Requests
@@ -420,7 +420,7 @@ struct HandlerService: ~Copyable {
         }
         for start in stride(from: 0, to: answers.count, by: ChannelLimit.records) {
             RegistrationFrame.encode(answers[start...].prefix(ChannelLimit.records), into: &packet)
-            connection.enqueue(packet)
+            connection.packets.enqueue(packet)
         }
     }
 
@@ -460,7 +460,7 @@ struct HandlerService: ~Copyable {
         }
         for start in stride(from: 0, to: statuses.count, by: ChannelLimit.records) {
             RegistrationFrame.encode(statuses[start...].prefix(ChannelLimit.records), into: &packet)
-            connection.enqueue(packet)
+            connection.packets.enqueue(packet)
         }
     }
 
@@ -487,22 +487,22 @@ struct HandlerService: ~Copyable {
             answers += zip(own, refusals).map { RegistrationAnswer(id: $0.id, refusal: $1) }
         }
         RegistrationFrame.encode(answers, into: &packet)
-        connection.enqueue(packet)
+        connection.packets.enqueue(packet)
     }
 
     private mutating func tellRouters(of name: DomainName, _ connection: Connection) {
         let routers = timetable.index(of: name).flatMap { index in touch(index) { $0.routers } }
         for start in stride(from: 0, to: routers?.count ?? 0, by: ChannelLimit.records) {
             ControlFrame.encode((routers ?? [])[start...].prefix(ChannelLimit.records), into: &packet)
-            connection.enqueue(packet)
+            connection.packets.enqueue(packet)
         }
         ControlFrame.encode(RouterListEnd(domain: name, isWhole: routers != nil), into: &packet)
-        connection.enqueue(packet)
+        connection.packets.enqueue(packet)
     }
 
     /// Sweeps one domain for each program that waits for one and has taken the report of the one before.
     private mutating func sweepNext() {
-        for (token, connection) in connections where !connection.isWaitingToSend {
+        for (token, connection) in connections where connection.packets.isEmpty {
             guard let request = connection.sweeps.popFirst(), let name = request.domain else { continue }
             if let index = timetable.index(of: name) {
                 timetable.noteChange(of: index)
@@ -525,7 +525,7 @@ struct HandlerService: ~Copyable {
             let (events, peers) = try domain.sweep(isDryRun: isDryRun)
             for start in stride(from: 0, to: events.count, by: ChannelLimit.records) {
                 ControlFrame.encode(events[start...].prefix(ChannelLimit.records), into: &packet)
-                connection.enqueue(packet)
+                connection.packets.enqueue(packet)
             }
             send(SweepEnd(domain: name, peers: UInt32(peers), trouble: nil), connection)
         } catch {
@@ -535,7 +535,7 @@ struct HandlerService: ~Copyable {
 
     private mutating func send(_ end: SweepEnd, _ connection: Connection) {
         ControlFrame.encode(end, into: &packet)
-        connection.enqueue(packet)
+        connection.packets.enqueue(packet)
     }
 
 }
