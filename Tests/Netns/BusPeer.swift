@@ -13,12 +13,12 @@ final class MessageBroker {
     private let folder = "/run/kex-broker-\(UUID().uuidString)"
     private(set) var daemon: Daemon?
 
-    /// - Parameter lines: of the configuration, beside those that a broker needs to be used at all.
-    init(_ lines: String = "") throws {
+    /// - Parameter lines: of the configuration: who may use it, and how.
+    init(_ lines: String = "allow_anonymous true") throws {
         let socket = try Socket.listen(on: .v4(.init(value: 0x7f00_0001), port: 0))
         port = try Socket.localAddress(of: socket.raw).endpoint!.port
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
-        let text = "user root\nlistener \(port) 127.0.0.1\nallow_anonymous true\n\(lines)\n"
+        let text = "user root\nlistener \(port) 127.0.0.1\n\(lines)\n"
         try text.write(toFile: "\(folder)/conf", atomically: false, encoding: .utf8)
     }
 
@@ -64,9 +64,11 @@ final class BusPeer {
     private var link: BrokerLink
     private var waiting = 0
 
-    init(_ broker: MessageBroker, name: String = "peer") throws {
+    init(_ broker: MessageBroker, _ change: (inout BrokerSettings) -> Void = { _ in }) throws {
+        var settings = BrokerSettings(host: "127.0.0.1", port: broker.port, clientID: "peer")
+        change(&settings)
         loop = try EventLoop()
-        link = BrokerLink(BrokerSettings(host: "127.0.0.1", port: broker.port, clientID: name), token: 1)
+        link = BrokerLink(settings, token: 1)
         link.connect(now: .now)
         let deadline = MonotonicTime.now + .seconds(10)
         while !link.isConnected {
@@ -93,15 +95,20 @@ final class BusPeer {
         waiting += 1
     }
 
-    func publish(_ message: BusMessage, isRetained: Bool = false) throws {
-        try publish("\(message.topic)", message.payload(), isRetained: isRetained)
+    func publish(_ message: BusMessage, isRetained: Bool = false, signedWith key: SigningKey? = nil) throws {
+        try publish("\(message.topic)", message.payload(signedWith: key), isRetained: isRetained)
     }
 
     /// A note of a gateway of ours, from now.
-    func say(_ state: RouterNote.State, of key: PublicKey, as gateway: String = "gw09") throws {
+    func say(
+        _ state: RouterNote.State,
+        of key: PublicKey,
+        as gateway: String = "gw09",
+        signedWith signer: SigningKey? = nil
+    ) throws {
         let note = RouterNote(gateway: GatewayName(gateway)!, time: wallClockMilliseconds(), state: state)
         let registration = Registration(domain: DomainName("ffww01")!, key: key)
-        try publish(.router(registration, note), isRetained: true)
+        try publish(.router(registration, note), isRetained: true, signedWith: signer)
     }
 
     /// Waits until the broker has all.
