@@ -54,17 +54,46 @@ import WireGuardTypes
 
     @Test("A worker of the field hears of our routers, and we take those of the field's broker")
     func fieldRegistrations() throws {
-        let worker = try broker.listener("wireguard/ffww01/+")
+        let worker = FieldWorker(broker)
+        try worker.connect()
         let gateway = try gateway("gw01")
         try online(gateway)
         let own = anyKey()
         #expect(FieldRouter(domain: "ffww01", key: own).post(v1, gateway.httpPort) == .registered)
-        try worker.waitFor(Regex<Substring>(verbatim: "wireguard/ffww01/all \(own)\n"))
-        // Quality 0, not retained, as the field's broker has it.
+        try wait(seconds: 1, for: "the worker") { worker.keys == [own] }
         let theirs = anyKey()
-        try broker.publish("wireguard/ffww01/all", theirs, "-q", "0")
+        #expect(try FieldBroker(broker).exchange(theirs).worker.isEmpty == false)
         try wait(seconds: 1, for: "the peer") { try gateway.peers()[theirs] != nil }
         #expect(try Set(gateway.peers().keys) == [own, theirs])
+        #expect(worker.keys == [own, theirs])
+    }
+
+    @Test(
+        "A broker of the field shares routers out among us and its worker, and everybody has all; who is gone gets none"
+    )
+    func fieldChoice() throws {
+        let theirs = try FieldBroker(broker, weights: ["gw01": 2])
+        let worker = FieldWorker(broker)
+        try worker.connect()
+        let gateway = try gateway("gw01", http: false)
+        try wait(for: "both") { theirs.online == ["gw01", "worker"] }
+        let keys = (0..<30).map { _ in anyKey() }
+        let answers = try keys.map(theirs.exchange)
+        // Until the next count each choice is counted as a router: two of three are ours, to one.
+        #expect((19...21).contains(answers.count { $0.worker == "gw01" }), "\(answers)")
+        let ours = try #require(answers.first { $0.worker == "gw01" })
+        #expect(ours.data.contains("\"PublicKey\": \"\(try gateway.ownKey())\""))
+        #expect(answers.allSatisfy { $0.worker == "gw01" || $0.data == worker.data })
+        try wait(seconds: 2, for: "the peers") { try Set(gateway.peers().keys) == Set(keys) }
+        #expect(worker.keys == Set(keys))
+        gateway.mqtt?.end(with: SIGKILL)
+        try wait(for: "our will") { theirs.online == ["worker"] }
+        #expect(try (0..<5).allSatisfy { _ in try theirs.exchange(anyKey()).worker == "worker" })
+        try gateway.startMQTT()
+        try wait(for: "us") { theirs.online == ["gw01", "worker"] }
+        try worker.leave()
+        try wait(for: "the worker's end") { theirs.online == ["gw01"] }
+        #expect(try theirs.exchange(anyKey()).worker == "gw01")
     }
 
     @Test("A broker of the field knows where we are, that we are there, how many routers we have, and when we are gone")
@@ -105,26 +134,20 @@ import WireGuardTypes
     func choice() throws {
         let gateway = try gateway("gw01")
         try online(gateway)
-        func publish(_ topic: String, _ text: String) throws { try broker.publish(topic, text, "-q", "1", "-r") }
-        let theirKey = anyKey()
-        let data =
-            "{\"ExternalAddress\": \"worker.example.net\", \"Port\": 40011, \"PublicKey\": \"\(theirKey)\", "
-            + "\"LinkAddress\": \"fe80::2\"}"
-        try publish("wireguard-worker/worker/ffww01/data", data)
-        try publish("wireguard-worker/worker/status", "1")
-        try publish("wireguard-metrics/ffww01/worker/connected_peers", "0")
+        let worker = FieldWorker(broker)
+        try worker.connect()
         let listener = try broker.listener("wireguard-worker/+/status")
         try listener.waitFor(#/gw01\/status 1/#)
         usleep(200_000)
         func ask() throws -> String {
             let outcome = FieldRouter(domain: "ffww01", key: anyKey()).exchange(port: gateway.httpPort)
             guard case .gateway(let address, let port, let key, let link) = outcome else { throw Failure("\(outcome)") }
-            if address == "worker.example.net" { #expect((port, key, link) == ("40011", theirKey, "fe80::2")) }
+            if address == "worker.example.net" { #expect((port, key, link) == ("40011", worker.key, "fe80::2")) }
             return address
         }
         let answers = try (0..<40).map { _ in try ask() }
         #expect((18...22).contains(answers.count { $0 == "gw01.example.net" }), "\(answers)")
-        try publish("wireguard-worker/worker/status", "0")
+        worker.die()
         usleep(200_000)
         #expect(try (0..<10).allSatisfy { _ in try ask() == "gw01.example.net" })
     }
