@@ -4,7 +4,7 @@ internal import WireGuardTypes
 
 /// The key with which a gateway signs what it says: Ed25519 (RFC 8032), by libsodium. It has no description, so that it
 /// cannot reach a log.
-public struct SigningKey: Sendable {
+public struct SigningKey: Hashable, Sendable {
     /// Length of a signature in bytes. Source: RFC 8032, section 5.1.6.
     public static let signatureLength = 64
     /// Length of the secret seed and of the public key in bytes. Source: RFC 8032, section 5.1.5.
@@ -132,6 +132,7 @@ public struct TrustedKeys: Hashable, Sendable {
 
     /// - Returns: `false` if the gateway has as many keys as it may have.
     public mutating func trust(_ key: VerificationKey, of gateway: GatewayName) -> Bool {
+        if keys[gateway, default: []].contains(key) { return true }
         guard keys[gateway, default: []].count < Self.maximumKeysOfGateway else { return false }
         keys[gateway, default: []].append(key)
         return true

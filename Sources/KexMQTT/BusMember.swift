@@ -12,6 +12,8 @@ internal import WireGuardTypes
 /// is refreshed, a new connection begins with all that this gateway knows.
 public struct BusMember: Sendable {
     private let settings: MemberSettings
+    /// Whom to believe, this gateway included; `nil` for everybody.
+    private let trusted: TrustedKeys?
     private let domains: [DomainName: Int]
     private var requests = DoorRequests()
     private var recent = RecentRegistrations()
@@ -55,6 +57,10 @@ public struct BusMember: Sendable {
 
     public init(_ settings: MemberSettings) {
         self.settings = settings
+        var trusted = settings.trusted
+        // It may have as many keys as it may have: then this is one of them, or what it says is not believed.
+        if let key = settings.signingKey { _ = trusted?.trust(key.publicKey, of: settings.name) }
+        self.trusted = trusted
         domains = Dictionary(uniqueKeysWithValues: settings.domains.enumerated().map { ($1.name, $0) })
         own = settings.domains.map { OwnRouters($0) }
         replays = settings.domains.map { _ in Replay() }
@@ -253,7 +259,7 @@ extension BusMember {
     /// - Parameter isRetained: whether the broker had kept it.
     public mutating func receive(topic: [UInt8], payload: [UInt8], isRetained: Bool, at now: Moment) {
         do throws(MalformedMessage) {
-            let message = try BusMessage(topic: topic.span, payload: payload.span, trusting: settings.trusted)
+            let message = try BusMessage(topic: topic.span, payload: payload.span, trusting: trusted)
             receive(message, isRetained, now)
         } catch {
             if error == .untrusted { untrusted += 1 } else { malformed += 1 }
@@ -266,7 +272,7 @@ extension BusMember {
         switch message {
         case .registration(let registration):
             // One that was kept is a slip of whoever published it, and old.
-            if settings.trusted != nil || isRetained {
+            if trusted != nil || isRetained {
                 untrusted += 1
                 return scheduleNotice(now)
             }
@@ -299,8 +305,9 @@ extension BusMember {
         _ isRetained: Bool,
         _ now: Moment
     ) {
-        guard note.gateway != settings.name else { return }
-        if case .heard = note.state { replays[router.domain].see(note.gateway) }
+        let isOwn = note.gateway == settings.name
+        if isOwn, !isRetained || own[router.domain].knows(router.key) { return }
+        if !isOwn, case .heard = note.state { replays[router.domain].see(note.gateway) }
         let age = Duration.milliseconds(now.wallClock - note.time)
         guard age >= .zero - BusLimit.clockTolerance, age <= settings.domains[router.domain].expiry else {
             malformed += 1
@@ -312,11 +319,13 @@ extension BusMember {
             if !isRetained { admit(registration, now) }
             return
         case .heard(let heard): word = Elsewhere.Word(kind: .heard, time: min(heard, now.wallClock / 1000))
-        case .removed: word = Elsewhere.Word(kind: .removed, time: min(note.time, now.wallClock) / 1000)
+        case .removed:
+            if isOwn { return }
+            word = Elsewhere.Word(kind: .removed, time: min(note.time, now.wallClock) / 1000)
         }
         guard elsewhere.insert(word, of: router, from: note.gateway, saidAt: note.time) else { return }
         noteDropped(now)
-        own[router.domain].noteOther(word, of: router.key, at: now)
+        if !isOwn { own[router.domain].noteOther(word, of: router.key, at: now) }
         switch word.kind {
         case .heard:
             gateways.take(router: router.key, in: registration.domain, from: note.gateway, heard: word.time, at: now)

@@ -4,7 +4,7 @@ public import NetworkAddresses
 internal import WireGuardTypes
 
 /// What this gateway is to the others.
-public struct MemberSettings: Sendable {
+public struct MemberSettings: Hashable, Sendable {
     /// One domain that it serves.
     public struct Domain: Hashable, Sendable {
         public let name: DomainName

@@ -90,6 +90,9 @@ struct OwnRouters: Sendable {
         return router.heard > published && now >= router.nextNote
     }
 
+    /// Whether the router was heard here, as of the last list.
+    func knows(_ key: PublicKey) -> Bool { routers[key] != nil }
+
     // MARK: - Other gateways
 
     /// Another gateway's note has the place of ours.

@@ -1,5 +1,5 @@
 /// Where the broker is, who we are there, and what becomes of us when we die.
-public struct BrokerSettings: Sendable {
+public struct BrokerSettings: Hashable, Sendable {
     /// A name, or an address without brackets.
     public var host: String
     public var port: UInt16

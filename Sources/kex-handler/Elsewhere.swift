@@ -44,7 +44,7 @@ extension MeshDomain {
                 refusals[index] = .unavailable
                 noteStranger(.failed, .error, admission.key, "could not let in \(admission.key): \(trouble)")
             } else {
-                noteStranger(.registered, .info, admission.key, "let in \(admission.key), heard of at another gateway")
+                noteStranger(.registered, .info, admission.key, "let in \(admission.key), heard of on the bus")
             }
         }
         return refusals

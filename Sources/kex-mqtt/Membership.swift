@@ -71,6 +71,13 @@ struct Membership {
         controlSocket = configuration.controlSocket
     }
 
+    /// Whether nothing else is different that matters while the service runs.
+    func differsInSharesAtMost(from other: Membership) -> Bool {
+        var same = member
+        same.weights = other.member.weights
+        return same == other.member && broker == other.broker
+    }
+
     private static func bytes(of path: String) throws(ConfigurationError) -> [UInt8] {
         let bytes: [UInt8]?
         do throws(SystemCallError) {

@@ -347,8 +347,8 @@ struct Service: ~Copyable {
 
     // MARK: - Signals
 
-    /// Reads the configuration again. Everything that this gateway is to the others begins anew with it, which costs a
-    /// second; the broker keeps what it was told.
+    /// Reads the configuration again. If more of it is new than the shares, everything that this gateway is to the others
+    /// begins anew, which costs a second; the broker keeps what it was told.
     private mutating func reload() throws(SystemCallError) {
         ServiceState.reloading()
         defer { ServiceState.ready(status: status) }
@@ -363,7 +363,11 @@ struct Service: ~Copyable {
                     "Socket=, HandlerSocket= and ControlSocket= take effect at the next start"
                 )
             }
-            membership = new
+            defer { membership = new }
+            if new.differsInSharesAtMost(from: membership) {
+                member.change(weights: new.member.weights)
+                return noteReloaded()
+            }
         } catch {
             error.log(to: log)
             return log.log(.reloadFailed, .error, "keeping the configuration as it was")
@@ -379,6 +383,10 @@ struct Service: ~Copyable {
         member = BusMember(membership.member)
         link = BrokerLink(membership.broker, token: Token.broker)
         nextCall = now
+        noteReloaded()
+    }
+
+    private func noteReloaded() {
         log.log(.reloaded, .notice, "configuration read again, \(membership.member.domains.count) domains")
     }
 

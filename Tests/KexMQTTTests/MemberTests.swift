@@ -352,5 +352,10 @@ import Testing
                 "wireguard-worker/+/+/data", "wireguard-metrics/#",
             ]
         )
+        // What others would choose, we choose; what we told others of routers is not for us.
+        gateway.member.connect(at: gateway.now)
+        var own: Set<String> = []
+        while let next = gateway.member.nextSubscription() { if next.withOwn { own.insert(next.filter) } }
+        #expect(own == ["wireguard-worker/+/status", "wireguard-worker/+/+/data", "wireguard-metrics/#"])
     }
 }

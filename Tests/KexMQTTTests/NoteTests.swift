@@ -64,6 +64,11 @@ import Testing
         #expect(gateway.publications().first?.note?.state == .removed)
         gateway.member.disconnect(at: gateway.now)
         gateway.acknowledges = true
+        gateway.reason = 151
+        gateway.connect()
+        #expect(gateway.publications().compactMap(\.note?.state).contains(.removed))
+        gateway.member.disconnect(at: gateway.now)
+        gateway.reason = 0
         gateway.connect()
         let again = gateway.publications()
         #expect(again.compactMap(\.note?.state).contains(.removed))
@@ -128,7 +133,33 @@ import Testing
         #expect(gateway.news().map(\.kind) == [.heard])
     }
 
-    @Test("Notes of our own, from too far in the future, or that should have expired, are nothing new")
+    @Test("Notes of our own from before bring back routers that are not here any more")
+    func ownNotes() {
+        let signing = SigningKey()
+        var gateway = Member(signingKey: signing, trusted: TrustedKeys())
+        gateway.connect()
+        func note(_ number: Int, _ state: RouterNote.State) -> BusMessage {
+            let note = RouterNote(gateway: GatewayName("gw01")!, time: gateway.now.wallClock - 9000, state: state)
+            return .router(registration(number), note)
+        }
+        let heard = RouterNote.State.heard(at: gateway.seconds - 9)
+        gateway.receive(note(1, heard), isRetained: true, signedWith: signing)
+        gateway.receive(note(2, heard), isRetained: true)
+        gateway.receive(note(3, .removed), isRetained: true, signedWith: signing)
+        gateway.receive(note(4, heard), signedWith: signing)
+        let news = gateway.news()
+        #expect(news.map(\.registration.key) == [key(1)], "kept, signed, and not of one that was taken out")
+        #expect(news.map(\.kind) == [.heard])
+        #expect(news.map(\.time) == [gateway.seconds - 9])
+        // The handler has let it in, and has not heard of it. The note stays what it is.
+        gateway.list([(1, nil), (5, gateway.seconds)])
+        #expect(gateway.publications().count { $0.topic.hasPrefix("kex/ffww01/router/") } == 1)
+        // One that is here is no news, whatever was kept.
+        gateway.receive(note(5, heard), isRetained: true, signedWith: signing)
+        #expect(gateway.news().isEmpty)
+    }
+
+    @Test("Notes of our own as they come, from too far in the future, or that should have expired, are nothing new")
     func foreignTimes() {
         var gateway = Member()
         gateway.connect()
@@ -161,7 +192,9 @@ import Testing
     func newHandler() {
         var gateway = Member()
         gateway.connect()
-        gateway.hear(1, .heard(at: gateway.seconds))
+        let time = (note: gateway.now.wallClock, heard: gateway.seconds)
+        let note = RouterNote(gateway: GatewayName("gw02")!, time: time.note, state: .heard(at: time.heard))
+        gateway.receive(.router(registration(1), note))
         #expect(gateway.news().count == 1)
         gateway.hear(2, .heard(at: gateway.seconds))
         _ = gateway.member.nextNews(at: gateway.now)
@@ -169,7 +202,7 @@ import Testing
         gateway.pass(BusLimit.handlerPause)
         gateway.member.regainControl()
         #expect(gateway.subscribe() == ["kex/ffww01/router/+"])
-        gateway.hear(1, .heard(at: gateway.seconds), isRetained: true)
+        gateway.receive(.router(registration(1), note), isRetained: true)
         #expect(Set(gateway.news().map(\.registration.key)) == [key(1), key(2)])
     }
 

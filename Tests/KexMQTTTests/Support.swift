@@ -23,6 +23,8 @@ struct Member {
     var now = Moment(sinceStart: .seconds(10_000), wallClock: 1_800_000_000_000)
     private var lastID: Int32 = 0
     var acknowledges = true
+    /// The broker's reason code.
+    var reason: UInt8 = 0
 
     init(
         _ name: String = "gw01",
@@ -75,7 +77,7 @@ struct Member {
         while let next = member.nextPublication(at: now) {
             lastID += 1
             member.note(next, sentAs: lastID)
-            if acknowledges { member.acknowledged(lastID, reason: 0, at: now) }
+            if acknowledges { member.acknowledged(lastID, reason: reason, at: now) }
             all.append(next)
         }
         return all

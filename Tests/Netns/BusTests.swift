@@ -174,7 +174,7 @@ import WireGuardTypes
             let start = Date()
             load.phase = .away
             // One of them shakes hands, so everybody is to hear of it; the others are this gateway's alone.
-            let heard = try connectedRouter(at: gateways[0])
+            let heard = try gateways[0].makeConnectedRouter(1)
             var unheard: Set<String> = []
             repeat {
                 let key = anyKey()
@@ -276,7 +276,7 @@ import WireGuardTypes
         )
         try online(first, second)
         try first.startListener()
-        let router = try connectedRouter(at: first)
+        let router = try first.makeConnectedRouter(1)
         try wait(for: "the router at the other gateway") { try second.peers()[router] != nil }
         broker.stop(SIGKILL)
         try broker.start()
@@ -288,12 +288,53 @@ import WireGuardTypes
     }
 
     /// Under the address of this suite's profile.
-    private func connectedRouter(at gateway: GatewayFixture) throws -> String {
-        let key = try gateway.makeRouter(1)
-        guard try gateway.register(key) == "" else { throw Failure("not in") }
-        try gateway.connectRouter(1)
-        try gateway.handler?.waitFor(Regex<Substring>(verbatim: "first sign of life of \(key)"))
-        return key
+    @Test("A machine that comes back with an empty disk has its routers again from what it once told the broker")
+    func lostDisk() throws {
+        let gateway = try gateway("gw01")
+        try online(gateway)
+        try gateway.startListener()
+        let router = try gateway.makeConnectedRouter(1)
+        let kept = try broker.listener("kex/ffww01/router/+", arguments: ["-F", "%t %l"])
+        try kept.waitFor(#/router\/[0-9a-f]{64} 23\n/#)
+        gateway.mqtt?.end(with: SIGKILL)
+        gateway.handler?.end(with: SIGKILL)
+        // The router does not ask again.
+        try Command.check("ip -n \(gateway.namespace) link set \(gateway.domains[0].wireGuard)r1 down")
+        try gateway.removeDevices(of: gateway.domains[0])
+        try FileManager.default.removeItem(atPath: "\(gateway.folder)/state")
+        try FileManager.default.createDirectory(atPath: "\(gateway.folder)/state", withIntermediateDirectories: false)
+        try gateway.makeDevices(of: gateway.domains[0])
+        try gateway.startHandler()
+        #expect(try gateway.peers().isEmpty)
+        try gateway.startMQTT()
+        try wait(for: "the router") { try gateway.peers()[router] != nil }
+    }
+
+    @Test("New shares are taken in at once, and nobody is answered 503 for it")
+    func reload() throws {
+        let gateway = try gateway("gw01")
+        try online(gateway)
+        let worker = FieldWorker(broker)
+        try worker.connect()
+        usleep(200_000)
+        let path = "\(gateway.folder)/kex.conf"
+        let text = try String(contentsOfFile: path, encoding: .utf8)
+        try text.replacing("\nName=gw01", with: "\nName=gw01\nWeight=gw01 0").write(
+            toFile: path,
+            atomically: true,
+            encoding: .utf8
+        )
+        kill(try #require(gateway.mqtt).processIdentifier, SIGHUP)
+        func address() throws -> String {
+            guard
+                case .gateway(let address, _, _, _) = FieldRouter(domain: "ffww01", key: anyKey())
+                    .exchange(port: gateway.httpPort)
+            else { throw Failure("no answer") }
+            return address
+        }
+        try gateway.mqtt?.waitFor(#/configuration read again/#)
+        #expect(try (0..<10).allSatisfy { _ in try address() == "worker.example.net" })
+        #expect(gateway.mqtt?.output.matches(of: #/connected to the broker/#).count == 1)
     }
 
     @Test("A killed handler is asked again, and is told what it missed")
@@ -382,7 +423,7 @@ import WireGuardTypes
         let (first, second) = (try gateway("gw01", settings: settings), try gateway("gw02", settings: settings))
         try online(first, second)
         try first.startListener()
-        let router = try connectedRouter(at: first)
+        let router = try first.makeConnectedRouter(1)
         let alive = anyKey()
         let peer = try BusPeer(broker)
         func refresh() throws {
