@@ -231,6 +231,12 @@ let package = Package(
             swiftSettings: settings
         ),
         .target(name: "FieldRouter", path: "Tests/FieldRouter", swiftSettings: settings),
+        .target(
+            name: "RecordingLog",
+            dependencies: [logging],
+            path: "Tests/RecordingLog",
+            swiftSettings: settings
+        ),
         tests("EUI64Tests", ["EUI64", "NetworkAddresses", "WireGuardTypes"]),
         tests("LinkControlTests", ["KernelTestSupport", "LinkControl", "Netlink", "NetworkAddresses", system]),
         tests("NetlinkTests", ["CMNL", "KernelTestSupport", "Netlink", system]),
@@ -248,7 +254,7 @@ let package = Package(
             ]
         ),
         tests("WireGuardTypesTests", ["NetworkAddresses", "WireGuardTypes"]),
-        tests("SystemdTests", ["SystemCalls", "Systemd", logging, system]),
+        tests("SystemdTests", ["RecordingLog", "SystemCalls", "Systemd", logging, system]),
         tests("SystemCallsTests", ["NetworkAddresses", "SystemCalls", system]),
         tests(
             "KexConfigurationTests",
@@ -279,8 +285,8 @@ let package = Package(
         tests(
             "KexHTTPTests",
             [
-                "FieldRouter", "HandlerChannel", "KexHTTP", "KexProtocol", "NetworkAddresses", "SourceLimits",
-                "SystemCalls", "WireGuardTypes", "kex-http", logging, system,
+                "FieldRouter", "HandlerChannel", "KexHTTP", "KexProtocol", "NetworkAddresses", "RecordingLog",
+                "SourceLimits", "SystemCalls", "WireGuardTypes", "kex-http", logging, system,
             ]
         ),
         tests("CommandLineOptionsTests", ["CommandLineOptions"]),
@@ -290,8 +296,8 @@ let package = Package(
         tests(
             "KexServerTests",
             [
-                "HandlerChannel", "KexProtocol", "KexServer", "NetworkAddresses", "SourceLimits", "SystemCalls",
-                "WireGuardTypes", "kexd", logging, system,
+                "HandlerChannel", "KexProtocol", "KexServer", "NetworkAddresses", "RecordingLog", "SourceLimits",
+                "SystemCalls", "WireGuardTypes", "kexd", logging, system,
             ]
         ),
 

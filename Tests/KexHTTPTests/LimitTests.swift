@@ -1,4 +1,5 @@
 import FieldRouter
+import RecordingLog
 import Foundation
 import KexHTTP
 import NetworkAddresses

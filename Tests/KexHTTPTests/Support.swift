@@ -1,4 +1,5 @@
 import FieldRouter
+import RecordingLog
 import Foundation
 import KexHTTP
 import KexProtocol
@@ -79,26 +80,6 @@ final class TestDoor {
         try client.send(request)
         return try client.answer(hasBody: hasBody)
     }
-}
-
-/// Keeps what is logged.
-struct RecordingLog: LogHandler {
-    private final class Lines: Sendable {
-        let all = Mutex<[String]>([])
-    }
-
-    private let lines = Lines()
-    var logLevel = Logger.Level.info
-    var metadata: Logger.Metadata = [:]
-
-    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-        get { metadata[key] }
-        set { metadata[key] = newValue }
-    }
-
-    func log(event: LogEvent) { lines.all.withLock { $0.append("\(event.message)") } }
-
-    func count(of text: String) -> Int { lines.all.withLock { $0.count { $0.contains(text) } } }
 }
 
 /// Seconds that `body` takes.

@@ -1,4 +1,5 @@
 import HandlerChannel
+import RecordingLog
 import KexProtocol
 import KexServer
 import NetworkAddresses

@@ -1,4 +1,5 @@
 import Foundation
+import RecordingLog
 import KexProtocol
 import KexServer
 import Logging

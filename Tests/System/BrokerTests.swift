@@ -11,13 +11,6 @@ extension InContainer {
             try machine.installPackage()
         }
 
-        @discardableResult
-        private func lab(_ script: String, seconds: Int = 60, _ location: SourceLocation = #_sourceLocation) throws
-            -> String
-        {
-            try machine.check(". /share/lab.sh\n\(script)", seconds: seconds, sourceLocation: location)
-        }
-
         /// Asks over HTTP as the field's routers do; prints the status and the time.
         private let post = """
             post() {
@@ -36,7 +29,7 @@ extension InContainer {
 
         @Test("Units, rights, the watchdog; the broker goes and comes; a router of the field's broker is let in")
         func units() throws {
-            try lab(
+            try machine.lab(
                 """
                 echo 'deb [trusted=yes] file:/opt/later ./' > /etc/apt/sources.list.d/later.list
                 apt-get update -qq; apt-get install -y -qq mosquitto mosquitto-clients > /dev/null
@@ -68,7 +61,7 @@ extension InContainer {
                 for: "the broker",
                 until: "systemctl show -P StatusText kex-mqtt | grep -x 'gw01 on 127.0.0.1'"
             )
-            let rights = try lab(
+            let rights = try machine.lab(
                 """
                 pid=$(systemctl show -P MainPID kex-mqtt)
                 stat -c %U /proc/$pid; grep -c '^Cap.*0000000000000000$' /proc/$pid/status
@@ -76,16 +69,16 @@ extension InContainer {
             )
             #expect(rights == "kex-mqtt\n5")
             // Registrations over HTTP, and one of the field's broker.
-            let keys = try lab("for _ in 1 2 3 4; do wg genkey | wg pubkey; done").split(separator: "\n")
-            let answers = try lab("\(post)post v1 \(keys[0]); post v2 \(keys[1])").split(separator: "\n")
+            let keys = try machine.lab("for _ in 1 2 3 4; do wg genkey | wg pubkey; done").split(separator: "\n")
+            let answers = try machine.lab("\(post)post v1 \(keys[0]); post v2 \(keys[1])").split(separator: "\n")
             #expect(answers.first?.hasPrefix("v1 200 in time ") == true, "\(answers)")
             #expect(answers.last?.hasPrefix("v2 200 in time ") == true, "\(answers)")
-            try lab("mosquitto_pub -V mqttv311 -t wireguard/ffww01/all -m \(keys[2])")
+            try machine.lab("mosquitto_pub -V mqttv311 -t wireguard/ffww01/all -m \(keys[2])")
             for key in keys[0...2] {
                 try machine.wait(seconds: 5, for: "peer \(key)", until: "wg show wgww01 peers | grep -q '^\(key)$'")
             }
             // Without the broker HTTP says so at once, and the two lines go on.
-            let outage = try lab(
+            let outage = try machine.lab(
                 """
                 \(post)systemctl stop mosquitto
                 post v1 \(keys[3]); post v2 \(keys[3])
@@ -96,17 +89,17 @@ extension InContainer {
             )
             #expect(outage.contains("v1 503 in time ") && outage.contains("v2 503 in time "), "\(outage)")
             #expect(outage.hasSuffix("registered\n0\nactive"), "\(outage)")
-            try lab("systemctl start mosquitto")
+            try machine.lab("systemctl start mosquitto")
             try machine.wait(seconds: 20, for: "the broker", until: "\(post)post v1 \(keys[0]) | grep -q 'v1 200'")
             // A hanging one is replaced.
-            let old = try lab("systemctl show -P MainPID kex-mqtt")
-            try lab("kill -STOP \(old)")
+            let old = try machine.lab("systemctl show -P MainPID kex-mqtt")
+            try machine.lab("kill -STOP \(old)")
             let isAnother = "test $(systemctl show -P MainPID kex-mqtt) != \(old)"
             try machine.wait(seconds: 30, for: "the watchdog", until: isAnother)
             try machine.wait(seconds: 10, for: "its work", until: "\(post)post v1 \(keys[0]) | grep -q 'v1 200'")
-            #expect(try lab("systemctl show -P NRestarts kex-mqtt") == "1")
+            #expect(try machine.lab("systemctl show -P NRestarts kex-mqtt") == "1")
             // libdispatch and OpenSSL like to say something too.
-            let journal = try lab("journalctl -o cat -u kex-mqtt _COMM=kex-mqtt")
+            let journal = try machine.lab("journalctl -o cat -u kex-mqtt _COMM=kex-mqtt")
             #expect(!journal.contains("priority"), "\(journal)")
         }
     }

@@ -11,13 +11,6 @@ extension InContainer {
             try machine.installPackage()
         }
 
-        @discardableResult
-        private func lab(_ script: String, seconds: Int = 60, _ location: SourceLocation = #_sourceLocation) throws
-            -> String
-        {
-            try machine.check(". /share/lab.sh\n\(script)", seconds: seconds, sourceLocation: location)
-        }
-
         @Test("The package needs no toolchain, starts nothing by itself, and leaves alone what is not its own")
         func package() throws {
             // A machine of its own: installing and removing are the test.
@@ -70,7 +63,7 @@ extension InContainer {
         @Test("The first connection starts both services; they say when they are ready, and systemd watches them")
         func activation() throws {
             try machine.check("systemctl stop kexd.service kex-handler.service")
-            #expect(try lab(register(key(1))) == "")
+            #expect(try machine.lab(register(key(1))) == "")
             for unit in ["kexd", "kex-handler"] {
                 let shown = try machine.check("systemctl show -p ActiveState,Type,WatchdogUSec,StatusText \(unit)")
                 #expect(shown.contains("ActiveState=active") && shown.contains("Type=notify"))
@@ -82,17 +75,17 @@ extension InContainer {
         @Test("Both families reach the port")
         func families() throws {
             for address in ["127.0.0.1", "::1"] {
-                #expect(try lab(register(key(1), address: address)) == "")
+                #expect(try machine.lab(register(key(1), address: address)) == "")
             }
         }
 
         @Test("journalctl finds events, domains and keys by their fields")
         func journal() throws {
-            #expect(try lab(register(key(2))) == "")
-            #expect(try lab(register("nonsense")) == "ERR: INVALID_WGKEY")
-            #expect(try lab("printf 'nowhere\\n\(key(2))\\n' | \(client)") == "ERR: INVALID_DOMAIN")
-            let own = try lab("gateway_key")
-            #expect(try lab(register(own)) == "ERR: PROHIBITED_WGKEY")
+            #expect(try machine.lab(register(key(2))) == "")
+            #expect(try machine.lab(register("nonsense")) == "ERR: INVALID_WGKEY")
+            #expect(try machine.lab("printf 'nowhere\\n\(key(2))\\n' | \(client)") == "ERR: INVALID_DOMAIN")
+            let own = try machine.lab("gateway_key")
+            #expect(try machine.lab(register(own)) == "ERR: PROHIBITED_WGKEY")
             try machine.wait(
                 seconds: 5,
                 for: "the lines",
@@ -111,7 +104,7 @@ extension InContainer {
             defer { _ = try? machine.run("kill -CONT \(journald)") }
             // More lines than its socket's queue holds.
             let start = Date()
-            let answers = try lab(
+            let answers = try machine.lab(
                 """
                 for number in {1..600}; do printf 'ffww01\\nnonsense\\n' | \(client); done | sort | uniq -c
                 \(register(key(3)))
@@ -124,8 +117,8 @@ extension InContainer {
 
         @Test("A handler that hangs is replaced by the watchdog; meanwhile kexd answers UNAVAILABLE within 6 s")
         func watchdog() throws {
-            #expect(try lab(register(key(1))) == "")
-            let output = try lab(
+            #expect(try machine.lab(register(key(1))) == "")
+            let output = try machine.lab(
                 """
                 old=$(systemctl show -P MainPID kex-handler)
                 restarts=$(systemctl show -P NRestarts kex-handler)
@@ -158,8 +151,8 @@ extension InContainer {
 
         @Test("A listener that hangs is replaced too")
         func listenerWatchdog() throws {
-            #expect(try lab(register(key(1))) == "")
-            try lab(
+            #expect(try machine.lab(register(key(1))) == "")
+            try machine.lab(
                 """
                 old=$(systemctl show -P MainPID kexd); kill -STOP $old
                 for _ in {1..200}; do [ "$(systemctl show -P MainPID kexd)" != $old ] && break; sleep 0.1; done
@@ -175,7 +168,7 @@ extension InContainer {
 
         @Test("30 crashes of kexd in a row while clients connect: the port answers afterwards")
         func crashes() throws {
-            let output = try lab(
+            let output = try machine.lab(
                 """
                 { for _ in {1..300}; do \(register(key(1))) || true; sleep 0.02; done; } >/dev/null 2>&1 & clients=$!
                 for crash in {1..30}; do
@@ -206,8 +199,8 @@ extension InContainer {
                 ! systemctl reload kex-handler
                 """
             )
-            #expect(try lab(register(key(1))) == "")
-            #expect(try lab("printf 'more\\n\(key(1))\\n' | \(client)") == "ERR: INVALID_DOMAIN")
+            #expect(try machine.lab(register(key(1))) == "")
+            #expect(try machine.lab("printf 'more\\n\(key(1))\\n' | \(client)") == "ERR: INVALID_DOMAIN")
             try machine.check("sed -i /Nonsense/d /etc/kex/kex.conf.d/more.conf; systemctl reload kex-handler")
             // Known, though its interfaces are not there.
             try machine.wait(
@@ -233,7 +226,7 @@ extension InContainer {
             let lines = try machine.check("journalctl -q -o cat --since -4s KEX_EVENT=mistake | wc -l")
             #expect(try #require(Int(lines)) <= 4, "one for each start of each program")
             try machine.check("rm /etc/kex/kex.conf.d/broken.conf; systemctl restart kex-handler kexd")
-            #expect(try lab(register(key(1))) == "")
+            #expect(try machine.lab(register(key(1))) == "")
         }
 
         @Test(

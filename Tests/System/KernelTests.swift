@@ -11,23 +11,16 @@ extension InVirtualMachine {
             try machine.installPackage()
         }
 
-        @discardableResult
-        private func lab(_ script: String, seconds: Int = 60, _ location: SourceLocation = #_sourceLocation) throws
-            -> String
-        {
-            try machine.check(". /share/lab.sh\n\(script)", seconds: seconds, sourceLocation: location)
-        }
-
         private func number(_ script: String, seconds: Int = 60, _ location: SourceLocation = #_sourceLocation) throws
             -> Int
         {
-            let text = try lab(script, seconds: seconds, location)
+            let text = try machine.lab(script, seconds: seconds, location)
             return try #require(Int(text), sourceLocation: location)
         }
 
         @Test("kex-client and a raw two-line client get through: handshake, and ping through VXLAN over WireGuard")
         func routers() throws {
-            try lab(
+            try machine.lab(
                 """
                 ip address replace 10.99.0.1/24 dev vxww01
                 namespace r1 1
@@ -73,12 +66,12 @@ extension InVirtualMachine {
             }
             #expect(try number("wg show wgww01 latest-handshakes | awk '$2 > 0' | wc -l") == 2)
             // The router's own key is refused to nobody else's profit, and the gateway's own is refused.
-            #expect(try lab("register_raw r2 ffww01 $(gateway_key)") == "ERR: PROHIBITED_WGKEY")
+            #expect(try machine.lab("register_raw r2 ffww01 $(gateway_key)") == "ERR: PROHIBITED_WGKEY")
         }
 
         @Test("batman-adv over VXLAN over WireGuard: the two routers reach each other through the gateway")
         func batman() throws {
-            try lab(
+            try machine.lab(
                 """
                 for place in "" "-n r1" "-n r2"; do
                     run=${place:+ip netns exec ${place#-n }}
@@ -91,13 +84,13 @@ extension InVirtualMachine {
                 done
                 """
             )
-            let router = try lab("ip -n r2 -o link show dev vxr2 | sed 's/.*link.ether \\([^ ]*\\).*/\\1/'")
+            let router = try machine.lab("ip -n r2 -o link show dev vxr2 | sed 's/.*link.ether \\([^ ]*\\).*/\\1/'")
             try machine.wait(
                 seconds: 30,
                 for: "batman's own ping",
                 until: "ip netns exec r1 batctl meshif bat0 ping -c 3 \(router) | grep -q ' 0% packet loss'"
             )
-            let address = try lab(
+            let address = try machine.lab(
                 "ip -n r2 -6 -o address show dev bat0 scope link | sed 's/.*inet6 \\([^/]*\\).*/\\1/'"
             )
             try machine.wait(
@@ -105,12 +98,12 @@ extension InVirtualMachine {
                 for: "ping over batman",
                 until: "ip netns exec r1 ping -q -c 3 -i 0.3 -W 1 \(address)%bat0"
             )
-            try lab("ip link delete bat0; ip -n r1 link delete bat0; ip -n r2 link delete bat0")
+            try machine.lab("ip link delete bat0; ip -n r1 link delete bat0; ip -n r2 link delete bat0")
         }
 
         @Test("The domain gets another address profile and loses it again: both addresses, one session, no ping lost")
         func profiles() throws {
-            let output = try lab(
+            let output = try machine.lab(
                 """
                 key=$(ip netns exec r2 wg show wgr2 public-key)
                 state() { echo "$1: $(wg show wgww01 allowed-ips | awk -F'\\t' -v key="$key" '$1 == key { print $2 }')"; }
@@ -135,7 +128,7 @@ extension InVirtualMachine {
                 """
             )
             let lines = output.split(separator: "\n")
-            let address = try lab("address_of $(ip netns exec r2 wg show wgr2 public-key)")
+            let address = try machine.lab("address_of $(ip netns exec r2 wg show wgr2 public-key)")
             #expect(lines.first == "before: \(address)/128")
             #expect(lines.dropFirst().first?.split(separator: " ").count == 3, "two addresses: \(output)")
             #expect(lines.dropFirst(2).first == "after: \(address)/128")
@@ -145,7 +138,7 @@ extension InVirtualMachine {
 
         @Test("The timer fires, and takes out who is silent and nobody else; nothing of them is left")
         func timer() throws {
-            let silent = try lab("crowd register $gateway ffww01 1 3")
+            let silent = try machine.lab("crowd register $gateway ffww01 1 3")
             #expect(silent.split(separator: "\n").allSatisfy { $0.hasSuffix(" success") })
             #expect(try number("shake 1 3") == 3)
             let key = String(silent.prefix(44))
@@ -155,7 +148,7 @@ extension InVirtualMachine {
                 until: "grep -q '^\(key) ' /var/lib/kex/ffww01.state && wg show wgww01 | grep -q '\(key)'"
             )
             // Routers 1 and 2 are alive, with keepalives every 25 s: what is stale after 20 s is heard of within 30 s.
-            try lab(
+            try machine.lab(
                 """
                 mkdir -p /etc/kex/kex.conf.d /run/systemd/system/kex-cleanup@.timer.d
                 printf '[Domain ffww01]\\nStaleAfter=1s\\nSweepInterval=28s\\n' > /etc/kex/kex.conf.d/short.conf
@@ -174,8 +167,10 @@ extension InVirtualMachine {
             #expect(try number("peers | wc -l") == 2, "the two that live")
             #expect(try number("unicast_entries") == 2)
             #expect(try number("flood_entries") == 2)
-            #expect(try lab("journalctl -o cat KEX_EVENT=removed KEX_KEY=\(key)").contains("silent in two sweeps"))
-            try lab(
+            #expect(
+                try machine.lab("journalctl -o cat KEX_EVENT=removed KEX_KEY=\(key)").contains("silent in two sweeps")
+            )
+            try machine.lab(
                 """
                 rm -r /run/systemd/system/kex-cleanup@.timer.d /etc/kex/kex.conf.d/short.conf
                 systemctl daemon-reload; systemctl stop kex-cleanup@ffww01.timer; systemctl reload kex-handler
@@ -185,7 +180,7 @@ extension InVirtualMachine {
 
         @Test("kill -9 of each process under load: whoever was answered with success is in the kernel")
         func killedUnderLoad() throws {
-            let output = try lab(
+            let output = try machine.lab(
                 """
                 namespace crowd 9
                 crowd register $gateway ffww01 2 400 > /tmp/load & load=$!
@@ -218,7 +213,7 @@ extension InVirtualMachine {
         func clockWentBack() throws {
             #expect(try number("crowd register $gateway ffww01 9 1 | grep -c success") == 1)
             #expect(try number("shake 9 1") == 1)
-            let output = try lab(
+            let output = try machine.lab(
                 """
                 date -s '-1 day' > /dev/null
                 # From another port: otherwise the gateway, which still has a session, calls by itself.
@@ -249,7 +244,7 @@ extension InVirtualMachine {
         @Test("The WireGuard interface is deleted and made anew under load: its routers are back within 5 s")
         func newInterface() throws {
             #expect(try number("crowd register $gateway ffww01 3 200 | grep -c success") == 200)
-            let output = try lab(
+            let output = try machine.lab(
                 """
                 crowd register $gateway ffww01 4 300 > /tmp/load & load=$!
                 sleep 0.5
@@ -272,13 +267,13 @@ extension InVirtualMachine {
             let back = try #require(Double(figure))
             #expect(back < 5, "\(output)")
             print("new interface: routers back after \(back) s")
-            try lab("ip address replace 10.99.0.1/24 dev vxww01")
+            try machine.lab("ip address replace 10.99.0.1/24 dev vxww01")
             try emptyGateway()
         }
 
         @Test("A full disk leaves the old state, the service goes on and says so; with room again it is written")
         func fullDisk() throws {
-            try lab(
+            try machine.lab(
                 """
                 systemctl stop kex-handler
                 mount -t tmpfs -o size=64k,mode=700,uid=$(id -u kex-handler),gid=$(id -g kex-handler) tmpfs /var/lib/kex
@@ -288,7 +283,7 @@ extension InVirtualMachine {
             #expect(try number("crowd register $gateway ffww01 5 10 | grep -c success") == 10)
             #expect(try number("shake 5 5") == 5)
             try machine.wait(seconds: 15, for: "the state", until: "grep -q '^end 5 ' /var/lib/kex/ffww01.state")
-            let before = try lab(
+            let before = try machine.lab(
                 "dd if=/dev/zero of=/var/lib/kex/filler bs=1k 2>/dev/null || true; md5sum < /var/lib/kex/ffww01.state"
             )
             #expect(try number("shake 5 10") == 10)
@@ -297,19 +292,19 @@ extension InVirtualMachine {
                 for: "the word",
                 until: "journalctl -o cat KEX_EVENT=state-unwritten | grep 'No space left'"
             )
-            #expect(try lab("md5sum < /var/lib/kex/ffww01.state") == before)
-            #expect(try lab("ls /var/lib/kex") == "ffww01.state\nfiller")
+            #expect(try machine.lab("md5sum < /var/lib/kex/ffww01.state") == before)
+            #expect(try machine.lab("ls /var/lib/kex") == "ffww01.state\nfiller")
             #expect(try number("crowd register $gateway ffww01 6 10 | grep -c success") == 10, "the service goes on")
-            try lab("rm /var/lib/kex/filler")
+            try machine.lab("rm /var/lib/kex/filler")
             try machine.wait(seconds: 20, for: "the state", until: "grep -q '^end 10 ' /var/lib/kex/ffww01.state")
             #expect(try number("journalctl -o cat KEX_EVENT=state-unwritten | wc -l") == 1, "once, not each time")
-            try lab("systemctl stop kex-handler; umount /var/lib/kex; systemctl start kex-handler")
+            try machine.lab("systemctl stop kex-handler; umount /var/lib/kex; systemctl start kex-handler")
             try emptyGateway()
         }
 
         @Test("The clock is stepped a day forward, and back: the first sweep removes nobody")
         func clock() throws {
-            try lab(
+            try machine.lab(
                 """
                 mkdir -p /etc/kex/kex.conf.d
                 printf '[Domain ffww01]\\nSweepInterval=1s\\n' > /etc/kex/kex.conf.d/short.conf
@@ -320,15 +315,15 @@ extension InVirtualMachine {
             #expect(try number("shake 7 20") == 20)
             let count = try number("peers | wc -l")
             // Everybody is fresh; then by the clock nobody is.
-            let first = try lab("kex-cleanup ffww01")
+            let first = try machine.lab("kex-cleanup ffww01")
             #expect(first.hasSuffix("ffww01: \(count) routers looked at") && !first.contains("marked"), "\(first)")
             for step in ["+1 day", "-1 day"] {
-                let sweep = try lab("date -s '\(step)' >/dev/null; kex-cleanup ffww01")
+                let sweep = try machine.lab("date -s '\(step)' >/dev/null; kex-cleanup ffww01")
                 #expect(!sweep.contains("removed"), "\(sweep)")
                 #expect(try number("peers | wc -l") == count)
-                #expect(try lab("journalctl -o cat KEX_EVENT=clock-stepped").contains("was stepped by"))
+                #expect(try machine.lab("journalctl -o cat KEX_EVENT=clock-stepped").contains("was stepped by"))
             }
-            try lab("rm /etc/kex/kex.conf.d/short.conf; systemctl reload kex-handler")
+            try machine.lab("rm /etc/kex/kex.conf.d/short.conf; systemctl reload kex-handler")
             try emptyGateway()
         }
 
@@ -346,7 +341,7 @@ extension InVirtualMachine {
             machine.cutPower()
             try machine.boot()
             try machine.wait(seconds: 60, for: "the handler", until: "systemctl is-active kex-handler")
-            let journal = try lab("journalctl -b -o cat -u kex-handler")
+            let journal = try machine.lab("journalctl -b -o cat -u kex-handler")
             let restored = try #require(journal.range(of: "brought 50[0-9] routers back", options: .regularExpression))
             let ready = try #require(journal.range(of: "ready: 1 of 1 domains in service"))
             #expect(restored.upperBound <= ready.lowerBound, "\(journal)")
@@ -356,13 +351,13 @@ extension InVirtualMachine {
             #expect(try number("shake 8 3") == 3)
             try machine.wait(seconds: 15, for: "the flood entries", until: ". /share/lab.sh; [ $(flood_entries) = 3 ]")
             // Every one of them, not just as many.
-            try lab("crowd register $gateway ffww01 8 500 > /tmp/load; [ -z \"$(missing_of /tmp/load)\" ]")
+            try machine.lab("crowd register $gateway ffww01 8 500 > /tmp/load; [ -z \"$(missing_of /tmp/load)\" ]")
             #expect(try number("peers | wc -l") <= 502)
         }
 
         /// Takes the crowd's routers out, as an operator does.
         private func emptyGateway() throws {
-            try lab(
+            try machine.lab(
                 """
                 mesh down
                 systemctl stop kex-handler

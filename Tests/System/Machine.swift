@@ -162,6 +162,12 @@ class Machine: @unchecked Sendable {
         return result.output.trimmingCharacters(in: .newlines)
     }
 
+    /// The same for a script that uses the functions of `lab.sh`.
+    @discardableResult
+    func lab(_ script: String, seconds: Int = 60, _ location: SourceLocation = #_sourceLocation) throws -> String {
+        try check(". /share/lab.sh\n\(script)", seconds: seconds, sourceLocation: location)
+    }
+
     /// Waits until a script succeeds; fails the test if it does not in time.
     ///
     /// - Returns: how many seconds that took.

@@ -1,4 +1,5 @@
 import Logging
+import RecordingLog
 import SystemCalls
 import Testing
 
