@@ -182,9 +182,10 @@ private func router(_ state: RouterNote.State, time: Int64 = 0x0102) -> BusMessa
         }
         let most = TrustedKeys.maximumKeysOfGateway
         func file(_ lines: [String]) throws { _ = try TrustedKeys(file: Array(lines.joined(separator: "\n").utf8)) }
-        let same = Array(repeating: "\(signer.publicKey) gw", count: most)
-        #expect(throws: Never.self) { try file(same) }
-        #expect(throws: TrustedKeys.Mistake.self) { try file(same + ["\(signer.publicKey) gw"]) }
+        let own = (0..<most).map { _ in "\(SigningKey().publicKey) gw" }
+        // One that is there counts once.
+        #expect(throws: Never.self) { try file(own + own) }
+        #expect(throws: TrustedKeys.Mistake.self) { try file(own + ["\(signer.publicKey) gw"]) }
         let many = (0..<TrustedKeys.maximumKeys).map { "\(signer.publicKey) g\($0)" }
         #expect(throws: Never.self) { try file(many) }
         #expect(throws: TrustedKeys.Mistake.self) { try file(many + ["\(signer.publicKey) last"]) }
