@@ -50,9 +50,13 @@ public struct BusMember: Sendable {
     public struct Subscription: Hashable, Sendable {
         public let filter: String
         /// Whether our own messages are wanted too.
-        public let withOwn: Bool
+        public var withOwn = false
+        /// Whether those are wanted that the broker keeps.
+        public var withKept = true
+        /// Whether each is to be acknowledged: quality 1, and else 0.
+        public var isAcknowledged = true
         /// Index of the domain whose notes come, if it is about notes.
-        let notesOf: Int?
+        var notesOf: Int?
     }
 
     public init(_ settings: MemberSettings) {
@@ -94,14 +98,14 @@ extension BusMember {
         }
         filters = settings.domains.enumerated().flatMap { index, domain in
             [
-                Subscription(filter: BusTopic.allRegistrations(in: domain.name), withOwn: false, notesOf: nil),
-                Subscription(filter: BusTopic.allCounts(of: domain.name), withOwn: false, notesOf: nil),
-                Subscription(filter: BusTopic.allRouters(of: domain.name), withOwn: false, notesOf: index),
+                Subscription(filter: BusTopic.allRegistrations(in: domain.name)),
+                Subscription(filter: BusTopic.allCounts(of: domain.name)),
+                Subscription(filter: BusTopic.allRouters(of: domain.name), notesOf: index),
             ]
         }
         // Our own are wanted as well: what others would choose, we choose.
         filters += [BusTopic.allStatus, BusTopic.allData, BusTopic.allConnectedPeers].map {
-            Subscription(filter: $0, withOwn: true, notesOf: nil)
+            Subscription(filter: $0, withOwn: true)
         }
     }
 
@@ -433,11 +437,12 @@ extension BusMember {
     /// The handler's socket for the operator's programs is there again.
     public mutating func regainControl() {
         guard isConnected else { return }
-        for (index, domain) in settings.domains.enumerated() { askAgain(index, domain.name) }
+        for (index, domain) in settings.domains.enumerated() {
+            want(Subscription(filter: BusTopic.allRouters(of: domain.name), notesOf: index))
+        }
     }
 
-    private mutating func askAgain(_ index: Int, _ name: DomainName) {
-        let subscription = Subscription(filter: BusTopic.allRouters(of: name), withOwn: false, notesOf: index)
+    private mutating func want(_ subscription: Subscription) {
         if !filters.contains(subscription) { filters.append(subscription) }
     }
 }
@@ -452,7 +457,11 @@ extension BusMember {
         if isConnected, !isLeaving { announcements += presence.news(at: now.sinceStart) }
         for (index, domain) in settings.domains.enumerated() {
             switch replays[index].look(at: now.sinceStart) {
-            case .ask: askAgain(index, domain.name)
+            case .ask:
+                // Without acknowledgements they need no place in the broker's queue; with them for what comes later.
+                let filter = BusTopic.allRouters(of: domain.name)
+                want(Subscription(filter: filter, isAcknowledged: false, notesOf: index))
+                want(Subscription(filter: filter, withKept: false))
             case .giveUp(let gateway, let seen, let count):
                 addNotice(.incomplete(domain: domain.name.text, gateway: gateway.text, seen: seen, count: count))
             case nil: break

@@ -5,6 +5,8 @@ internal import KexProtocol
 struct Replay: Sendable {
     /// What is to be done after a look.
     enum Verdict: Hashable, Sendable {
+        /// For all of it once more, and without acknowledgements: such messages need no place in the broker's queue
+        /// (measured with mosquitto 2.0.11: all of 20,000 come, where 20 and `max_queued_messages` came before).
         case ask
         /// It never came. The gateway's notes come all the same, when each is refreshed.
         case giveUp(GatewayName, seen: Int, of: Int64)

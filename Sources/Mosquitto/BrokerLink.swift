@@ -122,17 +122,20 @@ public struct BrokerLink: ~Copyable {
         return try session.publish(topic, payload, quality, isRetained: isRetained, expiry: expiry)
     }
 
-    /// Asks for all messages whose topic matches, those that the broker keeps at once; for these it may be called again.
+    /// Asks for all messages whose topic matches, in the place of an earlier subscription to the same.
     ///
-    /// - Parameter withOwn: whether our own messages come back to us as well.
+    /// - Parameters:
+    ///   - withOwn: whether our own messages come back to us as well.
+    ///   - withKept: whether those that the broker keeps come at once, each time that this is called.
     /// - Returns: the number that ``BrokerEvent/subscribed(id:reason:)`` will have.
     public mutating func subscribe(
         to filter: String,
         quality: BrokerQuality,
-        withOwn: Bool = true
+        withOwn: Bool = true,
+        withKept: Bool = true
     ) throws(BrokerError) -> Int32 {
         guard let session else { throw .notConnected }
-        return try session.subscribe(to: filter, quality, withOwn: withOwn)
+        return try session.subscribe(to: filter, quality, withOwn: withOwn, withKept: withKept)
     }
 
     /// Ends the connection in order, so that the broker forgets the will. What was not acknowledged may be lost. No event

@@ -301,12 +301,18 @@ internal import SystemPackage
         return id
     }
 
-    func subscribe(to filter: String, _ quality: BrokerQuality, withOwn: Bool) throws(BrokerError) -> Int32 {
+    func subscribe(
+        to filter: String,
+        _ quality: BrokerQuality,
+        withOwn: Bool,
+        withKept: Bool
+    ) throws(BrokerError) -> Int32 {
         guard isConnected else { throw .notConnected }
         guard filter.utf8.count <= BrokerLimit.topic else { throw .tooLong }
         var id: Int32 = 0
-        let options = withOwn ? 0 : Int32(MQTT_SUB_OPT_NO_LOCAL.rawValue)
-        try accept(unsafe mosquitto_subscribe_v5(client, &id, filter, quality.rawValue, options, nil))
+        let own = withOwn ? 0 : MQTT_SUB_OPT_NO_LOCAL.rawValue
+        let kept = withKept ? MQTT_SUB_OPT_SEND_RETAIN_ALWAYS.rawValue : MQTT_SUB_OPT_SEND_RETAIN_NEVER.rawValue
+        try accept(unsafe mosquitto_subscribe_v5(client, &id, filter, quality.rawValue, Int32(own | kept), nil))
         return id
     }
 

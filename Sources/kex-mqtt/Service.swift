@@ -180,8 +180,9 @@ struct Service: ~Copyable {
             while let subscription = member.nextSubscription() {
                 let id = try link.subscribe(
                     to: subscription.filter,
-                    quality: .atLeastOnce,
-                    withOwn: subscription.withOwn
+                    quality: subscription.isAcknowledged ? .atLeastOnce : .atMostOnce,
+                    withOwn: subscription.withOwn,
+                    withKept: subscription.withKept
                 )
                 member.note(subscription, sentAs: id)
             }

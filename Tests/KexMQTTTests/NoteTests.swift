@@ -251,7 +251,9 @@ import Testing
             gateway.pass(.milliseconds(1999))
             #expect(gateway.subscribe().isEmpty)
             gateway.pass(.milliseconds(1))
-            #expect(gateway.subscribe() == ["kex/ffww01/router/+"])
+            // All of them without a place in the broker's queue, and then what comes later.
+            let notes = "kex/ffww01/router/+"
+            #expect(gateway.subscribe() == ["\(notes) unacknowledged", "\(notes) without kept"])
         }
         for number in 0..<3 { gateway.hear(number, .heard(at: gateway.seconds), isRetained: true) }
         gateway.pass(.seconds(2))

@@ -63,7 +63,10 @@ struct Member {
     mutating func subscribe() -> [String] {
         var filters: [String] = []
         while let subscription = member.nextSubscription() {
-            filters.append(subscription.filter)
+            let (kept, acknowledged) = (subscription.withKept, subscription.isAcknowledged)
+            filters.append(
+                subscription.filter + (acknowledged ? "" : " unacknowledged") + (kept ? "" : " without kept")
+            )
             lastID += 1
             member.note(subscription, sentAs: lastID)
             member.subscribed(lastID, at: now)

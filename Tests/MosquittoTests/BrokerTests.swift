@@ -55,6 +55,12 @@ import Testing
         try second.subscribe("r/#")
         try second.run(for: .milliseconds(200))
         #expect(second.messages == [BrokerMessage("r/stays", "a", isRetained: true)])
+        // Whoever asks for what is new gets that alone.
+        second.forget()
+        let id = try second.link.subscribe(to: "r/#", quality: .atLeastOnce, withKept: false)
+        try second.wait(for: "the subscription") { $0.contains(.subscribed(id: id, reason: 1)) ? true : nil }
+        try sender.publish("r/new", "d")
+        #expect(try second.waitForMessages(1) == [BrokerMessage("r/new", "d")])
     }
 
     @Test("The will is published when the connection ends without a word, and not after one")

@@ -24,12 +24,13 @@ import WireGuardTypes
         _ name: String,
         settings: String = "",
         unlimited: String = "127.0.0.0/8",
-        http: Bool = true
+        http: Bool = true,
+        port: UInt16? = nil
     ) throws -> GatewayFixture {
         let gateway = try GatewayFixture(
             settings: "AddressProfile=ffmuc\nLinkAddress=fe80::5757:bb:1\n\(settings)",
             unlimited: unlimited,
-            bus: "Broker=127.0.0.1:\(broker.port)\nName=\(name)"
+            bus: "Broker=127.0.0.1:\(port ?? broker.port)\nName=\(name)"
         )
         try gateway.startHandler()
         try gateway.startMQTT()
@@ -354,21 +355,45 @@ import WireGuardTypes
 
     // MARK: - Size
 
-    @Test("A new gateway has all of 20,000 kept notes, although the broker's queue is as short as it is by default")
-    func largeSet() throws {
+    /// Lets the broker keep notes of so many routers of another gateway.
+    private func keepNotes(_ count: Int) throws {
         let peer = try BusPeer(broker)
-        let keys = (0..<20_000).map { _ in PublicKey(text: anyKey())! }
+        let keys = (0..<count).map { _ in PublicKey(text: anyKey())! }
         for key in keys { try peer.say(.heard(at: wallClockSeconds()), of: key) }
         let note = CountNote(time: wallClockMilliseconds(), count: Int64(keys.count))
         try peer.publish(.count(DomainName("ffww01")!, GatewayName("gw09")!, note), isRetained: true)
         try peer.settle()
+    }
+
+    @Test("A new gateway has all of 20,000 kept notes, although the broker's queue is as short as it is by default")
+    func largeSet() throws {
+        try keepNotes(20_000)
         let gateway = try gateway("gw01", settings: "MaximumPeers=20000", http: false)
         let start = Date()
-        try wait(seconds: 60, for: "all of them") { try gateway.peers().count == keys.count }
+        try wait(seconds: 60, for: "all of them") { try gateway.peers().count == 20_000 }
         print("20,000 notes are peers after \(-start.timeIntervalSinceNow) s; memory \(try memory(gateway.mqtt)) kB")
         usleep(3_000_000)
         #expect(gateway.mqtt?.output.contains("sends only") == false)
         #expect(try memory(gateway.mqtt) < 40 * 1024)
+    }
+
+    @Test("A broker that drops most of 5,000 kept notes without a word is found out, and asked until all are here")
+    func droppedNotes() throws {
+        try keepNotes(5000)
+        let path = try NarrowPath(to: broker.port)
+        let gateway = try gateway("gw01", settings: "MaximumPeers=5001", http: false, port: path.port)
+        // Twenty of them go out, and a thousand into its queue.
+        try broker.daemon?.waitFor(#/Outgoing messages are being dropped for client kex-gw01/#)
+        let start = Date()
+        try wait(seconds: 60, for: "all of them") { try gateway.peers().count == 5000 }
+        print("all of 5,000 notes are peers \(-start.timeIntervalSinceNow) s after most of them were dropped")
+        usleep(3_000_000)
+        #expect(gateway.mqtt?.output.contains("sends only") == false)
+        // What is news now comes as well.
+        let peer = try BusPeer(broker)
+        let last = anyKey()
+        try peer.say(.heard(at: wallClockSeconds()), of: PublicKey(text: last)!)
+        try wait(for: "the news") { try gateway.peers()[last] != nil }
     }
 
     @Test("Strangers on the bus: no crash, limits hold, and nothing that is no key reaches the handler")

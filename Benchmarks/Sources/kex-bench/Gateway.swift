@@ -78,6 +78,10 @@ final class Interfaces {
 
     func listenPort() throws -> String { try sh("wg show \(wireGuard) listen-port") }
 
+    func peers() throws -> Set<String> {
+        Set(try sh("wg show \(wireGuard) peers").split(separator: "\n").map(String.init))
+    }
+
     func peerCount() throws -> Int { try sh("wg show \(wireGuard) peers").split(separator: "\n").count }
 }
 
@@ -88,16 +92,35 @@ final class Gateway {
     private(set) var handler: Program?
     private(set) var listener: Program?
     private(set) var port = 0
+    private(set) var httpListener: Program?
+    private(set) var httpPort = 0
+    private(set) var mqtt: Program?
     private let folder: String
     private var runs = 0
+    /// Lines for the section of each domain, and for the gateway's own.
     var settings: String
+    private let ownSettings: String
+    /// `nil` for a gateway that is alone.
+    private let broker: Broker?
     /// What the programs are started with: a profiler.
     var wrapper: (String) -> [String] = { _ in [] }
 
-    /// - Parameter settings: lines for the section of each domain.
-    init(_ name: String, domains count: Int = 1, _ backend: Backend, settings: String = "") throws {
+    /// - Parameters:
+    ///   - settings: lines for the section of each domain.
+    ///   - own: lines for the gateway's own section.
+    ///   - broker: over which it shares its routers with others.
+    init(
+        _ name: String,
+        domains count: Int = 1,
+        _ backend: Backend,
+        settings: String = "",
+        own: String = "",
+        broker: Broker? = nil
+    ) throws {
         self.name = name
         self.settings = settings
+        ownSettings = own
+        self.broker = broker
         folder = "\(Workplace.folder)/\(name)"
         try FileManager.default.createDirectory(atPath: "\(folder)/state", withIntermediateDirectories: true)
         domains = try (0..<count).map { number in
@@ -117,8 +140,11 @@ final class Gateway {
             ControlSocket=\(folder)/control.sock
             StateDirectory=\(folder)/state
             ProhibitedKeys=\(folder)/prohibited
+            ExternalName=gw.example.net
+            \(ownSettings)
 
             """
+        if let broker { text += "[Bus]\nBroker=127.0.0.1:\(broker.port)\nName=\(name)\nSocket=\(folder)/bus.sock\n" }
         for domain in domains {
             text += "[Domain \(domain.name)]\nWireGuard=\(domain.interfaces.wireGuard)\n"
             text += "VXLAN=\(domain.interfaces.vxlan)\nMaximumPeers=65536\n"
@@ -150,17 +176,30 @@ final class Gateway {
     /// - Returns: seconds from the program's start until it listens.
     @discardableResult
     func startListener() throws -> Double {
-        runs += 1
         let start = now()
+        (listener, port) = try startFrontDoor("kexd")
+        return now() - start
+    }
+
+    func startHTTPListener() throws { (httpListener, httpPort) = try startFrontDoor("kex-http") }
+
+    private func startFrontDoor(_ name: String) throws -> (Program, port: Int) {
+        runs += 1
         let program = try Program(
-            wrapper("kexd") + ["kexd", "--config", "\(folder)/kex.conf", "--listen", "127.0.0.1:0"],
-            log: "\(folder)/kexd\(runs).log"
+            wrapper(name) + [name, "--config", "\(folder)/kex.conf", "--listen", "127.0.0.1:0"],
+            log: "\(folder)/\(name)\(runs).log"
         )
-        listener = program
         let address = try program.wait(for: "listening on 127.0.0.1:")
-        let seconds = now() - start
-        port = Int(address.prefix { $0.isNumber }) ?? 0
-        return seconds
+        return (program, Int(address.prefix { $0.isNumber }) ?? 0)
+    }
+
+    /// Starts the program for the bus, and does not wait for it.
+    func startMQTT() throws {
+        runs += 1
+        mqtt = try Program(
+            wrapper("kex-mqtt") + ["kex-mqtt", "--config", "\(folder)/kex.conf"],
+            log: "\(folder)/kex-mqtt\(runs).log"
+        )
     }
 
     func stopHandler() {
@@ -171,6 +210,10 @@ final class Gateway {
     func stop() {
         listener?.end()
         listener = nil
+        httpListener?.end()
+        httpListener = nil
+        mqtt?.end()
+        mqtt = nil
         stopHandler()
     }
 
@@ -182,6 +225,33 @@ final class Gateway {
         for (index, domain) in domains.enumerated() {
             try run("kex-crowd", "remember", stateFolder, domain.name, "\(seed + index)", "\(count)")
         }
+    }
+}
+
+/// A mosquitto with the limits that it has by itself, beside what is asked for.
+final class Broker {
+    let port: Int
+    private let program: Program
+    nonisolated(unsafe) private static var count = 0
+
+    init(_ lines: String = "") throws {
+        Self.count += 1
+        port = 30_000 + Int(getpid()) % 2000 * 8 + Self.count
+        let name = "mosquitto\(Self.count)"
+        let text = "user root\nlistener \(port) 127.0.0.1\nallow_anonymous true\n\(lines)\n"
+        program = try Program(
+            ["/usr/sbin/mosquitto", "-c", try Workplace.write(text, to: "\(name).conf")],
+            log: "\(Workplace.folder)/\(name).log"
+        )
+        try program.wait(for: " running")
+    }
+
+    /// Waits until it has kept notes of so many routers, and how many they are.
+    func waitForNotes(of count: Int) throws {
+        for (topic, count) in [("kex/+/router/+", count), ("kex/+/count/+", 1)] {
+            try run("mosquitto_sub", "-p", "\(port)", "-t", topic, "-C", "\(count)", "-W", "120", "-F", "x")
+        }
+        sleep(2)  // a count may be followed by another one, but not later than this
     }
 }
 

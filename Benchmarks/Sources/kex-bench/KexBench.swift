@@ -10,7 +10,7 @@ struct KexBench: ParsableCommand {
     )
 
     enum Part: String, CaseIterable, ExpressibleByArgument {
-        case known, new, upkeep, comeback, growth, footprint
+        case known, new, http, replay, upkeep, comeback, growth, footprint
         /// What scripts/bench has had measured in a virtual machine, and gives to `--include`.
         case kernel
     }
@@ -50,6 +50,8 @@ struct KexBench: ParsableCommand {
             switch part {
             case .known: try bench.knownKeys()
             case .new: try bench.newKeys()
+            case .http: try bench.http()
+            case .replay: try bench.replay()
             case .upkeep: try bench.upkeep()
             case .comeback: try bench.comeback()
             case .growth: try bench.growth()

@@ -41,11 +41,16 @@ struct Load: Decodable {
         first: Int = 0,
         processes: [Program],
         burst: Bool = false,
-        hold: Int = 0
+        hold: Int = 0,
+        http: HTTPExchange? = nil
     ) throws -> Load {
+        let isKept = http?.isKept ?? false
         var words = [
-            "load", "\(port)", file, "\(count)", "\(connections)", "--first", "\(first)", "--source", "\(source)",
+            "load", "\(port)", file, "\(count)", "\(connections)", "--first", "\(first)", "--source",
+            "\(isKept ? HTTPExchange.keptSource : source)",
         ]
+        if let http { words += ["--http", http.path, http.body] }
+        if isKept { words.append("--keep") }
         for program in processes { words += ["--cpu", "\(program.process)"] }
         if burst { words.append("--burst") }
         if hold > 0 { words += ["--hold", "\(hold)"] }
@@ -59,6 +64,25 @@ struct Load: Decodable {
         if load.held < hold { say("only \(load.held) of \(hold) connections were held") }
         return load
     }
+}
+
+/// How exchanges go over HTTP.
+struct HTTPExchange {
+    let path: String
+    /// Of the right answer, without its line feed.
+    let body: String
+    /// Whether connections go on for one exchange after the other. Each is a source that asks more often than it may,
+    /// so they come from ``keptSources``.
+    let isKept: Bool
+
+    static let v1 = "/api/v1/wg/key/exchange"
+    static let v2 = "/api/v2/wg/key/exchange"
+    /// The right answer to the first, whoever gives it.
+    static let v1Body = #"{"Message":"OK"}"#
+
+    /// 127.254.0.0, as the generator counts sources; others do not come so far.
+    fileprivate static let keptSource = 0xfd_0000
+    static let keptSources = "127.254.0.0/16"
 }
 
 /// Lines of exchanges, for the generator.

@@ -62,9 +62,14 @@ final class Program {
     }
 
     /// Memory in bytes that is in use for it.
-    var residentBytes: Double {
+    var residentBytes: Double { bytes("VmRSS:") }
+
+    /// The most that was, so far.
+    var peakBytes: Double { bytes("VmHWM:") }
+
+    private func bytes(_ name: String) -> Double {
         let status = (try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)) ?? ""
-        let line = status.split(separator: "\n").first { $0.hasPrefix("VmRSS:") } ?? ""
+        let line = status.split(separator: "\n").first { $0.hasPrefix(name) } ?? ""
         return (Double(line.split(whereSeparator: { !$0.isNumber }).first ?? "0") ?? 0) * 1024
     }
 

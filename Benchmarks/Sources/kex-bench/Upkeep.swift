@@ -13,20 +13,8 @@ extension Bench {
         let interfaces = gateway.domains[0].interfaces
         try gateway.remember(count, seed: 1)
         let keys = try Crowd(seed: 1, count: count).keys
-        let batch = try Workplace.write(
-            keys.indices.map {
-                "fdb append \(address($0)) dev \(reference.vxlan) dst fe80::\(String($0 + 1, radix: 16)) via \(reference.wireGuard)\n"
-            }
-            .joined(),
-            to: "append"
-        )
-        let removal = try Workplace.write(
-            keys.indices.map {
-                "fdb del \(address($0)) dev \(reference.vxlan) dst fe80::\(String($0 + 1, radix: 16)) via \(reference.wireGuard)\n"
-            }
-            .joined(),
-            to: "delete"
-        )
+        let batch = try fdbBatch("append", count, on: reference)
+        let removal = try fdbBatch("del", count, on: reference)
         try eachRound("start and sweeps with \(count) routers") { round in
             try interfaces.renew()
             try reference.renew()
@@ -94,8 +82,14 @@ extension Bench {
         )
     }
 
-    private func address(_ index: Int) -> String {
-        String(format: "02:00:00:%02x:%02x:%02x", index >> 16 & 255, index >> 8 & 255, index & 255)
+    /// A file for `bridge -batch` that does the same with an entry for each of so many routers.
+    func fdbBatch(_ command: String, _ count: Int, on interfaces: Interfaces) throws -> String {
+        let lines = (0..<count).map { index in
+            let address = String(format: "02:00:00:%02x:%02x:%02x", index >> 16 & 255, index >> 8 & 255, index & 255)
+            let destination = "fe80::\(String(index + 1, radix: 16))"
+            return "fdb \(command) \(address) dev \(interfaces.vxlan) dst \(destination) via \(interfaces.wireGuard)\n"
+        }
+        return try Workplace.write(lines.joined(), to: command)
     }
 
     /// All routers of a domain whose gateway lost its memory come back at once.
