@@ -121,8 +121,11 @@ import Testing
             let client = try HTTPClient(port: door.port)
             try client.send(request)
             client.finishSending()
-            #expect(try client.answer().status == 200)
-            #expect(try client.end() == "")
+            let time = try seconds { () throws in
+                #expect(try client.answer().status == 200)
+                #expect(try client.end() == "")
+            }
+            #expect(time < 1)
         }
         // An incomplete request is none.
         let client = try HTTPClient(port: door.port)

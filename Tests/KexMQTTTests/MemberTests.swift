@@ -246,7 +246,7 @@ import Testing
         gateway.receive(note(7, "gw02", .removed), signedWith: signing)
         #expect(gateway.news().map(\.registration.key) == [key(7)])
         gateway.pass(.seconds(2))
-        #expect(gateway.member.takeNotices() == [.ignored(malformed: 0, untrusted: 5, dropped: 0)])
+        #expect(gateway.member.takeNotices() == [.ignored(malformed: 0, untrusted: 4, dropped: 0)])
     }
 
     // MARK: - Presence and choice
