@@ -288,7 +288,6 @@ import WireGuardTypes
         try late.waitFor(#/wireguard-worker\/gw02\/status 1\n/#)
     }
 
-    /// Under the address of this suite's profile.
     @Test("A machine that comes back with an empty disk has its routers again from what it once told the broker")
     func lostDisk() throws {
         let gateway = try gateway("gw01")
