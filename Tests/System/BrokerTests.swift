@@ -68,6 +68,15 @@ extension InContainer {
                 """
             )
             #expect(rights == "kex-mqtt\n5")
+            // One reload is for all.
+            try machine.lab(
+                "sed -i 's/^Name=gw01$/&\\nWeight=gw01 3/' /etc/kex/kex.conf.d/bus.conf; systemctl reload kex-handler"
+            )
+            try machine.wait(
+                seconds: 5,
+                for: "the reload",
+                until: "journalctl -o cat -u kex-mqtt | grep -q 'configuration read again'"
+            )
             // Registrations over HTTP, and one of the field's broker.
             let keys = try machine.lab("for _ in 1 2 3 4; do wg genkey | wg pubkey; done").split(separator: "\n")
             let answers = try machine.lab("\(post)post v1 \(keys[0]); post v2 \(keys[1])").split(separator: "\n")
