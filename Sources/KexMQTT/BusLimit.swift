@@ -55,7 +55,14 @@ public enum BusLimit {
     static let countInterval = Duration.seconds(1)
     /// How long after the broker's answer to a subscription all that it keeps must be here.
     static let replayTime = Duration.seconds(2)
-    /// How often it is asked again for what is missing.
+    /// The same after the subscription, if there is no answer.
+    static let subscriptionTime = Duration.seconds(10)
+    /// How long a publication may be without an answer. A broker that drops what a slow client does not take drops its
+    /// answers too (mosquitto since 2.0.16), and whatever waits for them would wait for ever.
+    static let acknowledgementTime = Duration.seconds(30)
+    /// How often that is looked at.
+    static let acknowledgementCheck = Duration.seconds(10)
+    /// How often it is asked again for what is missing of one gateway's.
     static let replays = 3
     /// How long after the first thing that was left out the log says so.
     static let noticeDelay = Duration.seconds(2)

@@ -29,7 +29,10 @@ public struct BusMember: Sendable {
     private var announcements: [BusMessage] = []
     /// The second publication of a registration whose first was given out.
     private var signed: Publication?
-    private var inFlight: [Int32: Publication] = [:]
+    private var inFlight: [Int32: (publication: Publication, since: Duration)] = [:]
+    private var nextCheck: Duration = .zero
+    /// Whether the broker owes an answer for too long: the connection is of no more use.
+    public private(set) var isStuck = false
     private var notesInFlight = 0
     private var lastNoteTime: Int64 = 0
     /// Filters that are to be subscribed to.
@@ -62,7 +65,7 @@ public struct BusMember: Sendable {
     public init(_ settings: MemberSettings) {
         self.settings = settings
         var trusted = settings.trusted
-        // It may have as many keys as it may have: then this is one of them, or what it says is not believed.
+        // If the list of its keys is full, ours is one of them, or is not believed.
         if let key = settings.signingKey { _ = trusted?.trust(key.publicKey, of: settings.name) }
         self.trusted = trusted
         domains = Dictionary(uniqueKeysWithValues: settings.domains.enumerated().map { ($1.name, $0) })
@@ -100,13 +103,21 @@ extension BusMember {
             [
                 Subscription(filter: BusTopic.allRegistrations(in: domain.name)),
                 Subscription(filter: BusTopic.allCounts(of: domain.name)),
-                Subscription(filter: BusTopic.allRouters(of: domain.name), notesOf: index),
-            ]
+            ] + notes(of: index)
         }
         // Our own are wanted as well: what others would choose, we choose.
         filters += [BusTopic.allStatus, BusTopic.allData, BusTopic.allConnectedPeers].map {
             Subscription(filter: $0, withOwn: true)
         }
+    }
+
+    /// Notes that are kept, our own from before too; and then of those that come later the others' alone.
+    private func notes(of index: Int, isAcknowledged: Bool = true) -> [Subscription] {
+        let filter = BusTopic.allRouters(of: settings.domains[index].name)
+        return [
+            Subscription(filter: filter, withOwn: true, isAcknowledged: isAcknowledged, notesOf: index),
+            Subscription(filter: filter, withKept: false),
+        ]
     }
 
     /// There is no broker any more. All front doors that wait for it are told.
@@ -117,6 +128,7 @@ extension BusMember {
         announcements.removeAll()
         signed = nil
         inFlight.removeAll()
+        isStuck = false
         notesInFlight = 0
         filters.removeAll()
         subscriptions.removeAll()
@@ -124,10 +136,10 @@ extension BusMember {
     }
 
     /// The next filter to subscribe to.
-    public mutating func nextSubscription() -> Subscription? {
+    public mutating func nextSubscription(at now: Moment) -> Subscription? {
         guard !filters.isEmpty else { return nil }
         let next = filters.removeFirst()
-        if let index = next.notesOf { replays[index].begin() }
+        if let index = next.notesOf { replays[index].begin(at: now.sinceStart) }
         return next
     }
 
@@ -143,13 +155,24 @@ extension BusMember {
     }
 
     /// A publication is on its way.
-    public mutating func note(_ publication: Publication, sentAs id: Int32) { inFlight[id] = publication }
+    public mutating func note(_ publication: Publication, sentAs id: Int32, at now: Moment) {
+        inFlight[id] = (publication, now.sinceStart)
+    }
 
     /// The broker has answered a publication. From 128 on, `reason` is a refusal.
     public mutating func acknowledged(_ id: Int32, reason: UInt8, at now: Moment) {
-        guard let publication = inFlight.removeValue(forKey: id) else { return }
+        guard let (publication, _) = inFlight.removeValue(forKey: id) else { return }
         let isAccepted = reason < 128
         if !isAccepted { addNotice(.refused(topic: publication.topic, reason: reason)) }
+        end(publication, isAccepted: isAccepted, at: now)
+    }
+
+    /// A publication cannot be sent.
+    public mutating func fail(_ publication: Publication, at now: Moment) {
+        end(publication, isAccepted: false, at: now)
+    }
+
+    private mutating func end(_ publication: Publication, isAccepted: Bool, at now: Moment) {
         switch publication.purpose {
         case .presence: break
         case .registration(let number):
@@ -163,8 +186,8 @@ extension BusMember {
         }
     }
 
-    /// What is to be published next; `nil` if nothing. It is given out once: ``note(_:sentAs:)-(Publication,_)`` must follow,
-    /// or ``disconnect(at:)``.
+    /// What is to be published next; `nil` if nothing. It is given out once: ``note(_:sentAs:at:)``, ``fail(_:at:)`` or
+    /// ``disconnect(at:)`` must follow.
     public mutating func nextPublication(at now: Moment) -> Publication? {
         guard isConnected else { return nil }
         if let signed {
@@ -275,7 +298,7 @@ extension BusMember {
         let time = now.sinceStart
         switch message {
         case .registration(let registration):
-            // Nobody has signed it. Gateways of ours publish it all the same, for the field's workers, and a signed one behind it.
+            // Nobody has signed it. Gateways of ours publish it all the same, for the field's workers, and sign another.
             if trusted != nil { return }
             // One that was kept is a slip of whoever published it, and old.
             if isRetained {
@@ -313,7 +336,7 @@ extension BusMember {
     ) {
         let isOwn = note.gateway == settings.name
         if isOwn, !isRetained || own[router.domain].knows(router.key) { return }
-        if !isOwn, case .heard = note.state { replays[router.domain].see(note.gateway) }
+        if isRetained, case .heard = note.state { replays[router.domain].see(note.gateway) }
         let age = Duration.milliseconds(now.wallClock - note.time)
         guard age >= .zero - BusLimit.clockTolerance, age <= settings.domains[router.domain].expiry else {
             malformed += 1
@@ -431,7 +454,7 @@ extension BusMember {
     /// for all notes once more.
     public mutating func loseControl(at now: Moment) {
         elsewhere.lose(at: now.sinceStart)
-        if let listed { own[listed].forgetList(at: now.sinceStart) }
+        for index in own.indices { own[index].loseHandler(at: now.sinceStart) }
         listed = nil
         nextControl = now.sinceStart + BusLimit.handlerPause
     }
@@ -439,13 +462,13 @@ extension BusMember {
     /// The handler's socket for the operator's programs is there again.
     public mutating func regainControl() {
         guard isConnected else { return }
-        for (index, domain) in settings.domains.enumerated() {
-            want(Subscription(filter: BusTopic.allRouters(of: domain.name), notesOf: index))
-        }
+        for index in settings.domains.indices { want(notes(of: index)) }
     }
 
-    private mutating func want(_ subscription: Subscription) {
-        if !filters.contains(subscription) { filters.append(subscription) }
+    /// Whoever is wanted last is subscribed to last, so that it is what holds.
+    private mutating func want(_ subscriptions: [Subscription]) {
+        filters.removeAll { subscriptions.contains($0) }
+        filters += subscriptions
     }
 }
 
@@ -455,15 +478,17 @@ extension BusMember {
     /// Does what is due.
     public mutating func advance(to now: Moment) {
         requests.expire(at: now.sinceStart)
+        if nextCheck <= now.sinceStart {
+            nextCheck = now.sinceStart + BusLimit.acknowledgementCheck
+            isStuck = inFlight.values.contains { now.sinceStart - $0.since > BusLimit.acknowledgementTime }
+        }
         if isConnected { recent.advance(to: now.sinceStart) }
         if isConnected, !isLeaving { announcements += presence.news(at: now.sinceStart) }
         for (index, domain) in settings.domains.enumerated() {
             switch replays[index].look(at: now.sinceStart) {
             case .ask:
-                // Without acknowledgements they need no place in the broker's queue; with them for what comes later.
-                let filter = BusTopic.allRouters(of: domain.name)
-                want(Subscription(filter: filter, isAcknowledged: false, notesOf: index))
-                want(Subscription(filter: filter, withKept: false))
+                // Without acknowledgements they need no place in the broker's queue.
+                want(notes(of: index, isAcknowledged: false))
             case .giveUp(let gateway, let seen, let count):
                 addNotice(.incomplete(domain: domain.name.text, gateway: gateway.text, seen: seen, count: count))
             case nil: break
@@ -485,7 +510,7 @@ extension BusMember {
     /// When something is due although nothing happens.
     public func deadline(at now: Moment) -> Duration? {
         var times = [requests.deadline, nextNotice, presence.questionDue, newcomers.earliest, elsewhere.earliest]
-        if isConnected { times += [presence.deadline, recent.due] }
+        if isConnected { times += [presence.deadline, recent.due, inFlight.isEmpty ? nil : nextCheck] }
         for index in own.indices {
             if listed == nil { times.append(max(own[index].nextList, nextControl)) }
             if isConnected { times += [own[index].countDue, replays[index].due] }

@@ -2,7 +2,7 @@ internal import BusMessages
 internal import HandlerChannel
 internal import KexProtocol
 
-/// What other gateways say of routers, on its way to the handler.
+/// What gateways say of routers on the bus, on its way to the handler: others, and this one before it lost them.
 struct Elsewhere: Sendable {
     /// The last word on a router.
     struct Word: Hashable, Sendable {
@@ -30,7 +30,7 @@ struct Elsewhere: Sendable {
     var isEmpty: Bool { queue.isEmpty }
     var count: Int { queue.count }
 
-    /// Takes in a note of another gateway.
+    /// Takes in a note.
     ///
     /// - Returns: whether it is news.
     mutating func insert(_ word: Word, of router: RouterID, from gateway: GatewayName, saidAt time: Int64) -> Bool {

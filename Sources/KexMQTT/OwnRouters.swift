@@ -8,8 +8,10 @@ struct OwnRouters: Sendable {
     private struct Router: Sendable {
         /// Last handshake, seconds since 1970.
         var heard: Int64
-        /// The handshake that the note at the broker tells of; `nil` if there is none of ours.
+        /// The handshake that the note at the broker tells of; `nil` if there is none of ours, as far as this connection knows.
         var published: Int64?
+        /// Whether there was one ever, so that the broker may have it.
+        var wasPublished = false
         /// When another one may be published.
         var nextNote = Duration.zero
         /// A later note of another gateway has the place of ours: the handshake that it tells of.
@@ -54,7 +56,7 @@ struct OwnRouters: Sendable {
         forgetList(at: now)
     }
 
-    /// The handler is gone, or says that it does not know.
+    /// The list has ended, or will never end.
     mutating func forgetList(at now: Duration) {
         list.removeAll(keepingCapacity: true)
         everybody.removeAll(keepingCapacity: true)
@@ -71,12 +73,12 @@ struct OwnRouters: Sendable {
         }
         for (key, router) in routers where !everybody.contains(key) {
             routers[key] = nil
-            guard router.published != nil else { continue }
-            if router.heardElsewhere == nil {
-                kept -= 1
-                // Beyond that the note expires by itself.
-                if gone.count < BusLimit.farewells, gone.insert(key).inserted { _ = queue.append(key) }
-            }
+            guard router.wasPublished, router.heardElsewhere == nil else { continue }
+            if router.published != nil { kept -= 1 }
+            // A handler that has just come may have lost it, which is no word on the router.
+            guard isKnown else { continue }
+            // Beyond that the note expires by itself.
+            if gone.count < BusLimit.farewells, gone.insert(key).inserted { _ = queue.append(key) }
         }
     }
 
@@ -90,8 +92,15 @@ struct OwnRouters: Sendable {
         return router.heard > published && now >= router.nextNote
     }
 
-    /// Whether the router was heard here, as of the last list.
-    func knows(_ key: PublicKey) -> Bool { routers[key] != nil }
+    /// Whether it is known that the router is here, or that it is gone. Before the handler's first list nobody is known.
+    func knows(_ key: PublicKey) -> Bool { isKnown && (routers[key] != nil || gone.contains(key)) }
+
+    /// The handler is gone. The next one may have lost everybody.
+    mutating func loseHandler(at now: Duration) {
+        isKnown = false
+        forgetList(at: now)
+        nextList = now
+    }
 
     // MARK: - Other gateways
 
@@ -133,6 +142,7 @@ struct OwnRouters: Sendable {
             if var router = routers[key] {
                 if router.published == nil || router.heardElsewhere != nil { kept += 1 }
                 router.published = router.heard
+                router.wasPublished = true
                 router.heardElsewhere = nil
                 // Not all at the same time, although many may have come at the same time.
                 let spread = settings.refreshTime / 4 * (Double(key[0]) / 256)

@@ -14,14 +14,15 @@ struct Replay: Sendable {
 
     private var seen: [GatewayName: Int] = [:]
     private var counts: [GatewayName: Int64] = [:]
-    private var tries = 0
+    /// How often it was asked again for what is missing of a gateway's.
+    private var tries: [GatewayName: Int] = [:]
     /// When to look; `nil` if all is well, or is to be left as it is.
     private(set) var due: Duration?
 
-    /// A subscription begins: all of it is sent once more.
-    mutating func begin() {
+    /// A subscription begins: all of it is sent once more. A broker that drops things may drop its answer too.
+    mutating func begin(at now: Duration) {
         seen.removeAll()
-        due = nil
+        due = now + BusLimit.subscriptionTime
     }
 
     /// The broker has answered the subscription.
@@ -44,8 +45,11 @@ struct Replay: Sendable {
     mutating func look(at now: Duration) -> Verdict? {
         guard let due, due <= now else { return nil }
         self.due = nil
-        guard let (gateway, count) = counts.first(where: { Int64(seen[$0.key] ?? 0) < $0.value }) else { return nil }
-        tries += 1
-        return tries <= BusLimit.replays ? .ask : .giveUp(gateway, seen: seen[gateway] ?? 0, of: count)
+        let missing = counts.filter { Int64(seen[$0.key] ?? 0) < $0.value }
+        tries = tries.filter { missing[$0.key] != nil }
+        let askable = missing.keys.filter { tries[$0, default: 0] < BusLimit.replays }
+        for gateway in askable { tries[gateway, default: 0] += 1 }
+        if !askable.isEmpty { return .ask }
+        return missing.first.map { .giveUp($0.key, seen: seen[$0.key] ?? 0, of: $0.value) }
     }
 }

@@ -64,6 +64,8 @@ public final class SideThread<Outcome: Sendable>: Sendable {
         while state.withLock({ if case .running = $0 { true } else { false } }) {
             let limit = deadline ?? .now + .seconds(3600)
             let isReady = try? Socket.wait(for: .readable, of: descriptor, until: limit)
+            // poll(2) has no memory: to be tried again, and not at once.
+            if isReady == nil { usleep(10_000) }
             if let deadline, isReady != true, .now >= deadline { return nil }
         }
         return outcome()

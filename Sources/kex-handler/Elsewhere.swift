@@ -7,9 +7,9 @@ internal import SystemCalls
 internal import Systemd
 internal import WireGuardTypes
 
-/// What the other gateways of the domain say of routers, and what they are told.
+/// What is said of routers on the bus, and what is told there.
 extension MeshDomain {
-    /// Takes in what other gateways say.
+    /// Takes in what gateways say: others, and this one before it lost a router.
     ///
     /// - Returns: for each `nil`, or why it could not be taken in.
     func take(_ news: [RouterNews]) -> [Refusal?] {
@@ -34,7 +34,7 @@ extension MeshDomain {
                 case .refuse(let refusal, let reason):
                     refusals[index] = refusal
                     guard host.refusalNotices.permits(refusal, key, settings.name) else { continue }
-                    noteStranger(.refused, .info, key, "refused \(key) of another gateway: \(reason)")
+                    noteStranger(.refused, .info, key, "refused \(key), heard of on the bus: \(reason)")
                 }
             }
         }

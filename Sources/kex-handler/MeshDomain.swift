@@ -282,14 +282,14 @@ final class MeshDomain {
         let connected = state.peers.count { peer in
             peer.lastHandshake.map { wallClock - $0 < DomainStatus.freshness.components.seconds } ?? false
         }
-        standing = Standing(publicKey: state.publicKey, listenPort: state.listenPort, connected: connected)
         var picture = DomainTable.Picture(ownKey: state.publicKey, peers: state.peers)
         let records = try devices?.fdb.list() ?? []
         // WireGuard is asked by name. An interface that was made anew meanwhile would seem to be the old one, without peers,
         // and everybody would be forgotten.
         guard try links.link(named: settings.wireGuard)?.index == via else {
-            throw Trouble("\(settings.wireGuard) is being made anew")
+            throw Trouble("\(settings.wireGuard) went, or is being made anew")
         }
+        standing = Standing(publicKey: state.publicKey, listenPort: state.listenPort, connected: connected)
         for record in records {
             guard let entry = record.entry, entry.via == via else { continue }
             if entry.mac == .zero {

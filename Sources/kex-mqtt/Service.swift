@@ -122,6 +122,10 @@ struct Service: ~Copyable {
     /// What follows from all that happened in this round.
     private mutating func work() throws(SystemCallError) {
         member.advance(to: moment)
+        if member.isStuck {
+            try link.disconnect(loop)
+            loseBroker(.lost("it has not answered a publication"))
+        }
         callHandler()
         if handler.isOpen { askHandler() }
         if control.isOpen { askControl() }
@@ -177,7 +181,7 @@ struct Service: ~Copyable {
     private mutating func publish() throws(SystemCallError) {
         guard link.isConnected else { return }
         do throws(BrokerError) {
-            while let subscription = member.nextSubscription() {
+            while let subscription = member.nextSubscription(at: moment) {
                 let id = try link.subscribe(
                     to: subscription.filter,
                     quality: subscription.isAcknowledged ? .atLeastOnce : .atMostOnce,
@@ -196,13 +200,14 @@ struct Service: ~Copyable {
                     expiry: next.expiry
                 )
                 unsent = nil
-                member.note(next, sentAs: id)
+                member.note(next, sentAs: id, at: moment)
             }
         } catch .busy {
             // It goes on with the next acknowledgement.
         } catch .notConnected {
             // The link tells in the next round.
         } catch {
+            if let unsent { member.fail(unsent, at: moment) }
             unsent = nil
             budget.log(.busIncomplete, .error, "\(error)", to: log)
         }
@@ -367,6 +372,7 @@ struct Service: ~Copyable {
             defer { membership = new }
             if new.differsInSharesAtMost(from: membership) {
                 member.change(weights: new.member.weights)
+                if !link.isBusy { nextCall = now }
                 return noteReloaded()
             }
         } catch {

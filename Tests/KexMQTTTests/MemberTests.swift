@@ -23,7 +23,7 @@ import Testing
             let publication = try #require(next)
             #expect(publication.message == .registration(registration(Int(id))))
             #expect(!publication.isRetained && publication.expiry == nil)
-            gateway.member.note(publication, sentAs: Int32(id))
+            gateway.member.note(publication, sentAs: Int32(id), at: gateway.now)
             #expect(gateway.member.takeAnswers().isEmpty)
             gateway.member.acknowledged(Int32(id), reason: reason, at: gateway.now)
             let answers = gateway.member.takeAnswers()
@@ -45,7 +45,8 @@ import Testing
         #expect(both[1].note?.state == .registered)
         #expect(both.allSatisfy { !$0.isRetained })
         gateway.member.acknowledged(1, reason: 0, at: gateway.now)  // a subscription's number, which means nothing here
-        let numbers = [7, 8] as [Int32]
+        // After seven subscriptions.
+        let numbers = [8, 9] as [Int32]
         gateway.member.acknowledged(numbers[0], reason: 0, at: gateway.now)
         #expect(gateway.member.takeAnswers().isEmpty)
         gateway.member.acknowledged(numbers[1], reason: 0, at: gateway.now)
@@ -348,14 +349,16 @@ import Testing
         gateway.member.connect(at: gateway.now)
         #expect(
             gateway.subscribe() == [
-                "wireguard/ffww01/+", "kex/ffww01/count/+", "kex/ffww01/router/+", "wireguard-worker/+/status",
-                "wireguard-worker/+/+/data", "wireguard-metrics/#",
+                "wireguard/ffww01/+", "kex/ffww01/count/+", "kex/ffww01/router/+", "kex/ffww01/router/+ without kept",
+                "wireguard-worker/+/status", "wireguard-worker/+/+/data", "wireguard-metrics/#",
             ]
         )
-        // What others would choose, we choose; what we told others of routers is not for us.
+        // What others would choose, we choose; what we told others of routers is for us only if the broker kept it.
         gateway.member.connect(at: gateway.now)
         var own: Set<String> = []
-        while let next = gateway.member.nextSubscription() { if next.withOwn { own.insert(next.filter) } }
+        while let next = gateway.member.nextSubscription(at: gateway.now) {
+            if next.withOwn { own.insert(next.filter) } else { own.remove(next.filter) }
+        }
         #expect(own == ["wireguard-worker/+/status", "wireguard-worker/+/+/data", "wireguard-metrics/#"])
     }
 }

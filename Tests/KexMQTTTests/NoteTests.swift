@@ -6,6 +6,9 @@ import Testing
 @testable import KexMQTT
 
 @Suite("Notes") struct NoteTests {
+    /// The filter for all of them.
+    private static let notes = "kex/ffww01/router/+"
+
     @Test("The first handshake is told, each later one not before a quarter of the expiry, and the count behind them")
     func heard() throws {
         var gateway = Member()
@@ -159,6 +162,45 @@ import Testing
         #expect(gateway.news().isEmpty)
     }
 
+    @Test(
+        "A handler that has lost its routers says nothing of them: they are told to it, and nobody is told that they are gone"
+    )
+    func lostRouters() {
+        var gateway = Member()
+        gateway.connect()
+        gateway.list([(1, gateway.seconds)])
+        let note = gateway.publications().first { $0.topic.hasPrefix("kex/ffww01/router/") }!
+        gateway.member.loseControl(at: gateway.now)
+        gateway.pass(BusLimit.handlerPause)
+        gateway.member.regainControl()
+        gateway.subscribe()
+        gateway.deliver(note, isRetained: true)
+        #expect(gateway.news().map(\.registration.key) == [key(1)])
+        gateway.list([])
+        gateway.pass(.seconds(5))
+        gateway.list([(1, nil)])
+        #expect(gateway.publications().compactMap(\.note).isEmpty)
+    }
+
+    @Test("A router that went while the broker was away, or before it was told again, stays away")
+    func lateFarewell() {
+        var gateway = Member()
+        gateway.connect()
+        gateway.list([(1, gateway.seconds), (2, gateway.seconds), (3, gateway.seconds)])
+        let notes = gateway.publications().filter { $0.topic.hasPrefix("kex/ffww01/router/") }
+        gateway.member.disconnect(at: gateway.now)
+        gateway.pass(.seconds(5))
+        gateway.list([(2, gateway.seconds), (3, gateway.seconds)])
+        gateway.connect()
+        for note in notes { gateway.deliver(note, isRetained: true) }
+        #expect(gateway.news().isEmpty)
+        gateway.pass(.seconds(5))
+        gateway.list([(3, gateway.seconds)])
+        let states = gateway.publications().compactMap(\.note?.state)
+        #expect(states.count { $0 == .removed } == 2)
+        #expect(states.count == 3)
+    }
+
     @Test("Notes of our own as they come, from too far in the future, or that should have expired, are nothing new")
     func foreignTimes() {
         var gateway = Member()
@@ -201,7 +243,7 @@ import Testing
         gateway.member.loseControl(at: gateway.now)
         gateway.pass(BusLimit.handlerPause)
         gateway.member.regainControl()
-        #expect(gateway.subscribe() == ["kex/ffww01/router/+"])
+        #expect(gateway.subscribe() == [Self.notes, "\(Self.notes) without kept"])
         gateway.receive(.router(registration(1), note), isRetained: true)
         #expect(Set(gateway.news().map(\.registration.key)) == [key(1), key(2)])
     }
@@ -252,8 +294,7 @@ import Testing
             #expect(gateway.subscribe().isEmpty)
             gateway.pass(.milliseconds(1))
             // All of them without a place in the broker's queue, and then what comes later.
-            let notes = "kex/ffww01/router/+"
-            #expect(gateway.subscribe() == ["\(notes) unacknowledged", "\(notes) without kept"])
+            #expect(gateway.subscribe() == ["\(Self.notes) unacknowledged", "\(Self.notes) without kept"])
         }
         for number in 0..<3 { gateway.hear(number, .heard(at: gateway.seconds), isRetained: true) }
         gateway.pass(.seconds(2))
@@ -263,5 +304,53 @@ import Testing
         )
         gateway.pass(.seconds(100))
         #expect(gateway.subscribe().isEmpty)
+        // Of another one it is asked for all the same; and of this one, when it was complete in between.
+        gateway.member.regainControl()
+        gateway.subscribe()
+        gateway.receive(.count(domain, GatewayName("gw03")!, CountNote(time: 1, count: 1)), isRetained: true)
+        gateway.pass(.seconds(2))
+        #expect(gateway.subscribe().count == 2)
+        for number in 0..<4 { gateway.hear(number, .heard(at: gateway.seconds), isRetained: true) }
+        gateway.hear(4, .heard(at: gateway.seconds), from: "gw03", isRetained: true)
+        gateway.pass(.seconds(2))
+        #expect(gateway.subscribe().isEmpty)
+        gateway.member.regainControl()
+        gateway.subscribe()
+        // Notes that are published just now are not among those that were kept.
+        for number in 0..<4 { gateway.hear(number, .heard(at: gateway.seconds)) }
+        gateway.pass(.seconds(2))
+        #expect(gateway.subscribe().count == 2)
+    }
+
+    @Test("A subscription without an answer is looked at as well")
+    func silentBroker() {
+        var gateway = Member()
+        gateway.member.connect(at: gateway.now)
+        while gateway.member.nextSubscription(at: gateway.now) != nil {}
+        gateway.receive(.count(domain, GatewayName("gw02")!, CountNote(time: 1, count: 1)), isRetained: true)
+        gateway.pass(BusLimit.subscriptionTime - .milliseconds(1))
+        #expect(gateway.subscribe().isEmpty)
+        gateway.pass(.milliseconds(1))
+        #expect(gateway.subscribe().count == 2)
+    }
+
+    @Test("A broker that owes an answer for half a minute is left")
+    func stuck() {
+        var gateway = Member()
+        gateway.connect()
+        gateway.acknowledges = false
+        gateway.list([(1, gateway.seconds)])
+        #expect(!gateway.publications().isEmpty)
+        gateway.pass(BusLimit.acknowledgementTime)
+        #expect(!gateway.member.isStuck)
+        gateway.pass(BusLimit.acknowledgementCheck)
+        #expect(gateway.member.isStuck)
+        gateway.member.disconnect(at: gateway.now)
+        #expect(!gateway.member.isStuck)
+        // One that cannot even be sent keeps nobody waiting.
+        gateway.connect()
+        while let next = gateway.member.nextPublication(at: gateway.now) { gateway.member.fail(next, at: gateway.now) }
+        gateway.pass(.seconds(100))
+        #expect(!gateway.member.isStuck)
     }
 }

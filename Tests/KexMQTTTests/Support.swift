@@ -62,7 +62,7 @@ struct Member {
     @discardableResult
     mutating func subscribe() -> [String] {
         var filters: [String] = []
-        while let subscription = member.nextSubscription() {
+        while let subscription = member.nextSubscription(at: now) {
             let (kept, acknowledged) = (subscription.withKept, subscription.isAcknowledged)
             filters.append(
                 subscription.filter + (acknowledged ? "" : " unacknowledged") + (kept ? "" : " without kept")
@@ -79,7 +79,7 @@ struct Member {
         var all: [Publication] = []
         while let next = member.nextPublication(at: now) {
             lastID += 1
-            member.note(next, sentAs: lastID)
+            member.note(next, sentAs: lastID, at: now)
             if acknowledges { member.acknowledged(lastID, reason: reason, at: now) }
             all.append(next)
         }
