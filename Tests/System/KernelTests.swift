@@ -147,11 +147,20 @@ extension InVirtualMachine {
                 for: "the state",
                 until: "grep -q '^\(key) ' /var/lib/kex/ffww01.state && wg show wgww01 | grep -q '\(key)'"
             )
-            // Routers 1 and 2 are alive, with keepalives every 25 s: what is stale after 20 s is heard of within 30 s.
+            // Routers 1 and 2 are alive, with keepalives every 25 s, and two more by the granularity of the kernel's timers
+            // (kernel/time/timer.c); the rest is for a machine that is emulated on a busy one.
+            defer {
+                _ = try? machine.run(
+                    """
+                    rm -r /run/systemd/system/kex-cleanup@.timer.d /etc/kex/kex.conf.d/short.conf
+                    systemctl daemon-reload; systemctl stop kex-cleanup@ffww01.timer; systemctl reload kex-handler
+                    """
+                )
+            }
             try machine.lab(
                 """
                 mkdir -p /etc/kex/kex.conf.d /run/systemd/system/kex-cleanup@.timer.d
-                printf '[Domain ffww01]\\nStaleAfter=1s\\nSweepInterval=28s\\n' > /etc/kex/kex.conf.d/short.conf
+                printf '[Domain ffww01]\\nStaleAfter=1s\\nSweepInterval=45s\\n' > /etc/kex/kex.conf.d/short.conf
                 printf '[Timer]\\nOnActiveSec=\\nOnUnitActiveSec=\\nOnActiveSec=1s\\nOnUnitActiveSec=4s\\nAccuracySec=100ms\\nRandomizedDelaySec=0\\n' \\
                     > /run/systemd/system/kex-cleanup@.timer.d/short.conf
                 systemctl daemon-reload
@@ -159,7 +168,7 @@ extension InVirtualMachine {
                 systemctl restart kex-cleanup@ffww01.timer
                 """
             )
-            try machine.wait(seconds: 90, for: "the removals", until: "[ $(wg show wgww01 peers | wc -l) = 2 ]")
+            try machine.wait(seconds: 120, for: "the removals", until: "[ $(wg show wgww01 peers | wc -l) = 2 ]")
             try machine.wait(seconds: 5, for: "the state", until: "grep -q '^end 2 ' /var/lib/kex/ffww01.state")
             for line in silent.split(separator: "\n") {
                 #expect(try machine.run("grep -r '\(line.prefix(44))' /var/lib/kex").status != 0)
@@ -169,12 +178,6 @@ extension InVirtualMachine {
             #expect(try number("flood_entries") == 2)
             #expect(
                 try machine.lab("journalctl -o cat KEX_EVENT=removed KEX_KEY=\(key)").contains("silent in two sweeps")
-            )
-            try machine.lab(
-                """
-                rm -r /run/systemd/system/kex-cleanup@.timer.d /etc/kex/kex.conf.d/short.conf
-                systemctl daemon-reload; systemctl stop kex-cleanup@ffww01.timer; systemctl reload kex-handler
-                """
             )
         }
 
