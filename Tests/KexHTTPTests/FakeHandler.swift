@@ -19,7 +19,15 @@ final class FakeHandler: Sendable {
     private let state: Mutex<State>
     private let isEnded = Atomic(false)
 
-    static func newPath() -> String { "/tmp/kex-http-test-\(getpid())-\(UInt32.random(in: 0...UInt32.max)).sock" }
+    static func newPath() -> String { "\(folder)/\(UInt32.random(in: 0...UInt32.max)).sock" }
+
+    /// Of all sockets of this process. It goes with it, because most handlers last as long.
+    private static let folder: String = {
+        let folder = "/tmp/kex-http-test-\(getpid())"
+        mkdir(folder, 0o700)
+        atexit { try? FileManager.default.removeItem(atPath: "/tmp/kex-http-test-\(getpid())") }
+        return folder
+    }()
 
     init(path: String = newPath(), _ behaviour: @escaping Behaviour = FakeHandler.answering()) throws {
         self.path = path
@@ -39,8 +47,6 @@ final class FakeHandler: Sendable {
         isEnded.store(true, ordering: .relaxed)
         unlink(path)
     }
-
-    deinit { unlink(path) }
 
     private static func accept(from listener: FileDescriptor, unless isEnded: borrowing Atomic<Bool>)
         -> OwnedDescriptor?
