@@ -306,10 +306,10 @@ let package = Package(
             name: "NetnsTests",
             dependencies: [
                 "kex-crowd",
-                "BusMessages", "EUI64", "EventLoop", "FieldRouter", "KexProtocol", "Mosquitto", "NetworkAddresses",
-                "SystemCalls", "Systemd", "WireGuardTypes", "kexd",
+                "BusMessages", "EUI64", "EventLoop", "FieldRouter", "HandlerChannel", "KexProtocol", "Mosquitto",
+                "NetworkAddresses", "SystemCalls", "Systemd", "WireGuardTypes", "kexd",
                 "kex-handler",
-                "kex-cleanup", "kex-client", "kex-http", "kex-mqtt", logging,
+                "kex-cleanup", "kex-client", "kex-http", "kex-mqtt", logging, system,
             ],
             path: "Tests/Netns",
             swiftSettings: settings

@@ -14,7 +14,7 @@ public struct ChoiceRequest: Hashable, Sendable {
     }
 }
 
-/// What a router has to know of the gateway that was chosen for it.
+/// What a router has to know of the gateway that it should use.
 public struct ChosenGateway: Hashable, Sendable {
     /// A host name or an address, which routers look up: 1 to ``maximumAddress`` bytes.
     public var address: String

@@ -1,5 +1,6 @@
 internal import FoundationEssentials
 internal import HTTPTypes
+internal import HandlerChannel
 internal import HummingbirdCore
 internal import KexProtocol
 internal import NIOCore
@@ -63,12 +64,12 @@ struct Answer {
     static let accepted = json(.ok, Message(message: "OK"))
 
     /// The router is in, and this is its gateway.
-    static func accepted(_ gateway: Gateway) -> Answer {
+    static func accepted(_ gateway: ChosenGateway) -> Answer {
         json(
             .ok,
             Offer(
                 endpoint: Offer.Endpoint(
-                    address: gateway.name,
+                    address: gateway.address,
                     allowedIPs: ["\(gateway.linkAddress)"],
                     port: "\(gateway.port)",
                     publicKey: "\(gateway.publicKey)"

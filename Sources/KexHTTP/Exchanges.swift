@@ -1,7 +1,7 @@
-internal import HandlerChannel
+public import HandlerChannel
 public import KexProtocol
 public import NetworkAddresses
-public import WireGuardTypes
+internal import WireGuardTypes
 
 /// What has to be true before a router is answered, and what it is told then.
 public protocol Exchanges: Sendable {
@@ -12,25 +12,7 @@ public protocol Exchanges: Sendable {
     func register(_ registration: Registration, from source: IPv6Address) async -> Refusal?
 
     /// The gateway that a router should use which has been let in.
-    func gateway(for registration: Registration) async throws(NoGateway) -> Gateway
-}
-
-/// What a router has to know of a gateway.
-public struct Gateway: Hashable, Sendable {
-    /// A host name: routers look it up.
-    public var name: String
-    /// UDP port of its WireGuard.
-    public var port: UInt16
-    public var publicKey: PublicKey
-    /// Its address inside the tunnel.
-    public var linkAddress: IPv6Address
-
-    public init(name: String, port: UInt16, publicKey: PublicKey, linkAddress: IPv6Address) {
-        self.name = name
-        self.port = port
-        self.publicKey = publicKey
-        self.linkAddress = linkAddress
-    }
+    func gateway(for registration: Registration) async throws(NoGateway) -> ChosenGateway
 }
 
 /// Why no gateway can be named.
@@ -52,14 +34,19 @@ struct LocalExchanges: Exchanges {
         await handler.register(registration, from: source)
     }
 
-    func gateway(for registration: Registration) async throws(NoGateway) -> Gateway {
+    func gateway(for registration: Registration) async throws(NoGateway) -> ChosenGateway {
         guard let status = await handler.status(of: registration.domain) else { throw .unavailable }
         guard status.isInService else { throw .noneInService }
         let settings = settings.value
         guard let port = status.listenPort, let key = status.publicKey,
             let linkAddress = settings.domains[registration.domain] ?? nil
         else { throw .noData }
-        return Gateway(name: settings.externalName, port: port, publicKey: key, linkAddress: linkAddress)
+        return ChosenGateway(
+            address: settings.externalName,
+            port: port,
+            publicKey: key,
+            linkAddress: linkAddress
+        )
     }
 }
 
@@ -74,13 +61,8 @@ struct SharedExchanges: Exchanges {
         return await bus.register(registration, from: source)
     }
 
-    func gateway(for registration: Registration) async throws(NoGateway) -> Gateway {
+    func gateway(for registration: Registration) async throws(NoGateway) -> ChosenGateway {
         guard let chosen = try await bus.choose(for: registration) else { throw .noneInService }
-        return Gateway(
-            name: chosen.address,
-            port: chosen.port,
-            publicKey: chosen.publicKey,
-            linkAddress: chosen.linkAddress
-        )
+        return chosen
     }
 }

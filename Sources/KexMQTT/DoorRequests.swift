@@ -22,8 +22,6 @@ struct DoorRequests: Sendable {
     private var first = 0
     private(set) var answers: [(door: UInt64, answer: RegistrationAnswer)] = []
 
-    var count: Int { requests.count }
-
     mutating func refuse(_ request: RegistrationRequest, _ refusal: Refusal, door: UInt64) {
         answers.append((door, RegistrationAnswer(id: request.id, refusal: refusal)))
     }

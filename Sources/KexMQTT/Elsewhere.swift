@@ -27,9 +27,6 @@ struct Elsewhere: Sendable {
     /// Those for which there was no room, ever.
     private(set) var dropped = 0
 
-    var isEmpty: Bool { queue.isEmpty }
-    var count: Int { queue.count }
-
     /// Takes in a note.
     ///
     /// - Returns: whether it is news.

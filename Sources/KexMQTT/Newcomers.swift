@@ -18,9 +18,6 @@ struct Newcomers: Sendable {
     /// Those for which there was no room, ever.
     private(set) var dropped = 0
 
-    var isEmpty: Bool { queue.isEmpty }
-    var count: Int { queue.count }
-
     mutating func insert(_ router: RouterID, at now: Duration) {
         if queue.append(router) {
             since[router] = since[router] ?? now

@@ -134,8 +134,6 @@ struct OwnRouters: Sendable {
         for key in gone { _ = queue.append(key) }
     }
 
-    var hasNotes: Bool { !queue.isEmpty }
-
     /// The router whose note is to be published, and what it says.
     mutating func nextNote(at now: Duration) -> (key: PublicKey, state: RouterNote.State)? {
         while let key = queue.popFirst() {

@@ -8,7 +8,6 @@ struct UniqueQueue<Element: Hashable & Sendable>: Sendable {
 
     init(limit: Int) { self.limit = limit }
 
-    var count: Int { members.count }
     var isEmpty: Bool { members.isEmpty }
 
     /// Puts an element behind the others, unless it is there.
@@ -34,6 +33,4 @@ struct UniqueQueue<Element: Hashable & Sendable>: Sendable {
         }
         return element
     }
-
-    mutating func removeAll() { self = UniqueQueue(limit: limit) }
 }

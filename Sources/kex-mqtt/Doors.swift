@@ -132,10 +132,10 @@ struct Doors: ~Copyable {
     /// - Returns: the doors that are closed by it.
     mutating func flush(_ loop: borrowing EventLoop) -> [UInt64] {
         var closed: [UInt64] = []
-        for (door, connection) in connections where connection.waitingPackets > 0 || congested.contains(door) {
+        for (door, connection) in connections where !connection.isEmpty || congested.contains(door) {
             do throws(SystemCallError) {
                 try connection.flush()
-                let isWaiting = connection.waitingPackets > 0
+                let isWaiting = !connection.isEmpty
                 if isWaiting != congested.contains(door) {
                     try loop.change(connection.raw, to: isWaiting ? [.readable, .writable] : .readable, token: door)
                     if isWaiting { congested.insert(door) } else { congested.remove(door) }

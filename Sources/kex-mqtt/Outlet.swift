@@ -44,7 +44,7 @@ final class Outlet {
     func flush(_ loop: borrowing EventLoop) throws(SystemCallError) {
         guard let connection else { return }
         try connection.flush()
-        let isWaiting = connection.waitingPackets > 0
+        let isWaiting = !connection.isEmpty
         guard isWaiting != isCongested else { return }
         isCongested = isWaiting
         try loop.change(connection.raw, to: isWaiting ? [.readable, .writable] : .readable, token: token)

@@ -2,9 +2,11 @@ import BusMessages
 import EUI64
 import FieldRouter
 import Foundation
+import HandlerChannel
 import KexProtocol
 import Synchronization
 import SystemCalls
+import SystemPackage
 import Testing
 import WireGuardTypes
 
@@ -448,6 +450,44 @@ import WireGuardTypes
     }
 
     // MARK: - Sweeps
+
+    @Test("Sixteen front doors are served at a time; one that takes no answers is let go after 8,192 of them")
+    func frontDoors() throws {
+        let gateway = try gateway("gw01", http: false)
+        try online(gateway)
+        let registration = Registration(domain: DomainName("ffww01")!, key: PublicKey(text: anyKey())!)
+        var packet: [UInt8] = []
+        BusFrame.encode([ChoiceRequest(id: 1, registration: registration)], into: &packet)
+        func connect() throws -> PacketConnection {
+            PacketConnection(try Socket.connect(toPath: "\(gateway.folder)/bus.sock", kind: .sequentialPacket))
+        }
+        func isAnswered(_ door: PacketConnection, within time: Duration) throws -> Bool {
+            try Socket.wait(for: .readable, of: door.raw, until: .now + time)
+        }
+        let doors = try (0..<16).map { _ in try connect() }
+        for door in doors {
+            #expect(try Socket.send(packet, to: door.raw) != nil)
+            #expect(try isAnswered(door, within: .seconds(5)))
+        }
+        let late = try connect()
+        #expect(try Socket.send(packet, to: late.raw) != nil)
+        #expect(try !isAnswered(late, within: .milliseconds(500)))
+        var sent = 0
+        let end = #expect(throws: SystemCallError.self) {
+            while sent < 50_000 {
+                if try Socket.send(packet, to: doors[0].raw) != nil {
+                    sent += 1
+                } else {
+                    _ = try Socket.wait(for: .writable, of: doors[0].raw, until: .now + .seconds(5))
+                }
+            }
+        }
+        #expect([.brokenPipe, .connectionReset].contains(end?.errno))
+        // What the kernel holds for both is more.
+        #expect((8192..<20_000).contains(sent), "\(sent)")
+        #expect(try isAnswered(late, within: .seconds(5)))
+        #expect(gateway.mqtt?.isRunning == true)
+    }
 
     @Test("A router that a sweep took out goes everywhere; one that is alive elsewhere stays")
     func sweeps() throws {
