@@ -127,10 +127,10 @@ final class AcceptHandler: ChannelDuplexHandler {
 }
 
 extension Channel {
-    /// Where the connection comes from, IPv4 as a mapped address.
-    var source: IPv6Address {
-        let text = remoteAddress?.ipAddress ?? ""
-        // A client that is gone already has none.
-        return IPv4Address(text).map(IPv6Address.init(mapping:)) ?? IPv6Address(text) ?? IPv6Address(high: 0, low: 0)
+    /// Where the connection comes from, IPv4 as a mapped address; `nil` if that is not known, as with a client that has
+    /// reset its connection before it was accepted (getpeername(2) says ENOTCONN then).
+    var source: IPv6Address? {
+        guard let text = remoteAddress?.ipAddress else { return nil }
+        return IPv4Address(text).map(IPv6Address.init(mapping:)) ?? IPv6Address(text)
     }
 }

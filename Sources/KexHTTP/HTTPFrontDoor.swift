@@ -127,7 +127,9 @@ public final class HTTPFrontDoor: Sendable {
     // MARK: - Connections
 
     private func welcome(_ channel: any Channel, isTLS: Bool) -> EventLoopFuture<Void> {
-        let client = doorkeeper.enter(from: channel.source)
+        // Nobody is there to be answered, and there is no source whose limits would count.
+        guard let source = channel.source else { return channel.close() }
+        let client = doorkeeper.enter(from: source)
         channel.closeFuture.whenComplete { _ in client.leave() }
         guard client.beginning != .tooMany else {
             return channel.eventLoop.makeCompletedFuture {

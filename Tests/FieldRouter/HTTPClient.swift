@@ -62,6 +62,12 @@ public final class HTTPClient {
     /// Tells the other side that nothing more comes.
     public func finishSending() { shutdown(descriptor, Int32(SHUT_WR)) }
 
+    /// Has the connection reset instead of ended in order when this client goes.
+    public func resetAtEnd() {
+        var linger = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<Glibc.linger>.size))
+    }
+
     /// What has come, more than before; false at the end.
     private func receive() throws -> Bool {
         var part = [UInt8](repeating: 0, count: 4096)

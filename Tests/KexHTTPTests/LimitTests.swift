@@ -1,9 +1,12 @@
 import FieldRouter
 import RecordingLog
 import Foundation
+import HandlerChannel
 import KexHTTP
+import Logging
 import NetworkAddresses
 import SourceLimits
+import SystemCalls
 import Testing
 
 @Suite("Limits of HTTP", .serialized) struct LimitTests {
@@ -193,6 +196,30 @@ import Testing
         }
         #expect(handler.registrations.count == 64)
         #expect(try door.answer(to: post(v1, Self.exchange), source: 3).status == 200)
+    }
+
+    @Test("Who resets a connection before it is accepted has no address, and nobody is asked")
+    func noAddress() throws {
+        let listener = try Socket.listen(on: .v4(IPv4Address("127.0.0.1")!, port: 0))
+        let port = try Socket.localAddress(of: listener.raw).endpoint!.port
+        // All of it waits in the kernel's queue, since nobody accepts yet.
+        for _ in 0..<20 {
+            let client = try HTTPClient(port: port)
+            try client.send(post(v1, Self.exchange))
+            client.resetAtEnd()
+        }
+        let log = RecordingLog()
+        let door = HTTPFrontDoor(
+            TestDoor.settings,
+            handler: handler.path,
+            logger: Logger(label: "test") { _ in log }
+        )
+        defer { door.stop() }
+        try door.listen(on: listener)
+        let honest = try HTTPClient(port: port)
+        try honest.send(post(v1, Self.exchange))
+        #expect(try honest.answer().status == 200)
+        #expect(handler.registrations.map(\.source) == [IPv6Address("::ffff:127.0.0.1")!])
     }
 
     @Test("A source has 16 connections at a time")
