@@ -39,6 +39,8 @@ public enum DomainLimit {
     /// Shortest time from one move of a router, from one of its addresses to another, to the next. A router that sends from both
     /// in turn would have its flood entry moved for each frame.
     static let movePause = Duration.seconds(10)
+    /// Removals that are remembered, so that the other gateways can be told of them. A gateway asks every few seconds.
+    public static let removals = 16_384
     /// A wall clock that was stepped by more than this makes ages of handshakes worthless for ``sessionTime``: live ones
     /// are at most 165 s old (WireGuard whitepaper, section 6.2).
     static let toleratedStep = Duration.seconds(5)

@@ -95,6 +95,8 @@ public struct DomainTable: Sendable {
     private var distrustedUntil = Duration.zero
     /// Every other peer. They are the operator's own, and are never touched.
     private var staticPeers: Set<PublicKey> = []
+    /// Who was taken out on purpose.
+    public private(set) var removals = RemovalRecord()
     /// Whose each single IPv6 address is. WireGuard *moves* an allowed IP to whoever asks last, without a word.
     var owners: [IPv6Address: PublicKey] = [:]
     /// See ``takeReaddressings()``.
@@ -213,6 +215,11 @@ public struct DomainTable: Sendable {
         moves = moves.filter { routers[$0.key] != nil }
         resets = resets.filter { routers[$0.key] != nil }
         let missing = isNewDevice ? restore(before.filter { routers[$0.key] == nil }, sinceStart: sinceStart) : []
+        if !isNewDevice {
+            for (key, router) in before where routers[key] == nil && !staticPeers.contains(key) {
+                noteRemoval(of: key, lastHeard: router.lastHeard)
+            }
+        }
         if !elsewhere.isEmpty { elsewhere = elsewhere.filter { routers[$0.key] != nil } }
         pending.removeAll { key in routers[key].map { $0.lastHeard != nil } ?? true }
         let wait = Set(pending.keys)
@@ -417,6 +424,15 @@ public struct DomainTable: Sendable {
         if admission.isNewPeer { remove(admission.key) }
     }
 
+    /// Notes that a router goes on purpose. To be called before ``remove(_:)``, and not if it goes because another gateway
+    /// said so, or because nobody ever heard of it.
+    public mutating func noteRemoval(of key: PublicKey) { noteRemoval(of: key, lastHeard: routers[key]?.lastHeard) }
+
+    private mutating func noteRemoval(of key: PublicKey, lastHeard: Int64?) {
+        guard let lastHeard else { return }
+        removals.note(key, lastHeard: max(lastHeard, elsewhere[key] ?? lastHeard))
+    }
+
     /// The router is no longer in the kernel.
     public mutating func remove(_ key: PublicKey) {
         guard let router = routers.removeValue(forKey: key) else { return }
@@ -483,6 +499,9 @@ public struct DomainTable: Sendable {
         let due = isDead ? now.sinceStart : now.sinceStart + DomainLimit.evidenceTime
         checks.arm(key, receivedBytes: router.receivedBytes, due: due)
     }
+
+    /// Whether the router registered a moment ago although it is known.
+    func isRegistering(_ key: PublicKey) -> Bool { checks.isArmed(key) }
 
     private mutating func noteClocks(_ now: Clocks) {
         let offset = Duration.seconds(now.wallClock) - now.sinceStart

@@ -10,8 +10,8 @@ extension DomainTable {
     /// ``DomainRules/maximumPeers`` is.
     ///
     /// - Parameter time: seconds since 1970, by the other gateway's clock. The future counts as now.
-    /// - Returns: as for a registration. News of a router that is stale by now are ``Decision/present``: there is nothing
-    ///   to do.
+    /// - Returns: as for a registration. News of a router that is stale by now, or that are no newer than what was
+    ///   known when it was taken out here, are ``Decision/present``: there is nothing to do.
     public mutating func hear(elsewhere key: PublicKey, at time: Int64, now: Clocks) -> Decision {
         if let refusal = objection(to: key) { return refusal }
         let time = min(time, now.wallClock)
@@ -22,6 +22,8 @@ extension DomainTable {
             elsewhere[key] = max(elsewhere[key] ?? .min, time)
             return .present
         }
+        // What was known already when it was taken out brings nobody back.
+        if removals.isOlder(time, of: key) { return .present }
         let addresses = rules.addresses(of: key)
         if let refusal = objection(toAddressesOf: key, at: addresses) { return refusal }
         guard hasRoom else { return .refuse(.domainFull, reason: fullReason) }
@@ -31,20 +33,29 @@ extension DomainTable {
         )
     }
 
-    /// Takes in that another gateway has taken a router out, because nobody there or here had heard of it.
+    /// Takes in that another gateway has taken a router out, by a sweep or by its operator's hand.
     ///
-    /// - Returns: the router, if it is to go here too: take it out of the kernel, then call ``remove(_:)``. `nil` if it was heard
-    ///   here or by a third gateway since, or is not known.
+    /// That is weighed against all that is known here, because the broker may keep the word back and say it again at any
+    /// time: it has to be newer than every sign of life that this gateway knows of, and the router silent for as long as for
+    /// a sweep. So nobody needs to remember earlier words, and whoever the operator of another gateway does not want is
+    /// gone there alone. A router that had a session in this WireGuard device is left to the sweeps here, which know more
+    /// of it; so is everybody after a step of the wall clock, and whoever registered a moment ago.
+    ///
+    /// - Parameter time: seconds since 1970, by the other gateway's clock.
+    /// - Returns: the router, if it is to go here too: take it out of the kernel, then call ``remove(_:)``.
     public mutating func forget(
         elsewhere key: PublicKey,
         at time: Int64,
         now: Clocks
     ) -> (key: PublicKey, addresses: RouterAddresses)? {
-        guard let router = routers[key], let own = router.lastHeard else { return nil }
-        if let heard = elsewhere[key], heard > time { return nil }
-        elsewhere[key] = nil
-        let isFresh = router.hasSession && .seconds(now.wallClock - max(own, 0)) <= rules.staleAfter
-        return isFresh ? nil : (key, router.addresses)
+        guard let router = routers[key], let own = router.lastHeard, !router.hasSession, !isRegistering(key),
+            clockStep(until: now) == nil
+        else { return nil }
+        // Before 1970 is as good as in 1970, and then the difference has no overflow.
+        let heard = max(own, elsewhere[key] ?? own, 0)
+        let isSilent = .seconds(now.wallClock - heard) > rules.staleAfter
+        let isListenedFor = now.sinceStart - listeningSince > rules.staleAfter
+        return time > heard && isSilent && isListenedFor ? (key, router.addresses) : nil
     }
 
     /// The routers with the times of their last handshakes in this WireGuard device, in no order.

@@ -27,6 +27,9 @@ struct SessionChecks: Sendable {
         nextDue = min(nextDue ?? due, due)
     }
 
+    /// Whether the router registered a moment ago, and is still to be looked at.
+    func isArmed(_ key: PublicKey) -> Bool { checks[key] != nil }
+
     mutating func remove(_ key: PublicKey) {
         // Looking for the next one would take as long as there are checks, for each of many that are removed at once. One look
         // too early costs less.

@@ -38,7 +38,10 @@ extension MeshDomain {
                 }
             }
         }
-        remove(gone) { key in noteStranger(.removed, .info, key, "removed \(key): another gateway found it silent") }
+        // It is that gateway's word, and not to be told again as ours.
+        remove(gone, isOwnWord: false) { key in
+            noteStranger(.removed, .info, key, "removed \(key): another gateway took it out, and it is silent here as well")
+        }
         for ((index, admission), trouble) in zip(admissions, admit(admissions.map(\.admission))) {
             if let trouble {
                 refusals[index] = .unavailable

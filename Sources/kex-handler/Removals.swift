@@ -38,7 +38,7 @@ extension MeshDomain {
         let failed =
             isDryRun
             ? []
-            : remove(gone, foundEntries(of: gone)) { key in
+            : remove(gone, foundEntries(of: gone), isOwnWord: true) { key in
                 log(.removed, .info, key: key, "removed \(key): silent in two sweeps")
             }
         let events = verdicts.map { verdict in
@@ -59,7 +59,7 @@ extension MeshDomain {
         let expired = table.expired(at: host.clocks.sinceStart)
         guard !expired.isEmpty else { return }
         // Nothing was learned of who was never heard of.
-        let failed = remove(expired, [:]) { key in
+        let failed = remove(expired, [:], isOwnWord: false) { key in
             noteStranger(.expired, .info, key, "removed \(key): not heard of since it registered")
         }
         earliestExpiry = failed.isEmpty ? earliestExpiry : .now + Self.expiryPause
@@ -69,14 +69,20 @@ extension MeshDomain {
     func removeBanned() {
         let banned = table.banned
         guard !banned.isEmpty else { return }
-        remove(banned) { key in
+        remove(banned, isOwnWord: true) { key in
             log(.removed, .info, key: key, "removed \(key): the operator's lists do not allow it")
         }
     }
 
     /// Takes routers out, with everything that leads to them.
-    func remove(_ routers: [(key: PublicKey, addresses: RouterAddresses)], log: (PublicKey) -> Void) {
-        remove(routers, foundEntries(of: routers), log: log)
+    ///
+    /// - Parameter isOwnWord: whether the other gateways are to be told.
+    func remove(
+        _ routers: [(key: PublicKey, addresses: RouterAddresses)],
+        isOwnWord: Bool,
+        log: (PublicKey) -> Void
+    ) {
+        remove(routers, foundEntries(of: routers), isOwnWord: isOwnWord, log: log)
     }
 
     private func foundEntries(
@@ -105,12 +111,14 @@ extension MeshDomain {
     ///
     /// - Parameters:
     ///   - found: entries besides our own.
+    ///   - isOwnWord: whether the other gateways are to be told.
     ///   - log: called for each that is gone.
     /// - Returns: the keys that are still there.
     @discardableResult
     private func remove(
         _ routers: [(key: PublicKey, addresses: RouterAddresses)],
         _ found: [IPv6Address: Set<FdbEntry>],
+        isOwnWord: Bool,
         log: (PublicKey) -> Void
     ) -> Set<PublicKey> {
         var failed: Set<PublicKey> = []
@@ -126,6 +134,7 @@ extension MeshDomain {
                         pictureExpires = MonotonicTime(nanoseconds: 0)
                     }
                 } else {
+                    if isOwnWord { table.noteRemoval(of: key) }
                     table.remove(key)
                     log(key)
                 }

@@ -97,22 +97,120 @@ private let hour: Int64 = 3600
         #expect(table.sweep(now, isDryRun: false).map(\.action) == [.unmark])
     }
 
-    @Test("One that was silent there goes here too, unless it was heard of here, or by a third gateway since")
-    mutating func removal() {
-        _ = hear(1, at: now.wallClock - 100)
-        #expect(table.forget(elsewhere: key(1), at: now.wallClock - 200, now: now) == nil, "older than what is known")
-        let gone = table.forget(elsewhere: key(1), at: now.wallClock, now: now)
-        #expect(gone?.key == key(1))
-        table.remove(key(1))
-        #expect(table.forget(elsewhere: key(1), at: now.wallClock, now: now) == nil, "not known")
+    /// What another gateway's word that the router was taken out does here.
+    private mutating func isForgotten(_ number: Int, at time: Int64? = nil) -> Bool {
+        table.forget(elsewhere: key(number), at: time ?? now.wallClock, now: now) != nil
+    }
 
-        table.reset(to: picture([router(2, heard: now.wallClock)], entries: .mac))
-        #expect(table.forget(elsewhere: key(2), at: now.wallClock, now: now) == nil, "heard of here")
-        pass(hour + 1)
-        #expect(table.forget(elsewhere: key(2), at: now.wallClock, now: now) != nil)
+    @Test("One that was taken out there goes here too if it is silent for as long as for a sweep here")
+    mutating func removal() {
+        #expect(!isForgotten(1), "not known")
+        let heard = now.wallClock
+        _ = hear(1)
+        #expect(!isForgotten(1), "heard of elsewhere a moment ago: an operator's hand there does nothing here")
+        pass(hour)
+        #expect(!isForgotten(1), "not silent for long enough")
+        pass(1)
+        #expect(!isForgotten(1, at: heard), "not newer than what is known")
+        #expect(!isForgotten(1, at: heard - hour), "an old word that comes late")
+        #expect(isForgotten(1, at: heard + 1))
+        #expect(isForgotten(1))
+        #expect(isForgotten(1), "a word that comes twice means the same")
+        table.remove(key(1))
+        #expect(!isForgotten(1), "not known any more")
+        #expect(table.removals.lastNumber == 0, "it is not this gateway's word")
 
         #expect(refusal(table.decide(key(3))) == nil)
-        #expect(table.forget(elsewhere: key(3), at: now.wallClock, now: now) == nil, "it is on its way in")
+        #expect(!isForgotten(3), "it is on its way in")
+    }
+
+    @Test("Words in any order, late and doubled, end as the newest of them says", arguments: 0..<24)
+    mutating func order(permutation: Int) {
+        let start = now.wallClock
+        enum Word { case heard(Int64), removed(Int64) }
+        var left: [Word] = [.heard(start), .removed(start + 100), .heard(start + 200), .removed(start + 150)]
+        var words: [Word] = []
+        var rest = permutation
+        for count in stride(from: 4, to: 0, by: -1) {
+            words.append(left.remove(at: rest % count))
+            rest /= count
+        }
+        pass(300)
+        for word in words + words {
+            switch word {
+            case .heard(let time): _ = hear(1, at: time)
+            case .removed(let time): #expect(!isForgotten(1, at: time))
+            }
+        }
+        #expect(table.knownRouters.map(\.lastHeard) == [start + 200])
+        // From then on old words change nothing, whatever is said again.
+        pass(hour - 100)
+        for word in words {
+            guard case .removed(let time) = word else { continue }
+            #expect(!isForgotten(1, at: time), "\(words)")
+        }
+        pass(1)
+        #expect(isForgotten(1, at: start + 201))
+    }
+
+    @Test("One that had a session in this device is left to the sweeps here")
+    mutating func session() {
+        table.reset(to: picture([router(2, heard: now.wallClock)], entries: .mac))
+        #expect(!isForgotten(2))
+        pass(10 * hour)
+        #expect(!isForgotten(2))
+        // A new device, which listens for as long as for a sweep before it believes that anybody is silent.
+        _ = table.reset(to: .init(ownKey: nil, peers: []), isNewDevice: true, sinceStart: now.sinceStart)
+        table.reset(to: picture([router(2)], entries: .mac))
+        pass(hour)
+        #expect(!isForgotten(2))
+        pass(1)
+        #expect(isForgotten(2))
+    }
+
+    @Test("After a step of the clock, either way, a word takes nobody out until a sweep has seen the step", arguments: [-1, 1])
+    mutating func step(direction: Int64) {
+        pass(2 * hour)
+        _ = hear(1)
+        _ = table.sweep(now, isDryRun: false)
+        now.wallClock += direction * 2 * hour
+        #expect(!isForgotten(1))
+        #expect(!isForgotten(1, at: now.wallClock + 10 * hour))
+        _ = table.sweep(now, isDryRun: false)
+        // The times of what was heard elsewhere are another clock's, and stay.
+        pass(hour)
+        _ = hear(1)
+        #expect(!isForgotten(1))
+    }
+
+    @Test("One that registered here a moment ago has its time")
+    mutating func registering() {
+        _ = hear(1)
+        pass(2 * hour)
+        var limits = SourceLimits(of: DomainLimit.newKeysOfSource, unlimited: [], slots: 4)
+        _ = table.decide(key(1), from: IPv6Address(high: 1, low: 0), at: now, limits: &limits)
+        #expect(!isForgotten(1))
+        pass(31)
+        _ = table.deadSessions([router(1)], at: now.sinceStart)
+        #expect(isForgotten(1))
+    }
+
+    @Test("Who was taken out by hand is recorded, and comes back by newer evidence only")
+    mutating func byHand() {
+        table.reset(to: picture([router(1, heard: now.wallClock), router(2)], entries: .mac))
+        _ = hear(1, at: now.wallClock + 5)
+        table.reset(to: picture([router(2)], entries: .mac))
+        #expect(Array(table.removals.keys(after: 0)) == [key(1)])
+        #expect(hear(1) == .present)
+        #expect(table.routerCount == 1)
+        pass(1)
+        guard case .admit = hear(1) else {
+            Issue.record("a handshake since is news")
+            return
+        }
+        // One that never shook hands was never told to anybody.
+        table.reset(to: picture([router(1, heard: now.wallClock)], entries: .mac))
+        #expect(table.removals.lastNumber == 1)
     }
 
     @Test("A new interface gets those back who were heard of elsewhere; one who was taken out by hand is forgotten")
@@ -122,9 +220,12 @@ private let hour: Int64 = 3600
         #expect(missing.map(\.key) == [key(1)])
         table.reset(to: DomainTable.Picture(ownKey: nil, peers: []))
         #expect(table.routerCount == 0)
-        // Nothing of it is left: news older than what was known let it in again.
-        #expect(refusal(hear(1, at: now.wallClock - 10)) == nil)
-        #expect(table.knownRouters == [KnownRouter(key: key(1), lastHeard: now.wallClock - 10)])
+        // What was known already does not bring it back, what is newer does.
+        #expect(hear(1) == .present)
+        #expect(table.routerCount == 0)
+        pass(1)
+        #expect(refusal(hear(1)) == nil)
+        #expect(table.knownRouters == [KnownRouter(key: key(1), lastHeard: now.wallClock)])
     }
 
     @Test("Handshakes here are told; what was heard elsewhere is not")

@@ -1,0 +1,39 @@
+public import WireGuardTypes
+
+/// Who was taken out of a domain on purpose: by a sweep, by the operator's lists, or by hand.
+///
+/// The other gateways are told of these alone. A router that is missing from a list without being recorded here may have been
+/// lost by the machine, or taken out because another gateway said so; neither is this gateway's word on it.
+public struct RemovalRecord: Sendable {
+    /// Number of the last removal. They are counted from 1.
+    public private(set) var lastNumber: UInt64 = 0
+    /// Oldest first.
+    private var keys: [PublicKey] = []
+    /// The last sign of life that was known of each when it was taken out, seconds since 1970.
+    private var lastHeard: [PublicKey: Int64] = [:]
+
+    /// Notes a removal.
+    ///
+    /// - Parameter heard: the last sign of life that is known of the router, here or elsewhere, seconds since 1970.
+    public mutating func note(_ key: PublicKey, lastHeard heard: Int64) {
+        if keys.count >= DomainLimit.removals {
+            // The older half at once, so that a removal does not move all the others.
+            keys.removeFirst(DomainLimit.removals / 2)
+            let rest = Set(keys)
+            lastHeard = lastHeard.filter { rest.contains($0.key) }
+        }
+        lastNumber += 1
+        keys.append(key)
+        lastHeard[key] = heard
+    }
+
+    /// Those that were noted after this number, as far as they are remembered, oldest first. A number beyond
+    /// ``lastNumber`` is of another record, and all of this one is new.
+    public func keys(after number: UInt64) -> ArraySlice<PublicKey> {
+        guard number <= lastNumber else { return keys[...] }
+        return keys.suffix(Int(clamping: lastNumber - number))
+    }
+
+    /// Whether the router was taken out when a handshake at this time was known already. Old evidence does not bring it back.
+    func isOlder(_ time: Int64, of key: PublicKey) -> Bool { lastHeard[key].map { time <= $0 } ?? false }
+}
