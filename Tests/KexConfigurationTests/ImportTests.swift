@@ -47,7 +47,7 @@ import Testing
           gw04:
             weight: 30
           gw05:
-            weight: 0
+            weight: "0"
           gw06:
         externalName: gw04.ext.example.net
         mqtt:
@@ -69,9 +69,7 @@ import Testing
     func whole() throws {
         let outcome = try convert(Self.whole)
         #expect(outcome.status == 0)
-        let configuration = try folder.write(outcome.output)
-        let tests = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath().deletingLastPathComponent()
-        let check = try run("\(tests.path)/kex-handler", ["--config", configuration, "--check-config"])
+        let check = try checkConfiguration(outcome.output)
         #expect(check.errors == "")
         #expect(
             check.output == """
@@ -101,7 +99,7 @@ import Testing
                 WireGuard=wg-muc_cty
                 VXLAN=vx-muc_cty
                 AddressProfile=ffmuc
-                Fdb=mac flood
+                Fdb=flood
                 FloodAfter=first-frame
                 MaximumPeers=1000
                 StaleAfter=1h
@@ -111,7 +109,7 @@ import Testing
                 WireGuard=wg-city
                 VXLAN=vx-city
                 AddressProfile=ffmuc
-                Fdb=mac flood
+                Fdb=flood
                 FloodAfter=first-frame
                 MaximumPeers=1000
                 StaleAfter=1h
@@ -122,6 +120,7 @@ import Testing
         #expect(
             outcome.lines == [
                 "17: mqtt.keepalive: no counterpart; kex has its own",
+                "13: mqtt.tls: kex-mqtt speaks TLS, which the worker did not; port 1884 of the broker must be for it",
                 "20: broker_listen: under systemd the port is that of kex-http.socket",
                 "22: logging_config: no counterpart; the journal has what the programs say",
                 "2: domain ffmuc_muc_cty: add LinkAddress=, the address of wg-muc_cty, for kex-http and the bus",
@@ -165,6 +164,7 @@ import Testing
                 WireGuard=wg-a
                 VXLAN=vx-a
                 AddressProfile=ffmuc
+                Fdb=flood
 
                 """
         )
@@ -173,6 +173,250 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: passwordFile))
     }
 
+    /// A configuration as operators have them, and what it gives.
+    struct Deployed: CustomTestStringConvertible, Sendable {
+        let name: String
+        let file: String
+        /// Lines before the domains, blank ones left out.
+        let lines: [String]
+        var domains = ["ffmuc_city"]
+        /// What is said, but for the lines on `LinkAddress=`.
+        var notes: [String] = []
+        var password: String?
+        var testDescription: String { name }
+    }
+
+    private static let head = """
+        domains: [ffmuc_city]
+        domain_prefixes: [ffmuc_, ffumland_]
+
+        """
+    private static let anonymous = """
+        mqtt:
+          broker_url: mqtt.example.net
+          username:
+          password:
+
+        """
+    private static let bus = ["[Bus]", "Broker=mqtt.example.net:1883", "Name=gw04"]
+    private static let listen = "broker_listen:\n  host: 0.0.0.0\n  port: 5000\n"
+    private static let socketNote = "broker_listen: under systemd the port is that of kex-http.socket"
+    private static let noBroker =
+        "1: broker_listen: none, as on a machine without the broker; kex-http listens where its socket does"
+
+    private static let deployed = [
+        Deployed(
+            name: "production: user and password with nothing behind them",
+            file: head + anonymous + listen,
+            lines: ["[HTTP]", "Listen=0.0.0.0:5000"] + bus,
+            notes: ["8: \(socketNote)"]
+        ),
+        Deployed(
+            name: "a worker: no broker_listen, no weights, its name outside",
+            file: head + anonymous + "externalName: gw04.example.net\n",
+            lines: ["[Gateway]", "ExternalName=gw04.example.net"] + bus,
+            notes: [noBroker]
+        ),
+        Deployed(
+            name: "a null for everything that may be one",
+            file: """
+                domains: [ffmuc_city]
+                domain_prefixes: [ffmuc_]
+                externalName: ~
+                workers:
+                broker_listen: null
+                logging_config: null
+                mqtt: {broker_url: mqtt.example.net, broker_port: null, username: ~, password: ~, tls: , keepalive: }
+                """,
+            lines: bus,
+            notes: [
+                "6: logging_config: no counterpart; the journal has what the programs say",
+                "7: mqtt.keepalive: no counterpart; kex has its own",
+            ]
+        ),
+        Deployed(
+            name: "weights: null, none, 0, text, text 0, the empty text, a fraction, true",
+            file: head + anonymous + listen + """
+                workers:
+                  gw01: {weight: null}
+                  gw02: {}
+                  gw03: {weight: 0}
+                  gw04: {weight: "20"}
+                  gw05: {weight: "0"}
+                  gw06: {weight: ""}
+                  gw07: {weight: 2.9}
+                  gw08: {weight: true}
+                  gw09.example.net:
+                """,
+            lines: ["[HTTP]", "Listen=0.0.0.0:5000"] + bus
+                + ["1 1", "2 1", "3 1", "4 20", "5 0", "6 1", "7 2", "8 1", "9.example.net 1"].map { "Weight=gw0\($0)" },
+            notes: ["8: \(socketNote)", "13: workers.gw03.weight: 0 means 1 to wgkex; Weight=gw03 0 would empty it"]
+        ),
+        Deployed(
+            name: "TLS as a text, a port as a text, a user with a password",
+            file: head + """
+                mqtt:
+                  broker_url: mqtt.example.net
+                  broker_port: "8883"
+                  username: gw
+                  password: 'secret'
+                  tls: "yes"
+                """,
+            lines: [
+                "[Bus]", "Broker=mqtt.example.net:8883", "User=gw", "PasswordFile=PASSWORD",
+                "CAFile=/etc/ssl/certs/ca-certificates.crt", "Name=gw04",
+            ],
+            notes: [
+                "4: mqtt.tls: kex-mqtt speaks TLS, which the worker did not; port 8883 of the broker must be for it",
+                noBroker, "PASSWORD: has the password now, for root alone; chown it to kex-mqtt",
+            ],
+            password: "secret"
+        ),
+        Deployed(
+            name: "TLS as a text that says no, which counts as yes",
+            file: head + anonymous + "  tls: 'no'\n",
+            lines: ["[Bus]", "Broker=mqtt.example.net:1883", "CAFile=/etc/ssl/certs/ca-certificates.crt", "Name=gw04"],
+            notes: [
+                "7: mqtt.tls: the text no means yes to wgkex, so this is with TLS",
+                "4: mqtt.tls: kex-mqtt speaks TLS, which the worker did not; port 1883 of the broker must be for it",
+                noBroker,
+            ]
+        ),
+        Deployed(
+            name: "TLS as the word off, which is no text",
+            file: head + anonymous + "  tls: off\n",
+            lines: bus,
+            notes: [noBroker]
+        ),
+        Deployed(
+            name: "a container: JSON, a broker that is an address, a password for nobody",
+            file: """
+                {"domains": ["ffmuc_city"], "domain_prefixes": ["ffmuc_"], "workers": {},
+                 "mqtt": {"broker_url": "192.0.2.7", "broker_port": 1883, "username": "", "password": "x", "tls": false},
+                 "broker_listen": {"host": "::", "port": "5000"}}
+                """,
+            lines: ["[HTTP]", "Listen=[::]:5000", "[Bus]", "Broker=192.0.2.7:1883", "Name=gw04"],
+            notes: ["2: mqtt.password: no counterpart without a user", "3: \(socketNote)"]
+        ),
+        Deployed(
+            name: "anchors and merges for what is the same",
+            file: head + anonymous + """
+                default: &default
+                  weight: 7
+                workers:
+                  gw01: *default
+                  gw02:
+                    <<: *default
+                  gw03:
+                    weight: 9
+                    <<: [*default, {weight: 5}]
+                """,
+            lines: bus + ["Weight=gw01 7", "Weight=gw02 7", "Weight=gw03 9"],
+            notes: ["7: default: no counterpart; unknown to this script", noBroker]
+        ),
+        Deployed(
+            name: "a key twice, where the last counts; a domain that nobody may ask for",
+            file: head.replacing("[ffmuc_city]", with: "[ffwert_sea]") + anonymous + """
+                domains:
+                  - ffwert_sea
+                  - ffumland_west
+                """,
+            lines: bus,
+            domains: ["ffumland_west"],
+            notes: [
+                "7: the file: domains is given twice; this one counts, as in wgkex", noBroker,
+                "8: domain ffwert_sea: left out; it begins with no prefix, so wgkex refuses its routers too",
+            ]
+        ),
+        Deployed(
+            name: "a broker of the branch with more in it",
+            file: head + anonymous + listen + """
+                workers: {gw01: {id: 1, pop: muc, weight: 30}}
+                sticky_worker_tolerance: 10
+                parker: {enabled: false}
+                broker_signing_key: /etc/wgkex.key
+                """,
+            lines: ["[HTTP]", "Listen=0.0.0.0:5000"] + bus + ["Weight=gw01 30"],
+            notes: [
+                "8: \(socketNote)", "11: sticky_worker_tolerance: no counterpart; unknown to this script",
+                "12: parker: no counterpart; unknown to this script",
+                "13: broker_signing_key: no counterpart; unknown to this script",
+                "10: workers.gw01.id: no counterpart; unknown to this script",
+                "10: workers.gw01.pop: no counterpart; unknown to this script",
+            ]
+        ),
+        Deployed(
+            name: "a broker for a proxy on its own machine",
+            file: head + anonymous + "broker_listen: {host: localhost, port: 5000}\n",
+            lines: ["[HTTP]", "Listen=127.0.0.1:5000", "Listen=[::1]:5000"] + bus,
+            notes: ["7: \(socketNote)"]
+        ),
+        Deployed(
+            name: "a broker that listens on a name",
+            file: head + anonymous + "broker_listen: {host: gw04.example.net, port: 5000}\n",
+            lines: bus,
+            notes: [
+                "7: \(socketNote)", "7: broker_listen.host: gw04.example.net: kex looks up no name to listen; left out",
+            ]
+        ),
+        Deployed(
+            name: "a broker without a port, which does not start there",
+            file: head + anonymous + "broker_listen:\n  host: 127.0.0.1\n  port:\n",
+            lines: bus,
+            notes: ["8: broker_listen: without host and port no broker starts; left out"]
+        ),
+        Deployed(
+            name: "a name that only its own machine knows, with a byte order mark and comments",
+            file: "\u{feff}# gw04\n" + head + anonymous + "externalName: gw04 # short\n",
+            lines: bus,
+            notes: [
+                "8: externalName: gw04: no name that routers find; left out, so add ExternalName=",
+                noBroker.replacing("1:", with: "2:"),
+            ]
+        ),
+        Deployed(
+            name: "the address as the name outside, and a broker of IPv6",
+            file: head + "externalName: 192.0.2.4\nmqtt: {broker_url: '2001:db8::7', username: '', password: ''}\n",
+            lines: ["[Gateway]", "ExternalName=192.0.2.4", "[Bus]", "Broker=[2001:db8::7]:1883", "Name=gw04"],
+            notes: [noBroker]
+        ),
+        Deployed(
+            name: "many domains with prefixes of which one begins the other",
+            file: head.replacing("[ffmuc_city]", with: "[ffmuc_city, ffmuc_welt, ffmuc_uml_north]")
+                .replacing("[ffmuc_, ", with: "[ffmuc_uml_, ffmuc_, ") + anonymous,
+            lines: bus,
+            domains: ["ffmuc_city", "ffmuc_welt", "ffmuc_uml_north"],
+            notes: [noBroker]
+        ),
+    ]
+
+    @Test("Configurations that the broker and the worker take", arguments: deployed)
+    func takes(_ deployed: Deployed) throws {
+        let outcome = try convert(deployed.file)
+        #expect(outcome.status == 0, "\(outcome.lines)")
+        let output = outcome.output.split(separator: "\n").dropFirst().map(String.init)
+        let sections = deployed.domains.flatMap { domain in
+            let stem = domain.split(separator: "_").last!
+            return [
+                "[Domain \(domain)]", "WireGuard=wg-\(stem)", "VXLAN=vx-\(stem)", "AddressProfile=ffmuc", "Fdb=flood",
+            ]
+        }
+        func named(_ line: String) -> String { line.replacing("PASSWORD", with: passwordFile) }
+        #expect(output == deployed.lines.map(named) + sections)
+        #expect(outcome.lines.filter { !$0.contains("LinkAddress") } == deployed.notes.map(named))
+        #expect(deployed.password.map { "\($0)\n" } == (try? String(contentsOfFile: passwordFile, encoding: .utf8)))
+        let check = try checkConfiguration(outcome.output)
+        #expect(check.status == 0 && check.errors == "")
+    }
+
+    private func checkConfiguration(_ text: String) throws -> (status: Int32, output: String, errors: String) {
+        let tests = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath().deletingLastPathComponent()
+        let configuration = try folder.write(text)
+        return try run("\(tests.path)/kex-handler", ["--config", configuration, "--check-config"])
+    }
+
+    private static let domainName = "a name of at most 42 letters, digits, dots, hyphens and underscores"
+
     /// Each with the whole of what is said.
     private static let mistakes: [(text: String, lines: [String])] = [
         ("", ["nothing in it"]),
@@ -180,12 +424,11 @@ import Testing
         ("a: [\n", ["2: no YAML: while parsing a flow node, expected the node content, but found '<stream end>'"]),
         ("a: b: c\n", ["1: no YAML: mapping values are not allowed here"]),
         ("a: 1\n--- \nb: 1\n", ["2: no YAML: expected a single document in the stream, but found another document"]),
-        ("a: &x [1]\nb: *x\n", ["2: *x: aliases are not read; write it out"]),
+        (least.replacing("[ff_a]", with: "&x [*x]"), ["1: domains: expected \(domainName)"]),
+        (least + "? [a]\n: b\n", ["4: the file: a key that is no word"]),
         ("a: " + String(repeating: "[", count: 10_000), ["1: more than 32 levels"]),
         ("a: " + String(repeating: "x", count: 1 << 20), ["file of more than 1048576 bytes"]),
         ("a: \u{0}\n", ["no YAML: bytes that are no text"]),
-        (least + "domains: [ff_b]\n", ["4: the file: domains is given twice"]),
-        (least + "? [a]\n: b\n", ["4: the file: a key that is no word"]),
         (
             "workers: {}\n",
             [
@@ -197,16 +440,12 @@ import Testing
         (least.replacing("[ff_a]", with: "[]"), ["1: domains: none, so there is nothing to do"]),
         (
             least.replacing("[ff_a]", with: "[ff_a, 7, ff/b, {x: y}]"),
-            ["7", "ff/b", ""].map { word in
-                let value = word == "ff/b" ? "ff/b: " : ""
-                return
-                    "1: domains: \(value)expected a name of at most 42 letters, digits, dots, hyphens and underscores"
-            }
+            [
+                "1: domains: expected \(domainName); quote it", "1: domains: ff/b: expected \(domainName)",
+                "1: domains: expected \(domainName)",
+            ]
         ),
-        (
-            least.replacing("[ff_a]", with: "[fx_a]"),
-            ["1: domain fx_a begins with no prefix of domain_prefixes, so wgkex refuses it"]
-        ),
+        (least.replacing("[ff_a]", with: "[fx_a]"), ["1: domains: none, so there is nothing to do"]),
         (
             least.replacing("[ff_a]", with: "[ff_, ff_abcdefghijkl, ff_abcdefghijklm]"),
             [
@@ -232,30 +471,28 @@ import Testing
             ["3: mqtt.broker_url: mqtt://b: expected the host name or address of a broker"]
         ),
         (
-            least.replacing("username", with: "broker_port: 0, tls: 1, username"),
+            least.replacing("username", with: "broker_port: 0, tls: [1], username"),
             [
                 "3: mqtt.broker_port: 0: expected a number from 1 to 65535", "3: mqtt.tls: expected true or false",
             ]
         ),
         (
-            least + "workers: {a: {weight: 10001}, b: {weight: 1.5}, c/d: {}, e: {weight: 017}, f: 7}\n",
+            least
+                + "workers: {a: {weight: 10001}, b: {weight: .inf}, c/d: {}, e: {weight: -1}, f: 7, g: {weight: x}}\n",
             [
                 "4: workers.a.weight: 10001: expected a number from 0 to 10000",
-                "4: workers.b.weight: expected a number from 0 to 10000", "4: workers: c/d: expected a host name",
-                "4: workers.e.weight: 017: expected a number from 0 to 10000",
+                "4: workers.b.weight: .inf: expected a number from 0 to 10000", "4: workers: c/d: expected a host name",
+                "4: workers.e.weight: -1: expected a number from 0 to 10000",
                 "4: workers.f: expected keys and values",
+                "4: workers.g.weight: x: expected a number from 0 to 10000",
             ]
         ),
         (
-            least + "broker_listen: {host: localhost, port: 65536}\n",
+            least + "broker_listen: {host: 7, port: 65536}\n",
             [
-                "4: broker_listen.host: localhost: expected an address, kex looks up no name",
+                "4: broker_listen.host: expected a text; quote it",
                 "4: broker_listen.port: 65536: expected a number from 1 to 65535",
             ]
-        ),
-        (
-            least + "broker_listen: {host: \"::\"}\n",
-            ["4: broker_listen needs host and port; wgkex does not start without"]
         ),
         (
             least + "externalName: \"a\\e[31m b\"\n",
@@ -277,16 +514,27 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: passwordFile))
     }
 
-    @Test("A thousand anchors that would be a million million words are refused at the first alias")
+    @Test("Little text that would be a million million words is read or refused in no time")
     func bomb() throws {
-        var text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
-        for level in 1...12 {
-            let alias = "*a\(level - 1)"
-            text += "a\(level): &a\(level) [\([String](repeating: alias, count: 10).joined(separator: ", "))]\n"
+        func levels(_ line: (_ level: Int, _ aliases: String) -> String) -> String {
+            "a0: &a0 {x: 1}\n"
+                + (1...12).map {
+                    line($0, [String](repeating: "*a\($0 - 1)", count: 10).joined(separator: ", ")) + "\n"
+                }
+                .joined()
         }
-        let outcome = try convert(text)
-        #expect(outcome.lines == ["2: *a0: aliases are not read; write it out"])
-        #expect(outcome.status == 65)
+        // Nobody asks what these are.
+        let lists = try convert(Self.least + levels { "a\($0): &a\($0) [\($1)]" })
+        #expect(lists.status == 0 && lists.lines.count == 15)
+        let merges = try convert(Self.least + levels { "a\($0): &a\($0) {<<: [\($1)]}" } + "workers: {<<: *a12}\n")
+        #expect(merges.lines == ["4: workers.x: expected keys and values"])
+        let chain = "workers:\n" + (1...40).map { "  w\($0): &w\($0) {<<: *w\($0 - 1)}\n" }.joined()
+        let deep = try convert(Self.least + "w: &w0 {}\n" + chain + "  w41: {<<: *w40}\n")
+        #expect(deep.status == 0, "each is read before the next asks for it")
+        let wide = (1...400).map { "k\($0): 1" }.joined(separator: ", ")
+        let many = try convert(Self.least + "k: &k {\(wide)}\nworkers:\n" + String(repeating: "  <<: *k\n", count: 300))
+        #expect(many.lines == ["256: << brings more than 100000 keys along"])
+        #expect(many.status == 65)
     }
 
     @Test("Wrong calls, a file that is not there, a folder that is not there")
