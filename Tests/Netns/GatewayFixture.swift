@@ -241,8 +241,8 @@ final class GatewayFixture {
     }
 
     /// Starts the listener without any right, as systemd would.
-    func startListener() throws {
-        (listener, port) = try startFrontDoor("kexd")
+    func startListener(on address: String = "127.0.0.1:0") throws {
+        (listener, port) = try startFrontDoor("kexd", on: address)
     }
 
     /// Starts the HTTP listener in the same way.
@@ -259,16 +259,19 @@ final class GatewayFixture {
         chown("\(folder)/bus.sock", 0, Self.nobody)
     }
 
-    private func startFrontDoor(_ program: String) throws -> (Daemon, port: UInt16) {
+    private func startFrontDoor(
+        _ program: String,
+        on address: String = "127.0.0.1:0"
+    ) throws -> (Daemon, port: UInt16) {
         let daemon = try Daemon(
             [
                 "setpriv", "--reuid=\(Self.nobody)", "--regid=\(Self.nobody)", "--clear-groups", "--inh-caps=-all",
                 "--bounding-set=-all", "--no-new-privs", "env", "LD_LIBRARY_PATH=\(folder)/programs",
-                try publicCopy(of: program), "--config", "\(folder)/kex.conf", "--listen", "127.0.0.1:0",
+                try publicCopy(of: program), "--config", "\(folder)/kex.conf", "--listen", address,
             ],
             log: "\(folder)/\(program).log"
         )
-        return (daemon, UInt16(try daemon.waitFor(#/listening on 127\.0\.0\.1:(\d+)/#).1) ?? 0)
+        return (daemon, UInt16(try daemon.waitFor(#/listening on \S+:(\d+)/#).1) ?? 0)
     }
 
     /// Both, for tests that need no more.
