@@ -97,7 +97,7 @@ private func readFrames(_ bytes: [UInt8]) {
         switch request {
         case .sweeps(let requests): ControlFrame.encode(requests, into: &again)
         case .news(let news): ControlFrame.encode(news, into: &again)
-        case .routers(let domain): ControlFrame.encode(routersOf: domain, into: &again)
+        case .routers(let request): ControlFrame.encode(request, into: &again)
         }
         precondition((try? ControlFrame.request(in: again.span)) == request, "requests have one meaning")
     }
@@ -105,6 +105,7 @@ private func readFrames(_ bytes: [UInt8]) {
         switch answer {
         case .news(let answers): RegistrationFrame.encode(answers, into: &again)
         case .routers(let routers): ControlFrame.encode(routers, into: &again)
+        case .removals(let removals): ControlFrame.encode(removals, into: &again)
         case .routerListEnd(let end): ControlFrame.encode(end, into: &again)
         }
         precondition((try? ControlFrame.answer(in: again.span)) == answer, "answers have one meaning")

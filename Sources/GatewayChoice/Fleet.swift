@@ -181,9 +181,12 @@ extension Fleet {
         }
     }
 
-    /// Takes in that no gateway has the router any more.
-    public mutating func forget(router key: PublicKey, in domain: DomainName) {
-        if let row = rows[domain], homes[key]?.seat.row == row { homes[key] = nil }
+    /// Takes in that a gateway has taken a router out. That counts if the router was heard there last, and not since.
+    public mutating func forget(router key: PublicKey, in domain: DomainName, from gateway: String, at time: Duration) {
+        guard let home = homes[key], let place = places[gateway], home.seat.row == rows[domain],
+            home.seat.place == place, isKnown(home.seat), home.heard.age(at: Seconds(time)) >= 0
+        else { return }
+        homes[key] = nil
     }
 
     private mutating func count(_ number: Int, at place: Int, _ row: Int) {

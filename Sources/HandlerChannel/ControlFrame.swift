@@ -1,4 +1,4 @@
-public import KexProtocol
+internal import KexProtocol
 
 /// What the handler sends in answer to a sweep: events and ends as they come.
 public enum SweepReport: Hashable, Sendable {
@@ -12,13 +12,14 @@ public enum ControlRequest: Hashable, Sendable {
     /// What other gateways say of routers: each is answered as a registration is.
     case news([RouterNews])
     /// All routers of this domain, and their handshakes.
-    case routers(of: DomainName)
+    case routers(RouterListRequest)
 }
 
 /// What the handler answers to news and to a question for routers.
 public enum ControlAnswer: Hashable, Sendable {
     case news([RegistrationAnswer])
     case routers([RouterRecord])
+    case removals([RouterRemoval])
     case routerListEnd(RouterListEnd)
 }
 
@@ -45,13 +46,18 @@ public enum ControlFrame {
     }
 
     /// Replaces `bytes` by a frame that asks for the routers of a domain.
-    public static func encode(routersOf domain: DomainName, into bytes: inout [UInt8]) {
-        Frame.encode(.routerListRequest, [SweepRequest(domain: domain, isDryRun: false)], into: &bytes)
+    public static func encode(_ request: RouterListRequest, into bytes: inout [UInt8]) {
+        Frame.encode(.routerListRequest, [request], into: &bytes)
     }
 
     /// Replaces `bytes` by a frame of 1 to ``ChannelLimit/records`` routers.
     public static func encode(_ routers: some Collection<RouterRecord>, into bytes: inout [UInt8]) {
         Frame.encode(.routerRecords, routers, into: &bytes)
+    }
+
+    /// Replaces `bytes` by a frame of 1 to ``ChannelLimit/records`` removals.
+    public static func encode(_ removals: some Collection<RouterRemoval>, into bytes: inout [UInt8]) {
+        Frame.encode(.routerRemovals, removals, into: &bytes)
     }
 
     /// Replaces `bytes` by a frame of one end.
@@ -73,9 +79,7 @@ public enum ControlFrame {
         case .routerNews: return .news(try Frame.records(of: bytes, count: count))
         case .routerListRequest:
             guard count == 1 else { throw .recordCount(count) }
-            let request = try Frame.records(of: bytes, count: count, as: SweepRequest.self)[0]
-            guard let domain = request.domain, !request.isDryRun else { throw .record("no domain") }
-            return .routers(of: domain)
+            return .routers(try Frame.records(of: bytes, count: count)[0])
         default: throw .unexpectedKind(kind.rawValue)
         }
     }
@@ -86,6 +90,7 @@ public enum ControlFrame {
         switch kind {
         case .answers: return .news(try Frame.records(of: bytes, count: count))
         case .routerRecords: return .routers(try Frame.records(of: bytes, count: count))
+        case .routerRemovals: return .removals(try Frame.records(of: bytes, count: count))
         case .routerListEnd:
             guard count == 1 else { throw .recordCount(count) }
             return .routerListEnd(try Frame.records(of: bytes, count: count, as: RouterListEnd.self)[0])

@@ -22,6 +22,7 @@ enum Frame {
         case routerListEnd = 11
         case choiceRequests = 12
         case choices = 13
+        case routerRemovals = 16
 
         static let largestRecord = allCases.map(\.recordSize).max() ?? 0
 
@@ -36,11 +37,12 @@ enum Frame {
             case .statusRequests: StatusRequest.encodedSize
             case .statuses: DomainStatus.encodedSize
             case .routerNews: RouterNews.encodedSize
-            case .routerListRequest: SweepRequest.encodedSize
+            case .routerListRequest: RouterListRequest.encodedSize
             case .routerRecords: RouterRecord.encodedSize
             case .routerListEnd: RouterListEnd.encodedSize
             case .choiceRequests: ChoiceRequest.encodedSize
             case .choices: ChoiceAnswer.encodedSize
+            case .routerRemovals: RouterRemoval.encodedSize
             }
         }
     }

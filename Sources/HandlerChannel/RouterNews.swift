@@ -7,7 +7,7 @@ public struct RouterNews: Hashable, Sendable {
     public enum Kind: UInt8, CaseIterable, Sendable {
         /// It shook hands, last at ``RouterNews/time``.
         case heard = 1
-        /// It was silent for too long, and was taken out.
+        /// It was taken out there.
         case removed = 2
     }
 
@@ -38,15 +38,38 @@ public struct RouterRecord: Hashable, Sendable {
     }
 }
 
+/// All routers of a domain are to be told, and who was taken out on purpose.
+public struct RouterListRequest: Hashable, Sendable {
+    public var domain: DomainName
+    /// Number of the last removal that is known: only later ones are told. 0 for none.
+    public var lastRemoval: UInt64
+
+    public init(domain: DomainName, lastRemoval: UInt64) {
+        self.domain = domain
+        self.lastRemoval = lastRemoval
+    }
+}
+
+/// A router that a sweep, the operator's lists or the operator's hand has taken out. Whoever is missing from a list without
+/// this may have been lost by the machine.
+public struct RouterRemoval: Hashable, Sendable {
+    public var key: PublicKey
+
+    public init(key: PublicKey) { self.key = key }
+}
+
 /// The last word of a list of routers.
 public struct RouterListEnd: Hashable, Sendable {
     public var domain: DomainName
+    /// Number of the last removal.
+    public var lastRemoval: UInt64
     /// Whether the list is all there is; otherwise the domain is out of service, and nobody is known to be gone.
     public var isWhole: Bool
 
-    public init(domain: DomainName, isWhole: Bool) {
+    public init(domain: DomainName, isWhole: Bool, lastRemoval: UInt64) {
         self.domain = domain
         self.isWhole = isWhole
+        self.lastRemoval = lastRemoval
     }
 }
 
@@ -87,11 +110,36 @@ extension RouterRecord: Record {
     }
 }
 
+extension RouterListRequest: Record {
+    static var encodedSize: Int { 8 + 1 + DomainName.maximumLength }
+
+    func encode(into bytes: inout [UInt8]) {
+        bytes.appendBigEndian(lastRemoval)
+        bytes.appendShortText(domain.text, DomainName.maximumLength)
+    }
+
+    init(decoding bytes: Span<UInt8>, at position: inout Int) throws(MalformedFrame) {
+        lastRemoval = bytes.integer(&position)
+        domain = try DomainName(decoding: bytes, at: &position)
+    }
+}
+
+extension RouterRemoval: Record {
+    static var encodedSize: Int { PublicKey.length }
+
+    func encode(into bytes: inout [UInt8]) { key.append(to: &bytes) }
+
+    init(decoding bytes: Span<UInt8>, at position: inout Int) throws(MalformedFrame) {
+        key = try PublicKey(decoding: bytes, at: &position)
+    }
+}
+
 extension RouterListEnd: Record {
-    static var encodedSize: Int { 1 + 1 + DomainName.maximumLength }
+    static var encodedSize: Int { 1 + 8 + 1 + DomainName.maximumLength }
 
     func encode(into bytes: inout [UInt8]) {
         bytes.append(isWhole ? 1 : 0)
+        bytes.appendBigEndian(lastRemoval)
         bytes.appendShortText(domain.text, DomainName.maximumLength)
     }
 
@@ -99,6 +147,7 @@ extension RouterListEnd: Record {
         let flag = bytes.byte(&position)
         guard flag <= 1 else { throw .record("flag \(flag)") }
         isWhole = flag == 1
+        lastRemoval = bytes.integer(&position)
         domain = try DomainName(decoding: bytes, at: &position)
     }
 }

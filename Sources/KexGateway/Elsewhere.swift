@@ -23,7 +23,7 @@ extension DomainTable {
             return .present
         }
         // What was known already when it was taken out brings nobody back.
-        if removals.isOlder(time, of: key) { return .present }
+        if removals.isOld(time, of: key, at: now.wallClock) { return .present }
         let addresses = rules.addresses(of: key)
         if let refusal = objection(toAddressesOf: key, at: addresses) { return refusal }
         guard hasRoom else { return .refuse(.domainFull, reason: fullReason) }

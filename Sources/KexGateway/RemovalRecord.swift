@@ -35,5 +35,10 @@ public struct RemovalRecord: Sendable {
     }
 
     /// Whether the router was taken out when a handshake at this time was known already. Old evidence does not bring it back.
-    func isOlder(_ time: Int64, of key: PublicKey) -> Bool { lastHeard[key].map { time <= $0 } ?? false }
+    ///
+    /// - Parameter now: seconds since 1970. What was noted of a later time is from before the clock was put back, and says
+    ///   nothing.
+    func isOld(_ time: Int64, of key: PublicKey, at now: Int64) -> Bool {
+        lastHeard[key].map { time <= $0 && $0 <= now } ?? false
+    }
 }

@@ -252,7 +252,7 @@ extension BusMember {
                 gateways.take(router: key, in: domain.name, from: settings.name, heard: heard, at: now)
             } else {
                 purpose = .farewell(router)
-                gateways.forget(router: key, in: domain.name)
+                gateways.forget(router: key, in: domain.name, from: settings.name, at: now.wallClock / 1000, now: now)
             }
             let note = RouterNote(gateway: settings.name, time: noteTime(now), state: state)
             return publication(.router(registration(router), note), purpose, isRetained: true, expiry: domain.expiry)
@@ -335,7 +335,11 @@ extension BusMember {
         _ now: Moment
     ) {
         let isOwn = note.gateway == settings.name
-        if isOwn, !isRetained || own[router.domain].knows(router.key) { return }
+        if isOwn, !isRetained { return own[router.domain].noteOwn(note.state, of: router.key) }
+        if isOwn, own[router.domain].knows(router.key) {
+            if case .heard = note.state { own[router.domain].noteKept(router.key) }
+            return
+        }
         if isRetained, case .heard = note.state { replays[router.domain].see(note.gateway) }
         let age = Duration.milliseconds(now.wallClock - note.time)
         guard age >= .zero - BusLimit.clockTolerance, age <= settings.domains[router.domain].expiry else {
@@ -345,20 +349,22 @@ extension BusMember {
         let word: Elsewhere.Word
         switch note.state {
         case .registered:
-            if !isRetained { admit(registration, now) }
+            // It is said again while it is of any use, each time anew: an old one is somebody else's.
+            if !isRetained, age <= BusLimit.recentTime { admit(registration, now) }
             return
         case .heard(let heard): word = Elsewhere.Word(kind: .heard, time: min(heard, now.wallClock / 1000))
         case .removed:
             if isOwn { return }
             word = Elsewhere.Word(kind: .removed, time: min(note.time, now.wallClock) / 1000)
         }
+        if !isOwn { own[router.domain].noteOther(word, of: router.key, at: now) }
         guard elsewhere.insert(word, of: router, from: note.gateway, saidAt: note.time) else { return }
         noteDropped(now)
-        if !isOwn { own[router.domain].noteOther(word, of: router.key, at: now) }
         switch word.kind {
         case .heard:
             gateways.take(router: router.key, in: registration.domain, from: note.gateway, heard: word.time, at: now)
-        case .removed: gateways.forget(router: router.key, in: registration.domain)
+        case .removed:
+            gateways.forget(router: router.key, in: registration.domain, from: note.gateway, at: word.time, now: now)
         }
     }
 }
@@ -430,12 +436,12 @@ extension BusMember {
     }
 
     /// The domain whose routers the handler is to be asked for; one at a time.
-    public mutating func nextList(at now: Moment) -> DomainName? {
+    public mutating func nextList(at now: Moment) -> RouterListRequest? {
         guard listed == nil, now.sinceStart >= nextControl,
             let index = own.indices.first(where: { own[$0].nextList <= now.sinceStart })
         else { return nil }
         listed = index
-        return settings.domains[index].name
+        return RouterListRequest(domain: settings.domains[index].name, lastRemoval: own[index].lastRemoval)
     }
 
     public mutating func take(_ answer: ControlAnswer, at now: Moment) {
@@ -443,9 +449,11 @@ extension BusMember {
         case .news(let answers): for answer in answers { elsewhere.take(answer, at: now.sinceStart) }
         case .routers(let records):
             if let listed { own[listed].take(records) }
+        case .removals(let removals):
+            if let listed { own[listed].take(removals: removals.map(\.key)) }
         case .routerListEnd(let end):
             guard let listed, settings.domains[listed].name == end.domain else { return }
-            own[listed].finishList(isWhole: end.isWhole, at: now.sinceStart)
+            own[listed].finishList(isWhole: end.isWhole, lastRemoval: end.lastRemoval, at: now.sinceStart)
             self.listed = nil
         }
     }

@@ -110,7 +110,16 @@ struct Gateways: Sendable {
         fleet.take(router: key, in: domain, from: name.text, heard: moment.sinceStart(of: heard))
     }
 
-    mutating func forget(router key: PublicKey, in domain: DomainName) { fleet.forget(router: key, in: domain) }
+    mutating func forget(
+        router key: PublicKey,
+        in domain: DomainName,
+        from name: GatewayName,
+        at time: Int64,
+        now: Moment
+    ) {
+        let moment = Moment(sinceStart: clock(now.sinceStart), wallClock: now.wallClock)
+        fleet.forget(router: key, in: domain, from: name.text, at: moment.sinceStart(of: time))
+    }
 
     // MARK: - Choice
 

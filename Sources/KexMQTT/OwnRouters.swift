@@ -20,12 +20,17 @@ struct OwnRouters: Sendable {
 
     private let settings: MemberSettings.Domain
     private var routers: [PublicKey: Router] = [:]
-    /// Those that are gone, and of which the broker does not know.
+    /// Those that were taken out here on purpose. The broker may have notes of ours that they live.
     private var gone: Set<PublicKey> = []
+    /// Those of them that the broker is to be told of.
+    private var farewells: Set<PublicKey> = []
     private var queue = UniqueQueue<PublicKey>(limit: .max)
     /// Frames of a list that has not ended.
     private var list: [PublicKey: Int64] = [:]
     private var everybody: Set<PublicKey> = []
+    private var removed: [PublicKey] = []
+    /// Number of the handler's last removal that is known.
+    private(set) var lastRemoval: UInt64 = 0
     /// When the handler is to be asked for the list.
     private(set) var nextList = Duration.zero
     /// Notes of ours that the broker keeps.
@@ -47,11 +52,17 @@ struct OwnRouters: Sendable {
         }
     }
 
+    /// Another part: who was taken out on purpose since the list before.
+    mutating func take(removals keys: [PublicKey]) { removed += keys }
+
     /// The list has ended.
-    mutating func finishList(isWhole: Bool, at now: Duration) {
+    ///
+    /// - Parameter lastRemoval: number of the last removal that it tells of.
+    mutating func finishList(isWhole: Bool, lastRemoval: UInt64, at now: Duration) {
         if isWhole {
             compare(at: now)
             isKnown = true
+            self.lastRemoval = lastRemoval
         }
         forgetList(at: now)
     }
@@ -60,26 +71,38 @@ struct OwnRouters: Sendable {
     mutating func forgetList(at now: Duration) {
         list.removeAll(keepingCapacity: true)
         everybody.removeAll(keepingCapacity: true)
+        removed.removeAll()
         nextList = now + settings.routersInterval
     }
 
     private mutating func compare(at now: Duration) {
         for (key, heard) in list {
             gone.remove(key)
+            farewells.remove(key)
             var router = routers[key] ?? Router(heard: heard)
             router.heard = heard
             if isDue(router, at: now) { _ = queue.append(key) }
             routers[key] = router
         }
+        for key in removed where !everybody.contains(key) {
+            if gone.count >= BusLimit.farewells { gone.removeAll() }
+            gone.insert(key)
+            // If the note there is another gateway's, or none, there is nothing to be said.
+            if let router = routers[key], router.wasPublished, router.heardElsewhere == nil { sayFarewell(to: key) }
+        }
+        // Whoever is missing without a word may be so for any reason: lost by the handler or the kernel, or taken out because
+        // another gateway said so. That is nothing to be told.
         for (key, router) in routers where !everybody.contains(key) {
             routers[key] = nil
-            guard router.wasPublished, router.heardElsewhere == nil else { continue }
-            if router.published != nil { kept -= 1 }
-            // A handler that has just come may have lost it, which is no word on the router.
-            guard isKnown else { continue }
-            // Beyond that the note expires by itself.
-            if gone.count < BusLimit.farewells, gone.insert(key).inserted { _ = queue.append(key) }
+            if router.published != nil, router.heardElsewhere == nil { kept -= 1 }
         }
+    }
+
+    private mutating func sayFarewell(to key: PublicKey) {
+        // Beyond that the note expires by itself.
+        guard farewells.count < BusLimit.farewells else { return }
+        farewells.insert(key)
+        _ = queue.append(key)
     }
 
     private func isDue(_ router: Router, at now: Duration) -> Bool {
@@ -98,26 +121,40 @@ struct OwnRouters: Sendable {
     /// The handler is gone. The next one may have lost everybody.
     mutating func loseHandler(at now: Duration) {
         isKnown = false
+        lastRemoval = 0
         forgetList(at: now)
         nextList = now
     }
 
     // MARK: - Other gateways
 
-    /// Another gateway's note has the place of ours.
+    /// Another gateway's note has the place of ours with the broker. If what we know is newer, it gets its place back.
     mutating func noteOther(_ word: Elsewhere.Word, of key: PublicKey, at now: Moment) {
         guard var router = routers[key] else { return }
         let age = now.sinceStart - now.sinceStart(of: router.heard)
-        switch word.kind {
-        case .removed where age <= settings.staleAfter:
-            // It is alive here, and the broker is to say so again.
+        guard age > settings.staleAfter || word.kind == .heard && word.time >= router.heard else {
             _ = queue.append(key)
             return
-        case .removed, .heard:
-            if router.published != nil, router.heardElsewhere == nil { kept -= 1 }
-            router.heardElsewhere = max(router.heardElsewhere ?? .min, word.time)
         }
+        if router.published != nil, router.heardElsewhere == nil { kept -= 1 }
+        router.heardElsewhere = max(router.heardElsewhere ?? .min, word.time)
         routers[key] = router
+    }
+
+    /// Somebody has published a note in our name, perhaps an old one once more. If it is not the last one that we published,
+    /// that gets its place back.
+    mutating func noteOwn(_ state: RouterNote.State, of key: PublicKey) {
+        if let router = routers[key] {
+            guard router.heardElsewhere == nil, let published = router.published else { return }
+            if state != .heard(at: published) { _ = queue.append(key) }
+        } else if state != .removed {
+            noteKept(key)
+        }
+    }
+
+    /// The broker keeps a note of ours that the router lives.
+    mutating func noteKept(_ key: PublicKey) {
+        if gone.contains(key) { sayFarewell(to: key) }
     }
 
     // MARK: - The broker
@@ -131,13 +168,14 @@ struct OwnRouters: Sendable {
             routers[key]?.published = nil
             if router.heardElsewhere == nil { _ = queue.append(key) }
         }
-        for key in gone { _ = queue.append(key) }
+        for key in farewells { _ = queue.append(key) }
     }
 
     /// The router whose note is to be published, and what it says.
     mutating func nextNote(at now: Duration) -> (key: PublicKey, state: RouterNote.State)? {
         while let key = queue.popFirst() {
             if var router = routers[key] {
+                if let other = router.heardElsewhere, router.heard <= other { continue }
                 if router.published == nil || router.heardElsewhere != nil { kept += 1 }
                 router.published = router.heard
                 router.wasPublished = true
@@ -148,13 +186,13 @@ struct OwnRouters: Sendable {
                 routers[key] = router
                 return (key, .heard(at: router.heard))
             }
-            if gone.contains(key) { return (key, .removed) }
+            if farewells.contains(key) { return (key, .removed) }
         }
         return nil
     }
 
     /// The broker knows that the router is gone.
-    mutating func noteGone(_ key: PublicKey) { gone.remove(key) }
+    mutating func noteGone(_ key: PublicKey) { farewells.remove(key) }
 
     /// How many notes are kept, if others are to be told.
     mutating func nextCount(at now: Duration) -> Int? {

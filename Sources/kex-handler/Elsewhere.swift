@@ -40,7 +40,7 @@ extension MeshDomain {
         }
         // It is that gateway's word, and not to be told again as ours.
         remove(gone, isOwnWord: false) { key in
-            noteStranger(.removed, .info, key, "removed \(key): another gateway took it out, and it is silent here as well")
+            noteStranger(.removed, .info, key, "removed \(key): another gateway took it out, and it is silent here too")
         }
         for ((index, admission), trouble) in zip(admissions, admit(admissions.map(\.admission))) {
             if let trouble {
@@ -53,9 +53,14 @@ extension MeshDomain {
         return refusals
     }
 
-    /// All routers; `nil` if the domain is out of service, and it is not known who they are.
-    var routers: [RouterRecord]? {
+    /// All routers, and who was taken out on purpose after the removal of this number; `nil` if the domain is out of
+    /// service, and it is not known who they are.
+    func list(after number: UInt64) -> (routers: [RouterRecord], removals: [RouterRemoval], lastRemoval: UInt64)? {
         guard (try? refresh()) != nil else { return nil }
-        return table.handshakes.map { RouterRecord(key: $0.key, lastHandshake: $0.time) }
+        return (
+            table.handshakes.map { RouterRecord(key: $0.key, lastHandshake: $0.time) },
+            table.removals.keys(after: number).map { RouterRemoval(key: $0) },
+            table.removals.lastNumber
+        )
     }
 }

@@ -332,7 +332,7 @@ struct HandlerService: ~Copyable {
                 switch try wellFormed({ () throws(MalformedFrame) in try ControlFrame.request(in: packet.span) }) {
                 case .sweeps(let requests): take(requests, connection)
                 case .news(let news): answer(news, connection)
-                case .routers(let domain): tellRouters(of: domain, connection)
+                case .routers(let request): tellRouters(request, connection)
                 }
             }
             try flush(connection, token)
@@ -490,13 +490,23 @@ struct HandlerService: ~Copyable {
         connection.packets.enqueue(packet)
     }
 
-    private mutating func tellRouters(of name: DomainName, _ connection: Connection) {
-        let routers = timetable.index(of: name).flatMap { index in touch(index) { $0.routers } }
-        for start in stride(from: 0, to: routers?.count ?? 0, by: ChannelLimit.records) {
-            ControlFrame.encode((routers ?? [])[start...].prefix(ChannelLimit.records), into: &packet)
+    private mutating func tellRouters(_ request: RouterListRequest, _ connection: Connection) {
+        let list = timetable.index(of: request.domain).flatMap { index in
+            touch(index) { $0.list(after: request.lastRemoval) }
+        }
+        for start in stride(from: 0, to: list?.routers.count ?? 0, by: ChannelLimit.records) {
+            ControlFrame.encode((list?.routers ?? [])[start...].prefix(ChannelLimit.records), into: &packet)
             connection.packets.enqueue(packet)
         }
-        ControlFrame.encode(RouterListEnd(domain: name, isWhole: routers != nil), into: &packet)
+        for start in stride(from: 0, to: list?.removals.count ?? 0, by: ChannelLimit.records) {
+            ControlFrame.encode((list?.removals ?? [])[start...].prefix(ChannelLimit.records), into: &packet)
+            connection.packets.enqueue(packet)
+        }
+        let last = list?.lastRemoval ?? request.lastRemoval
+        ControlFrame.encode(
+            RouterListEnd(domain: request.domain, isWhole: list != nil, lastRemoval: last),
+            into: &packet
+        )
         connection.packets.enqueue(packet)
     }
 

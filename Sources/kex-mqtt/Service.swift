@@ -265,8 +265,8 @@ struct Service: ~Copyable {
             ControlFrame.encode(news, into: &packet)
             control.send(packet)
         }
-        if let domain = member.nextList(at: moment) {
-            ControlFrame.encode(routersOf: domain, into: &packet)
+        if let request = member.nextList(at: moment) {
+            ControlFrame.encode(request, into: &packet)
             control.send(packet)
         }
         flush(control)

@@ -270,9 +270,14 @@ import WireGuardTypes
         #expect(fleet.next(key, at: now) == "c")
         let other = DomainName("ffww02")!
         fleet.take(.peers(0, in: other), from: "a", at: now)
-        fleet.forget(router: key, in: other)
+        fleet.forget(router: key, in: other, from: "c", at: now)
         #expect(fleet.next(key, at: now) == "c")
-        fleet.forget(router: key, in: mesh)
+        // Not by a gateway where it was before, and not by a word from before it was heard.
+        fleet.forget(router: key, in: mesh, from: "b", at: now)
+        fleet.forget(router: key, in: mesh, from: "nobody", at: now)
+        fleet.forget(router: key, in: mesh, from: "c", at: now - .seconds(31))
+        #expect(fleet.next(key, at: now) == "c")
+        fleet.forget(router: key, in: mesh, from: "c", at: now - .seconds(30))
         #expect(fleet.next(key, at: now) == "a")
     }
 

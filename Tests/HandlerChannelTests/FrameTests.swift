@@ -242,17 +242,21 @@ extension RegistrationFrame {
         frame[8] = 3
         #expect(throws: MalformedFrame.record("news 3")) { try ControlFrame.request(in: frame.span) }
 
-        let question = bytes { ControlFrame.encode(routersOf: longest, into: &$0) }
-        #expect(try ControlFrame.request(in: question.span) == .routers(of: longest))
+        let request = RouterListRequest(domain: longest, lastRemoval: .max)
+        let question = bytes { ControlFrame.encode(request, into: &$0) }
+        #expect(try ControlFrame.request(in: question.span) == .routers(request))
         var nameless = question
-        for index in 5..<nameless.count { nameless[index] = 0 }
-        #expect(throws: MalformedFrame.record("no domain")) { try ControlFrame.request(in: nameless.span) }
+        for index in 12..<nameless.count { nameless[index] = 0 }
+        #expect(throws: MalformedFrame.self) { try ControlFrame.request(in: nameless.span) }
+        let removals = [RouterRemoval(key: key), RouterRemoval(key: key)]
+        let removed = bytes { ControlFrame.encode(removals, into: &$0) }
+        #expect(try ControlFrame.answer(in: removed.span) == .removals(removals))
 
         let routers = [nil, 0, 1, .max].map { RouterRecord(key: key, lastHandshake: $0) }
         let list = bytes { ControlFrame.encode(routers, into: &$0) }
         #expect(try ControlFrame.answer(in: list.span) == .routers(routers))
         for isWhole in [false, true] {
-            let end = RouterListEnd(domain: longest, isWhole: isWhole)
+            let end = RouterListEnd(domain: longest, isWhole: isWhole, lastRemoval: 0x1234)
             var frame = bytes { ControlFrame.encode(end, into: &$0) }
             #expect(try ControlFrame.answer(in: frame.span) == .routerListEnd(end))
             frame[4] = 2

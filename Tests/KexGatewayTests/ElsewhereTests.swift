@@ -168,7 +168,10 @@ private let hour: Int64 = 3600
         #expect(isForgotten(2))
     }
 
-    @Test("After a step of the clock, either way, a word takes nobody out until a sweep has seen the step", arguments: [-1, 1])
+    @Test(
+        "After a step of the clock, either way, a word takes nobody out until a sweep has seen the step",
+        arguments: [-1, 1]
+    )
     mutating func step(direction: Int64) {
         pass(2 * hour)
         _ = hear(1)

@@ -20,11 +20,18 @@ import WireGuardTypes
     mutating func limit() {
         for number in 0..<DomainLimit.removals { record.note(key(number), lastHeard: 7) }
         #expect(record.keys(after: 0).count == DomainLimit.removals)
-        #expect(record.isOlder(7, of: key(0)) && !record.isOlder(8, of: key(0)))
+        #expect(record.isOld(7, of: key(0), at: 9) && !record.isOld(8, of: key(0), at: 9))
         record.note(key(DomainLimit.removals), lastHeard: 7)
         #expect(record.keys(after: 0).count == DomainLimit.removals / 2 + 1)
         #expect(record.keys(after: 0).first == key(DomainLimit.removals / 2))
-        #expect(!record.isOlder(7, of: key(0)))
-        #expect(record.isOlder(7, of: key(DomainLimit.removals)))
+        #expect(!record.isOld(7, of: key(0), at: 9))
+        #expect(record.isOld(7, of: key(DomainLimit.removals), at: 9))
+    }
+
+    @Test("What was heard in the future, before the clock was put back, keeps nobody out")
+    mutating func clock() {
+        record.note(key(1), lastHeard: 1000)
+        #expect(record.isOld(1000, of: key(1), at: 1000))
+        #expect(!record.isOld(999, of: key(1), at: 999))
     }
 }

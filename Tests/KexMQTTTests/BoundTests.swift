@@ -57,9 +57,10 @@ import Testing
         }
         let all = BusLimit.farewells + 1
         own.take((0..<all).map { RouterRecord(key: key($0), lastHandshake: 1) })
-        own.finishList(isWhole: true, at: .zero)
+        own.finishList(isWhole: true, lastRemoval: 0, at: .zero)
         #expect(publish() == all)
-        own.finishList(isWhole: true, at: .zero)
+        own.take(removals: (0..<all).map(key))
+        own.finishList(isWhole: true, lastRemoval: UInt64(all), at: .zero)
         #expect(publish() == BusLimit.farewells)
     }
 

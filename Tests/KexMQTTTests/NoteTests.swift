@@ -52,17 +52,17 @@ import Testing
         #expect(refreshed.reduce(0, +) == 256)
     }
 
-    @Test("A router that is gone from a whole list is told as removed, until the broker has it")
+    @Test("A router that was taken out on purpose is told as removed, until the broker has it")
     func removed() {
         var gateway = Member()
         gateway.connect()
         gateway.list([(1, gateway.seconds), (2, gateway.seconds)])
         _ = gateway.publications()
         gateway.pass(.seconds(5))
-        gateway.list([(2, gateway.seconds)], isWhole: false)
+        gateway.list([(2, gateway.seconds)], removed: [1], isWhole: false)
         #expect(gateway.publications().isEmpty)
         gateway.pass(.seconds(5))
-        gateway.list([(2, gateway.seconds)])
+        gateway.list([(2, gateway.seconds)], removed: [1])
         gateway.acknowledges = false
         #expect(gateway.publications().first?.note?.state == .removed)
         gateway.member.disconnect(at: gateway.now)
@@ -79,6 +79,119 @@ import Testing
         gateway.member.disconnect(at: gateway.now)
         gateway.connect()
         #expect(gateway.publications().compactMap(\.note?.state) == [.heard(at: gateway.seconds)])
+    }
+
+    @Test("Whoever is missing from a list without a word is told to nobody, however many they are")
+    func missing() {
+        var gateway = Member()
+        gateway.connect()
+        gateway.list((0..<100).map { ($0, gateway.seconds) })
+        _ = gateway.publications()
+        gateway.pass(.seconds(5))
+        gateway.list([(0, gateway.seconds)])
+        // Only the count of what is kept in our name changes.
+        #expect(gateway.publications().compactMap(\.note).isEmpty)
+        // They come back, as if they had been away.
+        gateway.pass(.seconds(5))
+        gateway.list((0..<100).map { ($0, gateway.seconds) })
+        #expect(gateway.publications().compactMap(\.note?.state).count == 99)
+    }
+
+    @Test("Only what was taken out here is told, and not who went because another gateway said so")
+    func cascade() {
+        var gateway = Member()
+        gateway.connect()
+        gateway.list([(1, gateway.seconds), (2, gateway.seconds), (3, nil)])
+        _ = gateway.publications()
+        gateway.pass(.seconds(4000))
+        gateway.hear(1, .removed)
+        gateway.hear(3, .removed)
+        #expect(gateway.news().count == 2)
+        gateway.pass(.seconds(5))
+        gateway.list([(2, gateway.seconds)], removed: [2])
+        #expect(!gateway.publications().compactMap(\.note?.state).contains(.removed))
+    }
+
+    @Test("A removal is asked for once; a handler that is new has numbers of its own")
+    func removalNumbers() {
+        var gateway = Member()
+        gateway.connect()
+        gateway.list([(1, gateway.seconds), (2, gateway.seconds)])
+        gateway.pass(.seconds(5))
+        gateway.list([(2, gateway.seconds)], removed: [1])
+        gateway.pass(.seconds(5))
+        #expect(gateway.member.nextList(at: gateway.now)?.lastRemoval == 1)
+        gateway.member.loseControl(at: gateway.now)
+        gateway.pass(.seconds(5))
+        #expect(gateway.member.nextList(at: gateway.now)?.lastRemoval == 0)
+    }
+
+    @Test(
+        "Our note has its place back when an older one has it, in another gateway's name or in our own",
+        arguments: [true, false]
+    )
+    func displaced(isOwn: Bool) {
+        var gateway = Member()
+        gateway.connect()
+        let old = gateway.seconds - 100
+        gateway.list([(1, old)])
+        _ = gateway.publications()
+        gateway.pass(.seconds(3000))
+        gateway.list([(1, gateway.seconds)])
+        let state = RouterNote.State.heard(at: gateway.seconds)
+        #expect(gateway.publications().compactMap(\.note?.state) == [state])
+        gateway.pass(.seconds(5))
+        let name = isOwn ? "gw01" : "gw02"
+        for replayed in [RouterNote.State.heard(at: old), .removed, .heard(at: old)] {
+            gateway.hear(1, replayed, from: name, saidAt: gateway.now.wallClock - 3_000_000)
+            #expect(gateway.publications().compactMap(\.note?.state) == [state], "\(replayed)")
+        }
+        // What the broker has is right: an echo of ours, or what another gateway heard since.
+        gateway.hear(1, isOwn ? state : .heard(at: gateway.seconds), from: name)
+        #expect(gateway.publications().compactMap(\.note).isEmpty)
+    }
+
+    @Test("A note of ours that the broker kept although its router was taken out since is replaced")
+    func keptNote() {
+        var gateway = Member()
+        gateway.connect()
+        gateway.list([(2, gateway.seconds)], removed: [1])
+        // It was another process that published it.
+        #expect(!gateway.publications().compactMap(\.note?.state).contains(.removed))
+        gateway.hear(1, .heard(at: gateway.seconds - 60), from: "gw01", isRetained: true)
+        #expect(gateway.news().isEmpty)
+        #expect(gateway.publications().compactMap(\.note?.state) == [.removed])
+    }
+
+    @Test(
+        "Words that wait for the handler are kept by what they say: no sign of life is lost to a removal",
+        arguments: [false, true]
+    )
+    func waitingWords(isTurned: Bool) {
+        var gateway = Member()
+        gateway.connect()
+        let now = gateway.seconds
+        let say: [(inout Member) -> Void] = [
+            { $0.hear(1, .heard(at: now - 10), from: "gw02") },
+            { $0.hear(1, .removed, from: "gw03", saidAt: (now - 20) * 1000) },
+            { $0.hear(1, .heard(at: now - 30), from: "gw04") },
+        ]
+        for word in isTurned ? say.reversed() : say { word(&gateway) }
+        #expect(gateway.news(answer: .unavailable).map(\.kind) == [.heard])
+        gateway.hear(1, .removed, from: "gw03", saidAt: (now - 5) * 1000)
+        gateway.pass(BusLimit.handlerPause)
+        let news = gateway.news()
+        #expect(news.map(\.kind) == [.heard, .removed])
+        #expect(news.map(\.time) == [now - 10, now - 5])
+    }
+
+    @Test("A registration that is said again later than anybody would is somebody else's")
+    func oldRegistration() {
+        var gateway = Member()
+        gateway.connect()
+        gateway.hear(1, .registered, saidAt: gateway.now.wallClock - 300_000)
+        gateway.hear(2, .registered, saidAt: gateway.now.wallClock - 300_001)
+        #expect(gateway.newcomers() == [key(1)])
     }
 
     @Test("A new connection begins with all notes: the broker may have lost them")
@@ -125,11 +238,16 @@ import Testing
         #expect(gateway.news().isEmpty)
         gateway.pass(BusLimit.handlerPause)
         #expect(gateway.news().count == 1)
+        // An older one of the same gateway is for the handler to weigh; only the same one is no news.
+        gateway.hear(1, .heard(at: 1), saidAt: gateway.now.wallClock - 1)
+        #expect(gateway.news().map(\.time) == [1])
         gateway.pass(.seconds(1))
         gateway.hear(1, .removed)
         let removed = gateway.news()
         #expect(removed.map(\.kind) == [.removed])
         #expect(removed.map(\.time) == [gateway.seconds])
+        gateway.hear(1, .removed)
+        #expect(gateway.news().isEmpty)
         // Another gateway's clock may be behind.
         gateway.now.wallClock -= 2000
         gateway.hear(1, .heard(at: gateway.seconds), from: "gw03")
@@ -190,12 +308,12 @@ import Testing
         let notes = gateway.publications().filter { $0.topic.hasPrefix("kex/ffww01/router/") }
         gateway.member.disconnect(at: gateway.now)
         gateway.pass(.seconds(5))
-        gateway.list([(2, gateway.seconds), (3, gateway.seconds)])
+        gateway.list([(2, gateway.seconds), (3, gateway.seconds)], removed: [1])
         gateway.connect()
         for note in notes { gateway.deliver(note, isRetained: true) }
         #expect(gateway.news().isEmpty)
         gateway.pass(.seconds(5))
-        gateway.list([(3, gateway.seconds)])
+        gateway.list([(3, gateway.seconds)], removed: [2])
         let states = gateway.publications().compactMap(\.note?.state)
         #expect(states.count { $0 == .removed } == 2)
         #expect(states.count == 3)

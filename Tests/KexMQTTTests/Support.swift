@@ -99,9 +99,10 @@ struct Member {
         _ number: Int,
         _ state: RouterNote.State,
         from gateway: String = "gw02",
+        saidAt time: Int64? = nil,
         isRetained: Bool = false
     ) {
-        let note = RouterNote(gateway: GatewayName(gateway)!, time: now.wallClock, state: state)
+        let note = RouterNote(gateway: GatewayName(gateway)!, time: time ?? now.wallClock, state: state)
         receive(.router(registration(number), note), isRetained: isRetained)
     }
 
@@ -110,13 +111,18 @@ struct Member {
     }
 
     /// The handler's routers, when it is asked for them.
-    mutating func list(_ routers: [(Int, Int64?)], isWhole: Bool = true) {
-        guard member.nextList(at: now) == domain else { preconditionFailure("nobody asks for a list") }
+    ///
+    /// - Parameter removed: who was taken out on purpose since the list before.
+    mutating func list(_ routers: [(Int, Int64?)], removed: [Int] = [], isWhole: Bool = true) {
+        let request = member.nextList(at: now)
+        guard let request, request.domain == domain else { preconditionFailure("nobody asks for a list") }
+        let lastRemoval = request.lastRemoval + UInt64(removed.count)
         let records = routers.map { RouterRecord(key: key($0.0), lastHandshake: $0.1) }
         for start in stride(from: 0, to: records.count, by: 64) {
             member.take(.routers(Array(records[start...].prefix(64))), at: now)
         }
-        member.take(.routerListEnd(RouterListEnd(domain: domain, isWhole: isWhole)), at: now)
+        if !removed.isEmpty { member.take(.removals(removed.map { RouterRemoval(key: key($0)) }), at: now) }
+        member.take(.routerListEnd(RouterListEnd(domain: domain, isWhole: isWhole, lastRemoval: lastRemoval)), at: now)
     }
 
     /// The handler says that the domain is well.

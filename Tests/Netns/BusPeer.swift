@@ -99,14 +99,18 @@ final class BusPeer {
         try publish("\(message.topic)", message.payload(signedWith: key), isRetained: isRetained)
     }
 
-    /// A note of a gateway of ours, from now.
+    /// A note of a gateway of ours.
+    ///
+    /// - Parameter age: how many seconds ago it was said; negative for one from the future.
     func say(
         _ state: RouterNote.State,
         of key: PublicKey,
         as gateway: String = "gw09",
+        age: Int64 = 0,
         signedWith signer: SigningKey? = nil
     ) throws {
-        let note = RouterNote(gateway: GatewayName(gateway)!, time: wallClockMilliseconds(), state: state)
+        let time = wallClockMilliseconds() - age * 1000
+        let note = RouterNote(gateway: GatewayName(gateway)!, time: time, state: state)
         let registration = Registration(domain: DomainName("ffww01")!, key: key)
         try publish(.router(registration, note), isRetained: true, signedWith: signer)
     }
