@@ -30,8 +30,16 @@ public enum BusLimit {
     /// Routers of which the last note is remembered, so that one that comes again is not carried on. When there are more,
     /// all are forgotten, and some work is done twice. A dictionary grows beyond three quarters of a power of two.
     public static let rememberedNotes = 98_304
-    /// A note that is from further in the future than this is not believed: it would outlive all later ones.
+    /// A note that is from further in the future than this is not believed, nor is a registration that is older.
     public static let clockTolerance = Duration.seconds(300)
+    /// Least time from one word on a gateway's clock to the next.
+    static let clockNoticeInterval = Duration.seconds(10)
+    /// How far the times of our notes may be ahead of our clock: thousands of them within a moment make them so, and a
+    /// clock that was put back.
+    static let clockGuard = Duration.seconds(60)
+    /// From which on a difference of the two clocks is a step. The slow corrections of NTP are far less from one look to
+    /// the next.
+    static let clockStep = Duration.seconds(5)
 
     /// Gateways whose data are kept.
     public static let gateways = 512
@@ -64,6 +72,8 @@ public enum BusLimit {
     static let acknowledgementCheck = Duration.seconds(10)
     /// How often it is asked again for what is missing of one gateway's.
     static let replays = 3
+    /// Words for the operator in one round of the loop.
+    static let notices = 16
     /// How long after the first thing that was left out the log says so.
     static let noticeDelay = Duration.seconds(2)
     /// How often the log says what was left out.

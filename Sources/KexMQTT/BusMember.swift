@@ -34,7 +34,8 @@ public struct BusMember: Sendable {
     /// Whether the broker owes an answer for too long: the connection is of no more use.
     public private(set) var isStuck = false
     private var notesInFlight = 0
-    private var lastNoteTime: Int64 = 0
+    private var clock = NoteClock()
+    private var clocks = GatewayClocks()
     /// Filters that are to be subscribed to.
     private var filters: [Subscription] = []
     private var subscriptions: [Int32: Int] = [:]
@@ -43,6 +44,7 @@ public struct BusMember: Sendable {
     private var nextControl: Duration = .zero
 
     private var malformed = 0
+    private var untimely = 0
     private var untrusted = 0
     private var toldDropped = 0
     private var nextNotice: Duration?
@@ -234,7 +236,7 @@ extension BusMember {
     ) -> Publication {
         let registration = registration(router)
         if settings.signingKey != nil {
-            let note = RouterNote(gateway: settings.name, time: noteTime(now), state: .registered)
+            let note = RouterNote(gateway: settings.name, time: clock.next(at: now), state: .registered)
             signed = publication(.router(registration, note), purpose, isRetained: false)
         }
         return publication(.registration(registration), purpose, isRetained: false)
@@ -254,7 +256,7 @@ extension BusMember {
                 purpose = .farewell(router)
                 gateways.forget(router: key, in: domain.name, from: settings.name, at: now.wallClock / 1000, now: now)
             }
-            let note = RouterNote(gateway: settings.name, time: noteTime(now), state: state)
+            let note = RouterNote(gateway: settings.name, time: clock.next(at: now), state: state)
             return publication(.router(registration(router), note), purpose, isRetained: true, expiry: domain.expiry)
         }
         return nil
@@ -264,17 +266,11 @@ extension BusMember {
         for index in own.indices {
             guard let count = own[index].nextCount(at: now.sinceStart) else { continue }
             let domain = settings.domains[index]
-            let note = CountNote(time: noteTime(now), count: Int64(count))
+            let note = CountNote(time: clock.next(at: now), count: Int64(count))
             let message = BusMessage.count(domain.name, settings.name, note)
             return publication(message, .presence, isRetained: true, expiry: domain.expiry)
         }
         return nil
-    }
-
-    /// Of two notes the later one holds, whatever the clock does meanwhile.
-    private mutating func noteTime(_ now: Moment) -> Int64 {
-        lastNoteTime = max(now.wallClock, lastNoteTime + 1)
-        return lastNoteTime
     }
 }
 
@@ -314,6 +310,7 @@ extension BusMember {
         case .connectedPeers(let domain, let name, let peers):
             gateways.take(name, peers: peers, in: domain, isRetained: isRetained, at: time)
         case .count(let domain, let name, let note):
+            if !isRetained { _ = checkTime(of: note.time, by: name, isNew: true, now) }
             if name != settings.name, let index = domains[domain] { replays[index].take(note.count, of: name) }
         case .router(let registration, let note):
             guard let router = router(registration), let note else { return }
@@ -341,17 +338,20 @@ extension BusMember {
             return
         }
         if isRetained, case .heard = note.state { replays[router.domain].see(note.gateway) }
-        let age = Duration.milliseconds(now.wallClock - note.time)
+        let age = checkTime(of: note.time, by: note.gateway, isNew: !isRetained, now)
         guard age >= .zero - BusLimit.clockTolerance, age <= settings.domains[router.domain].expiry else {
-            malformed += 1
+            untimely += 1
             return scheduleNotice(now)
         }
         let word: Elsewhere.Word
         switch note.state {
         case .registered:
             // It is said again while it is of any use, each time anew: an old one is somebody else's.
-            if !isRetained, age <= BusLimit.recentTime { admit(registration, now) }
-            return
+            guard !isRetained, age <= BusLimit.clockTolerance else {
+                untimely += 1
+                return scheduleNotice(now)
+            }
+            return admit(registration, now)
         case .heard(let heard): word = Elsewhere.Word(kind: .heard, time: min(heard, now.wallClock / 1000))
         case .removed:
             if isOwn { return }
@@ -366,6 +366,36 @@ extension BusMember {
         case .removed:
             gateways.forget(router: router.key, in: registration.domain, from: note.gateway, at: word.time, now: now)
         }
+    }
+}
+
+// MARK: - Clocks
+
+extension BusMember {
+    /// - Returns: how old a gateway's words are by our clock.
+    private mutating func checkTime(
+        of time: Int64,
+        by gateway: GatewayName,
+        isNew: Bool,
+        _ now: Moment
+    ) -> Duration {
+        let age = Duration.milliseconds(now.wallClock - time)
+        // A name that nobody has signed, and that is no gateway's, may be anything.
+        guard gateway != settings.name, trusted != nil || gateways.knows(gateway),
+            let notice = clocks.see(gateway, .zero - age, isNew: isNew, at: now.sinceStart)
+        else { return age }
+        addNotice(notice)
+        return age
+    }
+
+    /// After a step of our clock the notes that the broker keeps of us have wrong times, and what others said was measured by
+    /// a wrong clock; so all of it is said and asked for anew.
+    private mutating func noticeStep(_ now: Moment) {
+        guard let step = clock.step(at: now) else { return }
+        addNotice(.clockStepped(by: step))
+        for index in own.indices { own[index].publishAgain() }
+        recent.noteArrival(at: now.sinceStart)
+        if isConnected { for index in own.indices { want(notes(of: index)) } }
     }
 }
 
@@ -485,6 +515,7 @@ extension BusMember {
 extension BusMember {
     /// Does what is due.
     public mutating func advance(to now: Moment) {
+        noticeStep(now)
         requests.expire(at: now.sinceStart)
         if nextCheck <= now.sinceStart {
             nextCheck = now.sinceStart + BusLimit.acknowledgementCheck
@@ -504,10 +535,13 @@ extension BusMember {
         }
         if let nextNotice, nextNotice <= now.sinceStart {
             let dropped = dropped - toldDropped
-            if malformed + untrusted + dropped > 0 {
-                addNotice(.ignored(malformed: malformed, untrusted: untrusted, dropped: dropped))
+            if malformed + untimely + untrusted + dropped > 0 {
+                addNotice(
+                    .ignored(malformed: malformed, untimely: untimely, untrusted: untrusted, dropped: dropped)
+                )
             }
             malformed = 0
+            untimely = 0
             untrusted = 0
             toldDropped += dropped
             self.nextNotice = nil
@@ -539,8 +573,8 @@ extension BusMember {
     }
 
     private mutating func addNotice(_ notice: BusNotice) {
-        // The owner takes them each round; one of a kind is enough for a round.
-        if notices.count < BusLimit.replays { notices.append(notice) }
+        // The owner takes them each round; what is more than this in a round is said again or was said already.
+        if notices.count < BusLimit.notices { notices.append(notice) }
     }
 
     public mutating func takeNotices() -> [BusNotice] {

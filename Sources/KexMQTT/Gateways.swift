@@ -40,6 +40,9 @@ struct Gateways: Sendable {
     /// The clock of the broker's presence.
     private func clock(_ now: Duration) -> Duration { (awaySince ?? now) - away }
 
+    /// Whether a gateway of this name has said anything of itself.
+    func knows(_ name: GatewayName) -> Bool { gateways[name] != nil }
+
     // MARK: - News
 
     mutating func take(_ name: GatewayName, isOnline: Bool, isRetained: Bool, at now: Duration) {

@@ -112,7 +112,8 @@ struct OwnRouters: Sendable {
             return isBack || router.heard > other && now >= router.nextNote
         }
         guard let published = router.published else { return true }
-        return router.heard > published && now >= router.nextNote
+        // Another one, and not a later one: the clock may have been put back.
+        return router.heard != published && now >= router.nextNote
     }
 
     /// Whether it is known that the router is here, or that it is gone. Before the handler's first list nobody is known.
@@ -132,7 +133,8 @@ struct OwnRouters: Sendable {
     mutating func noteOther(_ word: Elsewhere.Word, of key: PublicKey, at now: Moment) {
         guard var router = routers[key] else { return }
         let age = now.sinceStart - now.sinceStart(of: router.heard)
-        guard age > settings.staleAfter || word.kind == .heard && word.time >= router.heard else {
+        let heard = min(router.heard, now.wallClock / 1000)
+        guard age > settings.staleAfter || word.kind == .heard && word.time >= heard else {
             _ = queue.append(key)
             return
         }

@@ -24,8 +24,12 @@ public struct Publication: Hashable, Sendable {
 
 /// Something for the operator.
 public enum BusNotice: Hashable, Sendable {
-    /// So many messages since the last notice.
-    case ignored(malformed: Int, untrusted: Int, dropped: Int)
+    /// So many messages since the last notice. The untimely ones are too old, or from the future.
+    case ignored(malformed: Int, untimely: Int, untrusted: Int, dropped: Int)
+    /// A gateway's clock differs from ours by so much, or by nothing any more.
+    case clock(gateway: String, ahead: Duration)
+    /// Our clock was stepped, forward if this is positive.
+    case clockStepped(by: Duration)
     /// The broker keeps more notes of a gateway than it sends.
     case incomplete(domain: String, gateway: String, seen: Int, count: Int64)
     /// The broker does not take this topic, with its reason code.

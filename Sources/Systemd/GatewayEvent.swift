@@ -57,6 +57,8 @@ public enum GatewayEvent: String, CaseIterable, Hashable, Sendable {
     case massSilence = "mass-silence"
     /// The wall clock was set.
     case clockStepped = "clock-stepped"
+    /// Another gateway's clock differs from ours, or does so no more.
+    case clockDiffers = "clock-differs"
 
     // The kept state
 

@@ -215,15 +215,43 @@ struct Service: ~Copyable {
 
     private mutating func tell(_ notice: BusNotice) {
         switch notice {
-        case .ignored(let malformed, let untrusted, let dropped):
+        case .ignored(let malformed, let untimely, let untrusted, let dropped):
             let counts = "\(malformed) that mean nothing, \(untrusted) not to be believed, \(dropped) too many"
-            log.log(.busIgnored, .warning, "ignored messages on the bus: \(counts)")
+            log.log(.busIgnored, .warning, "ignored messages on the bus: \(counts), \(untimely) of another time")
+        case .clock(let gateway, let difference):
+            tellClock(of: gateway, ahead: difference)
+        case .clockStepped(let step):
+            let line = "the clock was put \(step > .zero ? "forward" : "back") by \(inWords(step))"
+            log.log(.clockStepped, .warning, "\(line): everything is published and asked for anew")
         case .incomplete(let domain, let gateway, let seen, let count):
             let numbers = "\(seen) of the \(count) notes that \(gateway) keeps there"
             let line = "the broker sends only \(numbers): its max_queued_messages is too low"
             log.log(.busIncomplete, .warning, domain: domain, line)
         case .refused(let topic, let reason):
             budget.log(.busIncomplete, .error, "the broker does not take \(topic): reason \(reason)", to: log)
+        }
+    }
+
+    private mutating func tellClock(of gateway: String, ahead difference: Duration) {
+        let line =
+            if difference == .zero {
+                "\(gateway)'s clock is right again"
+            } else if difference > .zero {
+                "\(gateway)'s clock is \(inWords(difference)) ahead of this gateway's: what it says does not count"
+            } else {
+                "\(gateway)'s clock is \(inWords(difference)) behind this gateway's, or somebody says its notes again"
+            }
+        budget.log(.clockDiffers, difference == .zero ? .notice : .warning, line, to: log)
+    }
+
+    /// The size of a difference, as exactly as anybody needs it.
+    private func inWords(_ difference: Duration) -> String {
+        let seconds = abs(difference.components.seconds)
+        return switch seconds {
+        case ..<120: "\(seconds) s"
+        case ..<7170: "\((seconds + 30) / 60) min"
+        case ..<(2 * 86_400): "\((seconds + 1800) / 3600) h"
+        default: "\(seconds / 86_400) days"
         }
     }
 

@@ -165,12 +165,12 @@ import Testing
         gateway.receive(.registration(registration(1)))
         #expect(gateway.newcomers() == [key(1)])
         gateway.pass(.seconds(2))
-        #expect(gateway.member.takeNotices() == [.ignored(malformed: 5, untrusted: 1, dropped: 0)])
+        #expect(gateway.member.takeNotices() == [.ignored(malformed: 5, untimely: 0, untrusted: 1, dropped: 0)])
         gateway.receive("nonsense", [])
         gateway.pass(.seconds(3597))
         #expect(gateway.member.takeNotices().isEmpty)
         gateway.pass(.seconds(3))
-        #expect(gateway.member.takeNotices() == [.ignored(malformed: 1, untrusted: 0, dropped: 0)])
+        #expect(gateway.member.takeNotices() == [.ignored(malformed: 1, untimely: 0, untrusted: 0, dropped: 0)])
     }
 
     @Test("A flood of keys fills the queue and nothing else")
@@ -181,7 +181,7 @@ import Testing
         #expect(gateway.newcomers().count == BusLimit.newcomers)
         gateway.pass(.seconds(2))
         let dropped = 100_000 - BusLimit.newcomers
-        #expect(gateway.member.takeNotices() == [.ignored(malformed: 0, untrusted: 0, dropped: dropped)])
+        #expect(gateway.member.takeNotices() == [.ignored(malformed: 0, untimely: 0, untrusted: 0, dropped: dropped)])
     }
 
     @Test("A flood of notes fills the queue and nothing else")
@@ -247,7 +247,7 @@ import Testing
         gateway.receive(note(7, "gw02", .removed), signedWith: signing)
         #expect(gateway.news().map(\.registration.key) == [key(7)])
         gateway.pass(.seconds(2))
-        #expect(gateway.member.takeNotices() == [.ignored(malformed: 0, untrusted: 4, dropped: 0)])
+        #expect(gateway.member.takeNotices() == [.ignored(malformed: 0, untimely: 0, untrusted: 4, dropped: 0)])
     }
 
     // MARK: - Presence and choice

@@ -251,9 +251,12 @@ final class GatewayFixture {
     }
 
     /// Starts the program for the bus, outside of the namespace, where the broker is.
-    func startMQTT() throws {
+    ///
+    /// - Parameter environment: variables, each with its value.
+    func startMQTT(environment: [String] = []) throws {
         let program = Command.path(of: "kex-mqtt")
-        let mqtt = try Daemon([program, "--config", "\(folder)/kex.conf"], log: "\(folder)/kex-mqtt.log")
+        let words = ["env"] + environment + [program, "--config", "\(folder)/kex.conf"]
+        let mqtt = try Daemon(words, log: "\(folder)/kex-mqtt.log")
         self.mqtt = mqtt
         try mqtt.waitFor(#/ready: /#)
         chown("\(folder)/bus.sock", 0, Self.nobody)

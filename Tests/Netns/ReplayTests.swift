@@ -1,11 +1,12 @@
 import BusMessages
+import FieldRouter
 import Foundation
 import SystemCalls
 import Testing
 import WireGuardTypes
 
-/// Somebody who may write to the broker, and has what gateways signed earlier.
-@Suite("Old notes", .serialized) struct ReplayTests {
+/// What gateways signed earlier is said again by somebody who may write to the broker; and what they sign with a wrong clock.
+@Suite("Notes of another time", .serialized) struct ReplayTests {
     private static let names = ["gw01", "gw02", "gw08", "gw09"]
 
     private let broker: MessageBroker
@@ -23,14 +24,14 @@ import WireGuardTypes
         try trusted.write(toFile: "\(folder)/trusted", atomically: false, encoding: .utf8)
     }
 
-    private func gateway(_ name: String) throws -> GatewayFixture {
+    private func gateway(_ name: String, environment: [String] = []) throws -> GatewayFixture {
         let keys = "SigningKey=\(folder)/\(name)\nTrustedKeys=\(folder)/trusted"
         let gateway = try GatewayFixture(
             settings: "LinkAddress=fe80::5757:bb:1\nStaleAfter=1h",
             bus: "Broker=127.0.0.1:\(broker.port)\nName=\(name)\n\(keys)"
         )
         try gateway.startHandler()
-        try gateway.startMQTT()
+        try gateway.startMQTT(environment: environment)
         try gateway.mqtt?.waitFor(#/connected to the broker/#)
         return gateway
     }
@@ -70,5 +71,59 @@ import WireGuardTypes
         for gateway in [first, second] { #expect(try gateway.peers()[router] != nil) }
         let removals = listener.output.matches(of: #/router\/[0-9a-f]{64} 0103[0-9a-f]{32}04([0-9a-f]{8})/#)
         #expect(removals.allSatisfy { $0.1 == "67773038" }, "\(listener.output)")
+    }
+
+    /// A library that moves the wall clock of a program by what a file says, in seconds.
+    private func clockLibrary() throws -> String {
+        let source = """
+            #define _GNU_SOURCE
+            #include <stdio.h>
+            #include <stdlib.h>
+            #include <time.h>
+            #include <unistd.h>
+            #include <sys/syscall.h>
+            int clock_gettime(clockid_t clock, struct timespec *time) {
+                int result = syscall(SYS_clock_gettime, clock, time);
+                if (clock != CLOCK_REALTIME) return result;
+                FILE *file = fopen(getenv("CLOCK_OFFSET"), "r");
+                long offset = 0;
+                if (file && fscanf(file, "%ld", &offset) != 1) offset = 0;
+                if (file) fclose(file);
+                time->tv_sec += offset;
+                return result;
+            }
+            """
+        try source.write(toFile: "\(folder)/clock.c", atomically: false, encoding: .utf8)
+        try Command.check("clang -shared -fPIC -o \(folder)/clock.so \(folder)/clock.c")
+        return "\(folder)/clock.so"
+    }
+
+    @Test(
+        "A gateway whose clock was hours ahead is believed as soon as it is right, with what it said before; both say so"
+    )
+    func clock() throws {
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        func setClock(ahead seconds: Int) throws {
+            try "\(seconds)".write(toFile: "\(folder)/offset", atomically: true, encoding: .utf8)
+        }
+        try setClock(ahead: 3 * 3600)
+        let environment = ["LD_PRELOAD=\(try clockLibrary())", "CLOCK_OFFSET=\(folder)/offset"]
+        let (first, second) = (try gateway("gw01", environment: environment), try gateway("gw02"))
+        try first.startHTTPListener()
+        func register() throws -> String {
+            let router = FieldRouter(domain: "ffww01", key: anyKey())
+            #expect(router.post("/api/v1/wg/key/exchange", first.httpPort) == .registered)
+            return router.key
+        }
+        let early = try register()
+        try second.mqtt?.waitFor(#/gw01's clock is 3 h ahead/#)
+        #expect(try second.peers()[early] == nil)
+        try setClock(ahead: 0)
+        try first.mqtt?.waitFor(#/the clock was put back by 3 h/#)
+        let late = try register()
+        try wait(for: "both at the other gateway") {
+            try Set([early, late]).isSubset(of: second.peers().keys)
+        }
+        try second.mqtt?.waitFor(#/[1-9] of another time/#)
     }
 }
