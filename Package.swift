@@ -154,7 +154,7 @@ let package = Package(
         library(
             "KexHTTP",
             [
-                "HandlerChannel", "KexProtocol", "NetworkAddresses", "SourceLimits", "SystemCalls", "Systemd",
+                "EventLoop", "HandlerChannel", "KexProtocol", "NetworkAddresses", "SourceLimits", "SystemCalls", "Systemd",
                 "WireGuardTypes", logging, system,
             ] + http
         ),

@@ -92,7 +92,12 @@ struct Answer {
     /// What is no exchange: not JSON, or not that of a known domain and a key.
     static let malformed = refused
     static let tooLong = refused(.contentTooLarge)
-    static let tooFast = refused(.tooManyRequests)
+    /// The last answer on its connection: who goes on all the same has to come again, and is refused before it costs anything.
+    static let tooFast = {
+        var answer = refused(.tooManyRequests)
+        answer.fields[.connection] = "close"
+        return answer
+    }()
     private static let unavailable = refused(.serviceUnavailable)
 
     static func refusal(_ refusal: Refusal) -> Answer {

@@ -1,3 +1,4 @@
+internal import EventLoop
 internal import Logging
 internal import NIOCore
 internal import NetworkAddresses
@@ -7,13 +8,33 @@ internal import SystemCalls
 internal import Systemd
 
 /// Knows how many are in, and how many of each source, and lets in who may.
+///
+/// What is scarce is a place, so who is refused gets none, and when all are taken, the client that has asked nothing for longest
+/// gives way to a new one.
 final class Doorkeeper: Sendable {
     private struct State {
         var sources: SourceLimits
-        var open = 0
-        /// Listeners that wait for a place.
-        var waiting: [@Sendable () -> Void] = []
+        /// How fast each source is told that it is too fast.
+        var refusals: SourceLimits
+        /// Who is in, by the number of the place.
+        var clients: [Client?] = []
+        /// Places that nobody has, as far as ``clients`` goes.
+        var free: [Int] = []
+        /// Places of those who have asked nothing, the longest first, and when they may have to give way.
+        var idle: DeadlineQueue
+        /// What is to be called when there is a place again, by the listener that waits for one.
+        var waiting: [ObjectIdentifier: @Sendable () -> Void] = [:]
         var notice: NoticeLimiter
+        var budget = LineBudget()
+
+        var open: Int { clients.count - free.count }
+
+        func canGiveWay(at now: MonotonicTime) -> Bool { idle.earliest.map { $0 <= now } ?? false }
+
+        mutating func takeWaiting() -> [@Sendable () -> Void] {
+            defer { waiting.removeAll() }
+            return Array(waiting.values)
+        }
     }
 
     private let limits: HTTPLimits
@@ -26,6 +47,8 @@ final class Doorkeeper: Sendable {
         state = Mutex(
             State(
                 sources: SourceLimits(of: limits.source, unlimited: unlimitedSources),
+                refusals: SourceLimits(of: limits.refusals),
+                idle: DeadlineQueue(after: limits.grace),
                 notice: NoticeLimiter(interval: limits.noticeTime)
             )
         )
@@ -33,42 +56,119 @@ final class Doorkeeper: Sendable {
 
     func setUnlimited(_ sources: [IPPrefix]) { state.withLock { $0.sources.unlimited = sources } }
 
-    /// Counts a connection of this source, until ``Client/leave()``.
-    func enter(from source: IPv6Address) -> Client {
-        let beginning = state.withLock { $0.sources.begin(from: source, at: .sinceStart) }
-        return Client(source: source, beginning: beginning, doorkeeper: self)
+    /// What becomes of a connection.
+    enum Admission {
+        /// It has a place until ``Client/leave()``.
+        case welcome(Client)
+        /// It is to be closed at once.
+        case refused
+        /// It is to be tried again when there is a place.
+        case full
+    }
+
+    /// Gives a connection a place, if its source may have one.
+    ///
+    /// - Parameters:
+    ///   - source: IPv4 as a mapped address.
+    ///   - isTLS: whether an answer would take a handshake, which costs more than all else.
+    ///   - cutOff: closes it without waiting for anything.
+    func admit(from source: IPv6Address, isTLS: Bool, cutOff: @escaping @Sendable () -> Void)
+        -> Admission
+    {
+        let (admission, lastOne): (Admission, Client?) = state.withLock { state in
+            let isFull = state.open >= limits.connections
+            if isFull && !state.canGiveWay(at: .now) { return (.full, nil) }
+            let beginning = state.sources.begin(from: source, at: .sinceStart)
+            switch beginning {
+            case .welcome, .unlimited: break
+            case .tooMany:
+                note(source, "it has \(limits.source.atOnce) open", &state)
+                return (.refused, nil)
+            case .tooFast:
+                guard !isTLS, state.refusals.take(from: source, at: .sinceStart) else {
+                    state.sources.end(from: source)
+                    note(source, "RATE_LIMITED", &state)
+                    return (.refused, nil)
+                }
+            }
+            var lastOne: Client?
+            if isFull {
+                lastOne = state.idle.removeFirst().flatMap { state.clients[$0] }
+                noteFull(&state)
+            }
+            let place = state.free.popLast() ?? state.clients.endIndex
+            if place == state.clients.endIndex { state.clients.append(nil) }
+            let client = Client(source, beginning, place: place, cutOff: cutOff, doorkeeper: self)
+            state.clients[place] = client
+            return (.welcome(client), lastOne)
+        }
+        lastOne?.cutOff()
+        return admission
+    }
+
+    private func note(_ source: IPv6Address, _ reason: @autoclosure () -> String, _ state: inout State) {
+        state.budget.log(
+            .refused,
+            .info,
+            "refused a connection from \(source.unmappedDescription): \(reason())",
+            to: log
+        )
     }
 
     fileprivate func takeToken(of source: IPv6Address) -> Bool {
         state.withLock { $0.sources.take(from: source, at: .sinceStart) }
     }
 
-    fileprivate func end(from source: IPv6Address) { state.withLock { $0.sources.end(from: source) } }
-
-    // MARK: - Places
-
-    fileprivate func takePlace() { state.withLock { $0.open += 1 } }
-
-    fileprivate func givePlaceBack() {
+    fileprivate func setIdle(_ isIdle: Bool, _ client: Client) {
+        let place = client.place
         let waiting = state.withLock { state in
-            state.open -= 1
-            defer { state.waiting.removeAll() }
-            return state.waiting
+            // One that has left says nothing about whoever has its place now.
+            guard state.clients[place] === client, state.idle.contains(place) != isIdle else {
+                return [@Sendable () -> Void]()
+            }
+            guard isIdle else {
+                state.idle.remove(place)
+                return []
+            }
+            state.idle.insert(place, now: .now)
+            return state.takeWaiting()
         }
         for resume in waiting { resume() }
     }
 
-    /// Whether there is a place now; if not, `resume` is called when there may be one.
-    fileprivate func hasPlace(orElse resume: @escaping @Sendable () -> Void) -> Bool {
-        let (hasPlace, isNews) = state.withLock { state in
-            guard state.open >= limits.connections else { return (true, false) }
-            state.waiting.append(resume)
-            return (false, state.notice.permits(now: .now))
+    fileprivate func leave(_ client: Client) {
+        let waiting = state.withLock { state in
+            if client.beginning != .unlimited { state.sources.end(from: client.source) }
+            if state.idle.contains(client.place) { state.idle.remove(client.place) }
+            state.clients[client.place] = nil
+            state.free.append(client.place)
+            return state.takeWaiting()
         }
-        if isNews {
-            log.log(.full, .warning, "\(limits.connections) connections are open: no more until one closes")
+        for resume in waiting { resume() }
+    }
+
+    /// Whether there is a place.
+    fileprivate enum Vacancy {
+        case now
+        /// Not before this time, or not before somebody leaves or is answered.
+        case later(MonotonicTime?)
+    }
+
+    /// Whether somebody who comes now would get a place; if not, `resume` is called when that may be so, but not when only
+    /// time has passed.
+    fileprivate func vacancy(for listener: ObjectIdentifier, orElse resume: @escaping @Sendable () -> Void) -> Vacancy {
+        state.withLock { state in
+            guard state.open >= limits.connections, !state.canGiveWay(at: .now) else { return .now }
+            noteFull(&state)
+            state.waiting[listener] = resume
+            return .later(state.idle.earliest)
         }
-        return hasPlace
+    }
+
+    private func noteFull(_ state: inout State) {
+        guard state.notice.permits(now: .now) else { return }
+        let line = "\(limits.connections) connections are open: who has asked nothing for longest gives way"
+        log.log(.full, .warning, line)
     }
 }
 
@@ -77,12 +177,23 @@ final class Client: Sendable {
     /// IPv4 as a mapped address.
     let source: IPv6Address
     let beginning: SourceLimits.Beginning
+    fileprivate let place: Int
+    /// Closes the connection without waiting for anything.
+    let cutOff: @Sendable () -> Void
     private let doorkeeper: Doorkeeper
     private let hasAsked = Atomic(false)
 
-    fileprivate init(source: IPv6Address, beginning: SourceLimits.Beginning, doorkeeper: Doorkeeper) {
+    fileprivate init(
+        _ source: IPv6Address,
+        _ beginning: SourceLimits.Beginning,
+        place: Int,
+        cutOff: @escaping @Sendable () -> Void,
+        doorkeeper: Doorkeeper
+    ) {
         self.source = source
         self.beginning = beginning
+        self.place = place
+        self.cutOff = cutOff
         self.doorkeeper = doorkeeper
     }
 
@@ -92,10 +203,14 @@ final class Client: Sendable {
         return doorkeeper.takeToken(of: source)
     }
 
+    /// From now on we owe it nothing: it may have to give way.
+    func beginWaiting() { doorkeeper.setIdle(true, self) }
+
+    /// It has asked something.
+    func endWaiting() { doorkeeper.setIdle(false, self) }
+
     /// The connection is over. To be called once.
-    func leave() {
-        if beginning == .welcome || beginning == .tooFast { doorkeeper.end(from: source) }
-    }
+    func leave() { doorkeeper.leave(self) }
 }
 
 extension Duration {
@@ -103,33 +218,107 @@ extension Duration {
     fileprivate static var sinceStart: Duration { .nanoseconds(Int64(MonotonicTime.now.nanoseconds)) }
 }
 
-/// Leaves connections in the kernel's queue as long as all places are taken.
+/// Asks the doorkeeper for each connection, before NIO has done more than accept(2) for it, and leaves connections in the
+/// kernel's queue as long as there is no place for them.
 final class AcceptHandler: ChannelDuplexHandler {
     typealias InboundIn = any Channel
+    typealias InboundOut = any Channel
     typealias OutboundIn = Never
 
     private let doorkeeper: Doorkeeper
+    private let isTLS: Bool
+    private let welcome: (any Channel, Client) throws -> Void
+    /// Those that were accepted in the round in which the last place went: one less than are accepted in a round, at most.
+    private var held: [any Channel] = []
+    /// Whether it will look again by itself.
+    private var isTiming = false
 
-    init(_ doorkeeper: Doorkeeper) { self.doorkeeper = doorkeeper }
+    /// - Parameter welcome: prepares the channel of a client that has a place.
+    init(_ doorkeeper: Doorkeeper, isTLS: Bool, welcome: @escaping (any Channel, Client) throws -> Void) {
+        self.doorkeeper = doorkeeper
+        self.isTLS = isTLS
+        self.welcome = welcome
+    }
 
     func read(context: ChannelHandlerContext) {
-        let loopBound = NIOLoopBound(context, eventLoop: context.eventLoop)
+        while let channel = held.first, admit(channel, context) { held.removeFirst() }
+        let loopBound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         let loop = context.eventLoop
-        guard doorkeeper.hasPlace(orElse: { loop.execute { loopBound.value.pipeline.read() } }) else { return }
-        context.read()
+        let vacancy = doorkeeper.vacancy(for: ObjectIdentifier(self)) {
+            loop.execute { loopBound.value.1.pipeline.read() }
+        }
+        switch vacancy {
+        case .now: context.read()
+        case .later(nil): break
+        case .later(let time?):
+            guard !isTiming else { return }
+            isTiming = true
+            loop.scheduleTask(in: TimeAmount(time - .now)) {
+                let (handler, context) = loopBound.value
+                handler.isTiming = false
+                context.pipeline.read()
+            }
+        }
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        doorkeeper.takePlace()
-        unwrapInboundIn(data).closeFuture.whenComplete { [doorkeeper] _ in doorkeeper.givePlaceBack() }
-        context.fireChannelRead(data)
+        let channel = unwrapInboundIn(data)
+        if !held.isEmpty || !admit(channel, context) { held.append(channel) }
     }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        for channel in held { channel.close(promise: nil) }
+        held.removeAll()
+    }
+
+    /// Lets a connection in, or closes it.
+    ///
+    /// - Returns: false if it has to wait.
+    private func admit(_ channel: any Channel, _ context: ChannelHandlerContext) -> Bool {
+        // Who has no address is gone already: there is nobody to be answered, and no source whose limits would count.
+        guard let source = channel.source else {
+            channel.close(promise: nil)
+            return true
+        }
+        let exit = ExitHandler()
+        let loop = context.eventLoop
+        let loopBound = NIOLoopBound(exit, eventLoop: loop)
+        let admission = doorkeeper.admit(from: source, isTLS: isTLS) { loop.execute { loopBound.value.close() } }
+        switch admission {
+        case .full: return false
+        case .refused: channel.close(promise: nil)
+        case .welcome(let client):
+            channel.closeFuture.whenComplete { _ in client.leave() }
+            do {
+                try channel.pipeline.syncOperations.addHandler(exit)
+                try welcome(channel, client)
+                context.fireChannelRead(wrapInboundOut(channel))
+            } catch {
+                channel.close(promise: nil)
+            }
+        }
+        return true
+    }
+}
+
+/// First in the pipeline of a connection, so that what it closes is closed at once. A close that begins behind TLS waits for
+/// the client's farewell.
+private final class ExitHandler: ChannelInboundHandler {
+    typealias InboundIn = NIOAny
+
+    private var context: ChannelHandlerContext?
+
+    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+
+    func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+
+    func close() { context?.close(promise: nil) }
 }
 
 extension Channel {
     /// Where the connection comes from, IPv4 as a mapped address; `nil` if that is not known, as with a client that has
     /// reset its connection before it was accepted (getpeername(2) says ENOTCONN then).
-    var source: IPv6Address? {
+    fileprivate var source: IPv6Address? {
         guard let text = remoteAddress?.ipAddress else { return nil }
         return IPv4Address(text).map(IPv6Address.init(mapping:)) ?? IPv6Address(text)
     }

@@ -11,30 +11,34 @@ struct HTTPConnection: HTTPChannelHandler {
     typealias Value = NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>
 
     let limits: HTTPLimits
+    let client: Client
     let responder: Responder
 
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
-        channel.eventLoop.makeCompletedFuture {
-            var decoder = NIOHTTPDecoderLimitConfiguration()
-            decoder.maxHeaderFieldSize = limits.header
-            decoder.maxHeaderListSize = limits.header
-            decoder.maxHeaderFieldCount = limits.headerFields
-            let pipeline = channel.pipeline.syncOperations
-            // One request at a time. What is no HTTP is answered by Hummingbird, and fields are right by their types.
-            try pipeline.configureHTTPServerPipeline(
-                withPipeliningAssistance: true,
-                withErrorHandling: false,
-                withOutboundHeaderValidation: false,
-                withEncoderConfiguration: .init(),
-                withDecoderLimitConfiguration: decoder
-            )
-            try pipeline.addHandler(ConnectionKeeper(limits))
-            try pipeline.addHandler(HTTP1ToHTTPServerCodec(secure: false))
-            return try NIOAsyncChannel(
-                wrappingChannelSynchronously: channel,
-                configuration: .init(isOutboundHalfClosureEnabled: true)
-            )
-        }
+        channel.eventLoop.makeCompletedFuture { try setUp(channel) }
+    }
+
+    /// On the channel's loop.
+    func setUp(_ channel: any Channel) throws -> Value {
+        var decoder = NIOHTTPDecoderLimitConfiguration()
+        decoder.maxHeaderFieldSize = limits.header
+        decoder.maxHeaderListSize = limits.header
+        decoder.maxHeaderFieldCount = limits.headerFields
+        let pipeline = channel.pipeline.syncOperations
+        // One request at a time. What is no HTTP is answered by Hummingbird, and fields are right by their types.
+        try pipeline.configureHTTPServerPipeline(
+            withPipeliningAssistance: true,
+            withErrorHandling: false,
+            withOutboundHeaderValidation: false,
+            withEncoderConfiguration: .init(),
+            withDecoderLimitConfiguration: decoder
+        )
+        try pipeline.addHandler(ConnectionKeeper(limits, client))
+        try pipeline.addHandler(HTTP1ToHTTPServerCodec(secure: false))
+        return try NIOAsyncChannel(
+            wrappingChannelSynchronously: channel,
+            configuration: .init(isOutboundHalfClosureEnabled: true)
+        )
     }
 
     func handle(value: Value, logger: Logger) async { await handleHTTP(asyncChannel: value, logger: logger) }
@@ -57,6 +61,7 @@ final class ConnectionKeeper: ChannelDuplexHandler {
     }
 
     private let limits: HTTPLimits
+    private let client: Client
     private var phase = Phase.reading
     private var isAmidRequest = false
     /// Whether the answer that is awaited is the last one.
@@ -65,9 +70,15 @@ final class ConnectionKeeper: ChannelDuplexHandler {
     private var deadline = NIODeadline.now()
     private var timer: (task: Scheduled<Void>, time: NIODeadline)?
 
-    init(_ limits: HTTPLimits) { self.limits = limits }
+    init(_ limits: HTTPLimits, _ client: Client) {
+        self.limits = limits
+        self.client = client
+    }
 
-    func handlerAdded(context: ChannelHandlerContext) { begin(.reading, context) }
+    func handlerAdded(context: ChannelHandlerContext) {
+        begin(.reading, context)
+        client.beginWaiting()
+    }
 
     func handlerRemoved(context: ChannelHandlerContext) { timer?.task.cancel() }
 
@@ -117,6 +128,12 @@ final class ConnectionKeeper: ChannelDuplexHandler {
         }
     }
 
+    func flush(context: ChannelHandlerContext) {
+        context.flush()
+        // The kernel has the answer, as far as the client takes it, and nothing is lost if the client has to give way.
+        if phase == .reading { client.beginWaiting() }
+    }
+
     /// Tells the client that this was all, and waits for it to finish: a connection that is closed while the client is
     /// still sending is reset, and a reset overtakes the answer.
     private func drain(_ context: ChannelHandlerContext) {
@@ -129,6 +146,12 @@ final class ConnectionKeeper: ChannelDuplexHandler {
 
     private func begin(_ phase: Phase, _ context: ChannelHandlerContext) {
         self.phase = phase
+        switch phase {
+        // The last answer must be on its way first.
+        case .reading: break
+        case .answering: client.endWaiting()
+        case .draining: client.beginWaiting()
+        }
         let time =
             switch phase {
             case .reading: limits.requestTime
@@ -150,42 +173,8 @@ final class ConnectionKeeper: ChannelDuplexHandler {
         let task = context.eventLoop.scheduleTask(deadline: deadline) {
             let (keeper, context) = loopBound.value
             keeper.timer = nil
-            if keeper.deadline <= .now() { context.close(promise: nil) } else { keeper.setTimer(context) }
+            if keeper.deadline <= .now() { keeper.client.cutOff() } else { keeper.setTimer(context) }
         }
         timer = (task, deadline)
-    }
-}
-
-/// Answers without looking at what is asked: for a client whose source has too many connections.
-final class TurnAwayHandler: ChannelInboundHandler {
-    typealias InboundIn = ByteBuffer
-    typealias OutboundOut = ByteBuffer
-
-    private let answer: String
-    private let time: Duration
-    private var timer: Scheduled<Void>?
-
-    init(_ answer: Answer, after time: Duration) {
-        let fields = answer.fields.map { "\($0.name): \($0.value)\r\n" }.joined()
-        let body = String(decoding: answer.body, as: UTF8.self)
-        self.answer =
-            "HTTP/1.1 \(answer.status)\r\n\(fields)Content-Length: \(answer.body.count)\r\nConnection: close\r\n\r\n\(body)"
-        self.time = time
-    }
-
-    func channelActive(context: ChannelHandlerContext) {
-        let loopBound = NIOLoopBound(context, eventLoop: context.eventLoop)
-        timer = context.eventLoop.scheduleTask(in: TimeAmount(time)) { loopBound.value.close(promise: nil) }
-        context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: answer)), promise: nil)
-        context.close(mode: .output, promise: nil)
-    }
-
-    /// What is unread when a connection is closed turns the answer into a reset; a router's request is here by now.
-    func channelReadComplete(context: ChannelHandlerContext) { context.close(promise: nil) }
-
-    func channelInactive(context: ChannelHandlerContext) { timer?.cancel() }
-
-    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if case ChannelEvent.inputClosed = event { context.close(promise: nil) }
     }
 }

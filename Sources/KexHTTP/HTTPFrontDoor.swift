@@ -12,7 +12,8 @@ internal import Systemd
 
 /// The HTTP front door: takes exchanges of routers as the deployed brokers do, and asks the handler.
 ///
-/// Everything happens on one event loop, in a thread of its own. Its methods are for another thread, and wait.
+/// Everything happens on one event loop, in a thread of its own, but for TLS, which has another: a handshake costs as much as
+/// many exchanges, and those who make them wait for one another only. Its methods are for another thread, and wait.
 public final class HTTPFrontDoor: Sendable {
     private struct Listener {
         let channel: any Channel
@@ -21,8 +22,9 @@ public final class HTTPFrontDoor: Sendable {
 
     private let limits: HTTPLimits
     private let log: Logger
-    private let group: MultiThreadedEventLoopGroup
-    private let executor: LoopExecutor
+    private let loop: any EventLoop
+    /// Of all connections with TLS.
+    private let secureLoop: any EventLoop
     private let settings: CurrentSettings
     private let doorkeeper: Doorkeeper
     private let responder: ExchangeResponder
@@ -45,9 +47,10 @@ public final class HTTPFrontDoor: Sendable {
     ) {
         self.limits = limits
         log = logger
-        group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: identity == nil ? 1 : 2)
         let loop = group.next()
-        executor = LoopExecutor(loop)
+        self.loop = loop
+        secureLoop = group.next()
         self.settings = CurrentSettings(settings)
         doorkeeper = Doorkeeper(limits: limits, unlimitedSources: settings.unlimitedSources, log: logger)
         let client = HandlerClient(path: handler, limits: limits, loop: loop, log: logger)
@@ -64,15 +67,17 @@ public final class HTTPFrontDoor: Sendable {
         self.identity = Mutex(identity)
     }
 
-    /// Feeds systemd's watchdog from the loop that serves.
-    public func feedWatchdog() { group.next().execute { self.feed(Watchdog()) } }
+    /// Feeds systemd's watchdog as long as both loops go round.
+    public func feedWatchdog() { secureLoop.execute { self.loop.execute { self.feed(Watchdog()) } } }
 
     private func feed(_ watchdog: Watchdog) {
         var watchdog = watchdog
         let now = MonotonicTime.now
         watchdog.feed(now: now)
         guard let next = watchdog.nextFeed else { return }
-        group.next().scheduleTask(in: TimeAmount(next - now)) { [watchdog] in self.feed(watchdog) }
+        secureLoop.scheduleTask(in: TimeAmount(next - now)) { [watchdog] in
+            self.loop.execute { self.feed(watchdog) }
+        }
     }
 
     /// Takes clients from one more listening TCP socket.
@@ -80,19 +85,25 @@ public final class HTTPFrontDoor: Sendable {
     /// - Parameter isTLS: whether they speak TLS. There must be an identity then.
     public func listen(on listener: consuming OwnedDescriptor, isTLS: Bool = false) throws {
         let descriptor = listener.release()
-        let quiescing = ServerQuiescingHelper(group: group)
-        let channel = try ServerBootstrap(group: group)
+        let loop = isTLS ? secureLoop : loop
+        let executor = LoopExecutor(loop)
+        let quiescing = ServerQuiescingHelper(group: loop)
+        let channel = try ServerBootstrap(group: loop)
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let pipeline = channel.pipeline.syncOperations
-                    try pipeline.addHandler(AcceptHandler(self.doorkeeper))
+                    let handler = AcceptHandler(self.doorkeeper, isTLS: isTLS) { channel, client in
+                        try self.welcome(channel, client, executor, isTLS: isTLS)
+                    }
+                    try pipeline.addHandler(handler)
                     try pipeline.addHandler(quiescing.makeServerChannelHandler(channel: channel))
                 }
             }
-            // One at a time, so that the last place is not taken by four.
-            .serverChannelOption(.maxMessagesPerRead, value: 1)
+            .serverChannelOption(.maxMessagesPerRead, value: UInt(limits.acceptsPerRound))
             .childChannelOption(.allowRemoteHalfClosure, value: true)
-            .childChannelInitializer { self.welcome($0, isTLS: isTLS) }
+            // NIO's own grow to 64 KiB for a client that sends much at a time. A router's request has some 700 bytes.
+            .childChannelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 2048))
+            .childChannelOption(.maxMessagesPerRead, value: 1)
             .withBoundSocket(descriptor.rawValue)
             .wait()
         // NIO has called listen(2) with 128 (measured), and 256 clients at once then wait for SYNs that are sent again.
@@ -110,7 +121,6 @@ public final class HTTPFrontDoor: Sendable {
     /// Accepts nobody any more, finishes what has been asked, for ``HTTPLimits/stopTime`` at most, and ends.
     public func stop() {
         let listeners = listeners.withLock { $0 }
-        let loop = group.next()
         let ends = listeners.map { listener in
             let promise = loop.makePromise(of: Void.self)
             listener.quiescing.initiateShutdown(promise: promise)
@@ -126,28 +136,16 @@ public final class HTTPFrontDoor: Sendable {
 
     // MARK: - Connections
 
-    private func welcome(_ channel: any Channel, isTLS: Bool) -> EventLoopFuture<Void> {
-        // Nobody is there to be answered, and there is no source whose limits would count.
-        guard let source = channel.source else { return channel.close() }
-        let client = doorkeeper.enter(from: source)
-        channel.closeFuture.whenComplete { _ in client.leave() }
-        guard client.beginning != .tooMany else {
-            return channel.eventLoop.makeCompletedFuture {
-                let handler = TurnAwayHandler(.tooFast, after: self.limits.drainTime)
-                try channel.pipeline.syncOperations.addHandler(handler)
-            }
+    /// - Throws: if the channel is closed already.
+    private func welcome(_ channel: any Channel, _ client: Client, _ executor: LoopExecutor, isTLS: Bool) throws {
+        if isTLS, let identity = identity.withLock({ $0 }) {
+            try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: identity.context))
         }
-        let connection = HTTPConnection(limits: limits) { [responder] request, writer, _ in
+        let connection = HTTPConnection(limits: limits, client: client) { [responder] request, writer, _ in
             let response = try await responder.respond(to: request, from: client.source, isInTime: client.mayAsk())
             try await writer.write(response: response.head, body: response.body)
         }
-        return channel.eventLoop.makeCompletedFuture {
-            guard isTLS, let identity = self.identity.withLock({ $0 }) else { return }
-            try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: identity.context))
-        }.flatMap {
-            connection.setup(channel: channel, logger: self.log)
-        }.map { value in
-            Task(executorPreference: self.executor) { await connection.handle(value: value, logger: self.log) }
-        }
+        let value = try connection.setUp(channel)
+        Task(executorPreference: executor) { await connection.handle(value: value, logger: self.log) }
     }
 }

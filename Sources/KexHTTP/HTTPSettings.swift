@@ -30,8 +30,17 @@ public struct HTTPSettings: Sendable {
 public struct HTTPLimits: Sendable {
     /// Connections at a time.
     public var connections = 2048
+    /// How long a client may ask nothing before it has to give way to another one when all places are taken: twice the way to
+    /// the other side of the world and back, which is what a handshake takes.
+    public var grace = Duration.milliseconds(500)
+    /// Connections that are accepted before others are looked at. With one, those who are refused would keep new clients
+    /// waiting while many are served.
+    public var acceptsPerRound = 16
     /// Requests of one source. A connection that is kept open takes one at a time, and costs a token for each request.
     public var source = SourceLimits.Share.exchanges
+    /// How often one source that is too fast is told so by 429 on a new connection. Beyond that, and always if it takes a
+    /// handshake or the source has as many connections as it may, the connection is closed without an answer.
+    public var refusals = SourceLimits.Share(burst: 16, interval: .milliseconds(500))
     /// Bytes in the body of a request. The longest that a router sends has some 130.
     public var body = 1024
     /// Bytes in all header fields of a request. Those of a router have some 600.

@@ -189,12 +189,25 @@ import Testing
             #expect(try kept.answer().status == 200)
         }
         for _ in 0..<(isKeptOpen ? 64 : 63) { #expect(try ask().status == 200) }
-        for _ in 0..<3 {
+        for _ in 0..<(isKeptOpen ? 1 : 3) {
             let answer = try ask()
             #expect(answer.status == 429)
             #expect(answer.body == failure)
+            #expect(answer.field("Connection") == "close")
         }
+        if isKeptOpen { #expect(try kept.end() == "") }
         #expect(handler.registrations.count == 64)
+        #expect(try door.answer(to: post(v1, Self.exchange), source: 3).status == 200)
+    }
+
+    @Test("A source that goes on although it is too fast is closed without an answer")
+    func refusals() throws {
+        let door = try limited {
+            $0.source = SourceLimits.Share(burst: 1, interval: .seconds(3600), atOnce: 16)
+            $0.refusals = SourceLimits.Share(burst: 2, interval: .seconds(3600))
+        }
+        let statuses = (0..<5).map { _ in (try? door.answer(to: post(v1, Self.exchange), source: 2))?.status }
+        #expect(statuses == [200, 429, 429, nil, nil])
         #expect(try door.answer(to: post(v1, Self.exchange), source: 3).status == 200)
     }
 
@@ -230,9 +243,8 @@ import Testing
             try client.send(post(v1, Self.exchange))
             #expect(try client.answer().status == 200)
         }
-        let answer = try door.answer(to: post(v1, Self.exchange), source: 2)
-        #expect(answer.status == 429)
-        #expect(answer.body == failure)
+        #expect(throws: HTTPClient.Failure.self) { try door.answer(to: post(v1, Self.exchange), source: 2) }
+        #expect(door.log.count(of: "refused a connection from 127.0.0.2: it has 16 open") == 1)
         #expect(try door.answer(to: post(v1, Self.exchange), source: 3).status == 200)
         held.removeLast()
         usleep(100_000)
@@ -243,22 +255,70 @@ import Testing
         #expect(try door.answer(to: post(v1, Self.exchange), source: 2).status == 200)
     }
 
-    @Test("With all places taken, the next client waits until one leaves")
-    func places() throws {
-        var limits = HTTPLimits()
-        limits.connections = 3
-        let door = try TestDoor(handler: handler.path, limits: limits)
-        var held = try (0..<3).map { _ in try HTTPClient(port: door.port) }
+    @Test("Connections that are refused take no place, whatever becomes of them")
+    func refusedTakeNoPlace() throws {
+        let door = try limited {
+            $0.connections = 20
+            $0.requestTime = .seconds(600)
+            $0.drainTime = .seconds(600)
+        }
+        let held = try (0..<16).map { _ in try HTTPClient(port: door.port, source: 2) }
+        // They say nothing, and do not close either.
+        let refused = try (0..<100).map { _ in try HTTPClient(port: door.port, source: 2) }
+        #expect(try door.answer(to: post(v1, Self.exchange), source: 3).status == 200)
+        for client in refused { #expect(try client.end() == "") }
         for client in held {
             try client.send(post(v1, Self.exchange))
             #expect(try client.answer().status == 200)
         }
-        let waiting = try HTTPClient(port: door.port)
-        try waiting.send(post(v1, Self.exchange))
-        usleep(300_000)
-        #expect(handler.registrations.count == 3)
-        held.removeLast()
-        #expect(try waiting.answer().status == 200)
+        #expect(door.log.count(of: "connections are open") == 0)
+    }
+
+    @Test("With all places taken, who has asked nothing for longest gives way to the next client")
+    func places() throws {
+        var limits = HTTPLimits()
+        limits.connections = 3
+        limits.requestTime = .seconds(600)
+        let door = try TestDoor(handler: handler.path, limits: limits)
+        let held = try (0..<3).map { _ in try HTTPClient(port: door.port) }
+        for client in held {
+            try client.send(post(v1, Self.exchange))
+            #expect(try client.answer().status == 200)
+        }
+        // The first has asked again since.
+        try held[0].send(post(v1, Self.exchange))
+        #expect(try held[0].answer().status == 200)
+        let next = try HTTPClient(port: door.port)
+        try next.send(post(v1, Self.exchange))
+        #expect(try next.answer().status == 200)
+        #expect(try held[1].end() == "")
+        for client in [held[0], held[2], next] {
+            try client.send(post(v1, Self.exchange))
+            #expect(try client.answer().status == 200)
+        }
         #expect(door.log.count(of: "3 connections are open") == 1)
+    }
+
+    @Test("With all places taken by those who have asked, others wait")
+    func placesOfAskers() throws {
+        handler.behave { _ in [] }
+        var limits = HTTPLimits()
+        limits.connections = 3
+        limits.answerTime = .seconds(3)
+        let door = try TestDoor(handler: handler.path, limits: limits)
+        // Whoever has connected and not asked yet would have to give way.
+        let clients = try (0..<12).map { index in
+            let client = try HTTPClient(port: door.port, patience: 60)
+            try client.send(post(v1, Self.exchange))
+            for _ in 0..<3000 where index < 3 && handler.registrations.count <= index { usleep(10_000) }
+            return client
+        }
+        var answers = [try clients[0].answer().status]
+        #expect(handler.registrations.count == 3)
+        handler.behave(FakeHandler.answering())
+        // Who has its answer gives way, and loses nothing by that.
+        for client in clients[1...] { answers.append(try client.answer().status) }
+        #expect(answers == [503, 503, 503] + Array(repeating: 200, count: 9))
+        #expect(try clients[0].end() == "")
     }
 }

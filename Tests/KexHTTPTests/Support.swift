@@ -37,6 +37,8 @@ func chunked(_ path: String, _ body: String, size: Int = 100) -> String {
 /// A front door that listens on loopback, at a port that the kernel chose.
 final class TestDoor {
     let port: UInt16
+    /// The port for TLS, if there is an identity.
+    let tlsPort: UInt16?
     let door: HTTPFrontDoor
     let log = RecordingLog()
     private var isStopped = false
@@ -52,7 +54,8 @@ final class TestDoor {
         handler: String,
         settings: HTTPSettings = settings,
         limits: HTTPLimits = HTTPLimits(),
-        exchanges: (any Exchanges)? = nil
+        exchanges: (any Exchanges)? = nil,
+        identity: TLSIdentity? = nil
     ) throws {
         let listener = try Socket.listen(on: .v4(IPv4Address("127.0.0.1")!, port: 0))
         port = try Socket.localAddress(of: listener.raw).endpoint!.port
@@ -61,10 +64,18 @@ final class TestDoor {
             settings,
             handler: handler,
             exchanges: exchanges,
+            identity: identity,
             limits: limits,
             logger: Logger(label: "test") { _ in log }
         )
         try door.listen(on: listener)
+        guard identity != nil else {
+            tlsPort = nil
+            return
+        }
+        let secure = try Socket.listen(on: .v4(IPv4Address("127.0.0.1")!, port: 0))
+        tlsPort = try Socket.localAddress(of: secure.raw).endpoint!.port
+        try door.listen(on: secure, isTLS: true)
     }
 
     deinit { if !isStopped { door.stop() } }
