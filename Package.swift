@@ -126,7 +126,7 @@ let package = Package(
 
         // 3  kernel objects
         library("LinkControl", ["CMNL", "Netlink", "NetworkAddresses", system]),
-        library("VXLANFdb", ["CMNL", "Netlink", "NetworkAddresses", system]),
+        library("VXLANFdb", ["CMNL", "Netlink", "NetworkAddresses", "SystemCalls", system]),
         library(
             "WireGuardControl",
             ["CMNL", "CSodium", "Netlink", "NetworkAddresses", "SystemCalls", "WireGuardTypes", system]

@@ -102,6 +102,7 @@ extension DomainTable {
     /// Which of its addresses the router uses. What the kernel has learned is newer than the flood list, and what was heard
     /// since the picture before is newer than both, unless they say otherwise.
     private func place(among all: [RouterAddresses], _ known: RouterAddresses?, _ picture: Picture) -> RouterAddresses {
+        if !picture.hasEntries, let known, all.contains(known) { return known }
         let learned = all.filter { picture.learned.contains($0.linkLocal) }
         let flooded = all.filter { picture.floodList.contains($0.linkLocal) }
         let candidates = [learned, flooded].first { !$0.isEmpty } ?? all
@@ -135,6 +136,9 @@ extension DomainTable {
         rules.isMigration ? rules.allAddresses(of: key) : [place]
     }
 
+    /// What a router has by profiles that are not the domain's, but may have been.
+    public func formerAddresses(of key: PublicKey) -> [RouterAddresses] { rules.formerAddresses(of: key) }
+
     /// What the router has besides `place`.
     func furtherLinkLocals(of key: PublicKey, at place: RouterAddresses) -> [IPv6Address] {
         guard rules.isMigration else { return [] }
@@ -164,9 +168,44 @@ extension DomainTable {
         guard rules.profiles != profiles else { return }
         for (key, router) in routers {
             let all = rules.allAddresses(of: key)
-            if !all.contains(router.addresses) { routers[key]?.addresses = all[0] }
+            guard !all.contains(router.addresses) else { continue }
+            routers[key]?.addresses = all[0]
+            routers[key]?.entries = []
         }
     }
+
+    /// Takes in that the VXLAN interface has a permanent entry that leads through WireGuard, or has it no more.
+    ///
+    /// - Parameters:
+    ///   - mac: zero for the flood list.
+    ///   - isGone: somebody took it out.
+    /// - Returns: whether ``repairs()`` or ``takeStrays()`` may have something to do that they did not have before.
+    public mutating func noteEntry(mac: MACAddress, to destination: IPv6Address, isGone: Bool) -> Bool {
+        guard let key = owners[destination], let router = routers[key] else { return false }
+        let addresses = RouterAddresses(mac: mac, linkLocal: destination)
+        let kind: FdbEntries
+        if mac == .zero {
+            guard router.addresses.linkLocal == destination else { return noteStray(addresses, .flood, isGone) }
+            kind = .flood
+        } else {
+            guard !rules.isMigration else { return noteStray(addresses, .mac, isGone) }
+            guard router.addresses == addresses else { return false }
+            kind = .mac
+        }
+        guard router.entries.contains(kind) == isGone else { return false }
+        if isGone { routers[key]?.entries.remove(kind) } else { routers[key]?.entries.insert(kind) }
+        return isGone
+    }
+
+    /// As in a picture: an entry that leads to where its router is not, or that keeps the kernel from learning where it is.
+    private mutating func noteStray(_ addresses: RouterAddresses, _ kind: FdbEntries, _ isGone: Bool) -> Bool {
+        guard !isGone else { return false }
+        strays.append(Stray(addresses: addresses, entries: kind))
+        return true
+    }
+
+    /// Whose peer has this address; `nil` if nobody's.
+    public func owner(of address: IPv6Address) -> PublicKey? { owners[address] }
 
     // MARK: - Where routers are
 

@@ -20,19 +20,24 @@ public struct DomainTable: Sendable {
         /// The destinations that the VXLAN interface has learned, through the WireGuard device. Only several profiles need
         /// them.
         public var learned: Set<IPv6Address>
+        /// Whether the fdb was listed. Otherwise the three sets say nothing, and what is known of entries stays: see
+        /// ``DomainTable/noteEntry(mac:to:isGone:)``.
+        public var hasEntries: Bool
 
         public init(
             ownKey: PublicKey?,
             peers: [Peer],
             unicastEntries: Set<RouterAddresses> = [],
             floodList: Set<IPv6Address> = [],
-            learned: Set<IPv6Address> = []
+            learned: Set<IPv6Address> = [],
+            hasEntries: Bool = true
         ) {
             self.ownKey = ownKey
             self.peers = peers
             self.unicastEntries = unicastEntries
             self.floodList = floodList
             self.learned = learned
+            self.hasEntries = hasEntries
         }
     }
 
@@ -192,8 +197,12 @@ public struct DomainTable: Sendable {
                 continue
             }
             var entries: FdbEntries = []
-            if !rules.isMigration, picture.unicastEntries.contains(addresses) { entries.insert(.mac) }
-            if picture.floodList.contains(addresses.linkLocal) { entries.insert(.flood) }
+            if picture.hasEntries {
+                if !rules.isMigration, picture.unicastEntries.contains(addresses) { entries.insert(.mac) }
+                if picture.floodList.contains(addresses.linkLocal) { entries.insert(.flood) }
+            } else if let known, known.addresses == addresses {
+                entries = known.entries
+            }
             var router = Router(
                 addresses: addresses,
                 entries: entries,

@@ -18,6 +18,12 @@ public struct Link: Hashable, Sendable {
     /// The interface that a VXLAN interface sends through; `nil` if it has none, or is of another kind.
     public let underlying: InterfaceIndex?
 
+    /// Whether a VXLAN interface makes entries from the frames that it receives; `false` for other kinds.
+    public let learns: Bool
+    /// Most MAC addresses that a VXLAN interface takes into its forwarding database; `nil` if there is no limit. It can be
+    /// given only when the interface is made.
+    public let addressLimit: UInt32?
+
     /// Reads an RTM_NEWLINK message.
     package init(_ reply: NetlinkReply) throws(MalformedReply) {
         let (header, all) = try reply.parse(ifinfomsg.self)
@@ -46,10 +52,17 @@ public struct Link: Hashable, Sendable {
         isUp = header.ifi_flags & UInt32(IFF_UP) != 0
         self.mtu = mtu
         self.mac = mac
-        var underlying: InterfaceIndex?
+        var (underlying, learns, limit): (InterfaceIndex?, Bool, UInt32) = (nil, false, 0)
         while kind == "vxlan", let attribute = try details?.next() {
-            if attribute.type == Int(IFLA_VXLAN_LINK) { underlying = InterfaceIndex(try attribute.number()) }
+            switch attribute.type {
+            case Int(IFLA_VXLAN_LINK): underlying = InterfaceIndex(try attribute.number())
+            case Int(IFLA_VXLAN_LEARNING): learns = try attribute.number(UInt8.self) != 0
+            case Int(IFLA_VXLAN_LIMIT): limit = try attribute.number()
+            default: break
+            }
         }
         self.underlying = underlying
+        self.learns = learns
+        addressLimit = limit == 0 ? nil : limit
     }
 }

@@ -16,11 +16,11 @@ public struct LinkWatch: ~Copyable {
     /// What happened since the last call, without waiting. If there is much, the descriptor stays readable.
     public func changes() throws(NetlinkError) -> LinkChanges {
         var changes: [LinkChange] = []
-        let isWhole = try subscription.receive { message throws(MalformedReply) in
+        let reception = try subscription.receive { message throws(MalformedReply) in
             guard let change = try LinkChange(message) else { return }
             changes.append(change)
         }
-        return isWhole ? .links(changes) : .missed
+        return reception.isWhole ? .links(changes) : .missed
     }
 }
 

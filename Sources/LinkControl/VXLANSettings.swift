@@ -17,6 +17,9 @@ public struct VXLANSettings: Hashable, Sendable {
     public var port: UInt16
     /// Whether source addresses of received frames become forwarding entries.
     public var learns: Bool
+    /// Most MAC addresses that the interface takes, learned or put in; `nil` for no limit. Whoever is at the other end can
+    /// send frames from any number of them, and each takes memory for five minutes.
+    public var addressLimit: UInt32?
     /// Send without a UDP checksum, which is safe where the layer below authenticates (RFC 6935). The other side must
     /// accept that: by default the kernel drops such packets, and the tunnel works in one direction only (measured).
     public var sendsZeroChecksum: Bool
@@ -31,6 +34,7 @@ public struct VXLANSettings: Hashable, Sendable {
         underlying: InterfaceIndex,
         port: UInt16,
         learns: Bool,
+        addressLimit: UInt32? = nil,
         sendsZeroChecksum: Bool = false,
         acceptsZeroChecksum: Bool = true,
         hopLimit: UInt8? = nil
@@ -40,6 +44,7 @@ public struct VXLANSettings: Hashable, Sendable {
         self.underlying = underlying
         self.port = port
         self.learns = learns
+        self.addressLimit = addressLimit
         self.sendsZeroChecksum = sendsZeroChecksum
         self.acceptsZeroChecksum = acceptsZeroChecksum
         self.hopLimit = hopLimit
@@ -54,6 +59,7 @@ public struct VXLANSettings: Hashable, Sendable {
         try message.put(Int(IFLA_VXLAN_LEARNING), UInt8(learns ? 1 : 0))
         try message.put(Int(IFLA_VXLAN_UDP_ZERO_CSUM6_TX), UInt8(sendsZeroChecksum ? 1 : 0))
         try message.put(Int(IFLA_VXLAN_UDP_ZERO_CSUM6_RX), UInt8(acceptsZeroChecksum ? 1 : 0))
+        if let addressLimit { try message.put(Int(IFLA_VXLAN_LIMIT), addressLimit) }
         if let hopLimit { try message.put(Int(IFLA_VXLAN_TTL), hopLimit) }
     }
 }

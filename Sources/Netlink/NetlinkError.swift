@@ -13,6 +13,8 @@ public enum NetlinkError: Error, Hashable, Sendable {
     case noAnswer(operation: String, object: String)
     /// What was being listed changed under the kernel's hands in each of ``NetlinkSocket/dumpAttempts`` attempts.
     case interrupted(operation: String, object: String)
+    /// What is being listed has more than `limit` entries.
+    case tooLong(operation: String, object: String, limit: Int)
     /// The answer breaks the protocol: a bug here or in the kernel, never an operator's mistake.
     case malformedReply(operation: String, object: String, detail: String)
     /// The message under construction has outgrown its limit in bytes: send a part, and the rest in another message.
@@ -38,6 +40,8 @@ extension NetlinkError: CustomStringConvertible {
             "cannot \(operation) \(object): the kernel did not answer"
         case .interrupted(let operation, let object):
             "cannot \(operation) \(object): it kept changing meanwhile"
+        case .tooLong(let operation, let object, let limit):
+            "cannot \(operation) \(object): it has more than \(limit) entries"
         case .malformedReply(let operation, let object, let detail):
             "cannot \(operation) \(object): malformed answer: \(detail)"
         case .messageTooLong(let limit):

@@ -153,13 +153,16 @@ public struct NetlinkSocket: ~Copyable {
     ///   - operation: what the dump is for, in words that follow "cannot".
     ///   - object: what is listed.
     ///   - isSecret: overwrite the receive buffer when done, because what comes has keys in it.
+    ///   - limit: most messages that are read.
     ///   - body: takes one message into the value. It must not keep the message.
-    /// - Throws: every case of ``NetlinkError`` that belongs to an exchange.
+    /// - Throws: every case of ``NetlinkError`` that belongs to an exchange. After ``NetlinkError/tooLong(operation:object:limit:)``
+    ///   the kernel has more to say, and the socket must be given up.
     public mutating func dump<Value>(
         _ message: NetlinkMessage,
         _ operation: String,
         on object: @autoclosure () -> String,
         isSecret: Bool = false,
+        limit: Int = .max,
         into initial: Value,
         _ body: (inout Value, NetlinkReply) throws(MalformedReply) -> Void
     ) throws(NetlinkError) -> Value {
@@ -168,7 +171,9 @@ public struct NetlinkSocket: ~Copyable {
             var pause = Self.dumpPause
             for attempt in 1...Self.dumpAttempts {
                 var value = initial
-                let isWhole = try dumpOnce(message) { message throws(MalformedReply) in try body(&value, message) }
+                let isWhole = try dumpOnce(message, limit) { message throws(MalformedReply) in
+                    try body(&value, message)
+                }
                 if isWhole { return value }
                 if attempt < Self.dumpAttempts { wait(pause) }
                 pause *= 2
@@ -182,10 +187,12 @@ public struct NetlinkSocket: ~Copyable {
     /// - Returns: whether the dump is whole, and not one that was interrupted by a change.
     private mutating func dumpOnce(
         _ message: NetlinkMessage,
+        _ limit: Int,
         _ body: (NetlinkReply) throws(MalformedReply) -> Void
     ) throws(Failure) -> Bool {
         let sequence = try send(CollectionOfOne(message), flags: NLM_F_DUMP)
         var isWhole = true
+        var count = 0
         var malformed: Failure?
         while true {
             var datagram = try receive()
@@ -200,6 +207,8 @@ public struct NetlinkSocket: ~Copyable {
                     if let malformed { throw malformed }
                     return isWhole
                 default:
+                    count += 1
+                    guard count <= limit else { throw .tooLong(limit) }
                     // The rest is read all the same: the kernel refuses the next dump while this one goes on.
                     do throws(MalformedReply) {
                         try body(message)
@@ -268,6 +277,7 @@ private enum Failure: Error {
     case socket(Errno)
     case noAnswer
     case interrupted
+    case tooLong(Int)
     case malformed(String)
 
     func described(_ operation: String, _ object: String) -> NetlinkError {
@@ -277,6 +287,7 @@ private enum Failure: Error {
         case .socket(let errno): .socketFailed(operation: operation, object: object, errno: errno)
         case .noAnswer: .noAnswer(operation: operation, object: object)
         case .interrupted: .interrupted(operation: operation, object: object)
+        case .tooLong(let limit): .tooLong(operation: operation, object: object, limit: limit)
         case .malformed(let detail): .malformedReply(operation: operation, object: object, detail: detail)
         }
     }

@@ -42,7 +42,7 @@ public final class SideThread<Outcome: Sendable>: Sendable {
             guard case .idle = state else { preconditionFailure("one thing at a time") }
             state = .running
         }
-        let errno = start { self.finish(with: work()) }
+        let errno = startThread(stackSize: stackSize) { self.finish(with: work()) }
         if let errno { finish(with: failure(SystemCallError("start", "a thread", errno: errno))) }
     }
 
@@ -77,21 +77,24 @@ public final class SideThread<Outcome: Sendable>: Sendable {
             _ = eventfd_write(event.raw.rawValue, 1)
         }
     }
+}
 
-    /// - Returns: why there is no thread.
-    private func start(_ body: @escaping @Sendable () -> Void) -> Errno? {
-        var attributes = pthread_attr_t()
-        unsafe pthread_attr_init(&attributes)
-        defer { unsafe pthread_attr_destroy(&attributes) }
-        unsafe pthread_attr_setstacksize(&attributes, stackSize)
-        unsafe pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-        let work = unsafe Unmanaged.passRetained(SideWork(body))
-        var thread = pthread_t()
-        // It inherits the mask of signals, which are the loop's.
-        let status = unsafe pthread_create(&thread, &attributes, runSideThread, work.toOpaque())
-        if status != 0 { unsafe work.release() }
-        return status == 0 ? nil : Errno(rawValue: status)
-    }
+/// Runs `body` on a thread that nobody waits for.
+///
+/// - Parameter stackSize: in bytes.
+/// - Returns: why there is no thread.
+func startThread(stackSize: Int, _ body: @escaping @Sendable () -> Void) -> Errno? {
+    var attributes = pthread_attr_t()
+    unsafe pthread_attr_init(&attributes)
+    defer { unsafe pthread_attr_destroy(&attributes) }
+    unsafe pthread_attr_setstacksize(&attributes, stackSize)
+    unsafe pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
+    let work = unsafe Unmanaged.passRetained(SideWork(body))
+    var thread = pthread_t()
+    // It inherits the mask of signals, which are the loop's.
+    let status = unsafe pthread_create(&thread, &attributes, runSideThread, work.toOpaque())
+    if status != 0 { unsafe work.release() }
+    return status == 0 ? nil : Errno(rawValue: status)
 }
 
 /// What a thread is given. A C function is no member of a generic type.

@@ -9,6 +9,8 @@ public enum GatewayEvent: String, CaseIterable, Hashable, Sendable {
     case registered
     /// The first handshake of a router in its WireGuard interface.
     case confirmed
+    /// What the VXLAN interface learned of a router has been taken out, because the interface had no room left.
+    case evicted
     /// What was missing of a router that is in has been put back.
     case repaired
     /// An exchange or a registration was answered with a refusal.

@@ -51,14 +51,45 @@ public struct VXLANFdb: ~Copyable {
     /// What is there, learned entries included.
     ///
     /// The kernel walks the table by position: changes meanwhile may hide an entry or show it twice, so do not
-    /// conclude from one listing that something is gone.
+    /// conclude from one listing that something is gone. It counts from the start for each part, with the lock held that all
+    /// network configuration needs: 20,000 entries take 20 ms, 200,000 take 4 s, and 1,000,000 take two minutes (measured
+    /// on 6.18).
     public mutating func list() throws(NetlinkError) -> [FdbRecord] {
+        var records: [FdbRecord] = []
+        _ = try list(atMost: .max) { records.append($0) }
+        return records
+    }
+
+    /// The same, as far as `limit`. When there is more, this value must be given up, for the kernel goes on with the list.
+    ///
+    /// - Parameter body: gets each record. If the list is begun anew because it changed, records come again.
+    /// - Returns: whether that was all.
+    public mutating func list(
+        atMost limit: Int,
+        _ body: (FdbRecord) -> Void
+    ) throws(NetlinkError) -> Bool {
         let (device, request) = (device, try Self.listMessage(device))
-        return try socket.dump(request, "list the fdb of", on: "interface \(device)", into: [FdbRecord]()) {
-            records,
-            reply throws(MalformedReply) in
-            if let record = try FdbRecord(reply, of: device) { records.append(record) }
+        do throws(NetlinkError) {
+            try socket.dump(request, "list the fdb of", on: "interface \(device)", limit: limit, into: ()) {
+                _,
+                reply throws(MalformedReply) in
+                if let record = try FdbRecord(reply, of: device) { body(record) }
+            }
+            return true
+        } catch {
+            guard case .tooLong = error else { throw error }
+            return false
         }
+    }
+
+    /// Takes out what the interface has learned of a tunnel end, and nothing that somebody put in, in one call: 1,000,000
+    /// entries in 0.8 s, and 0.1 s if none of them matches (measured). The lock that all network configuration needs is
+    /// held for that time.
+    ///
+    /// - Throws: EINVAL or EOPNOTSUPP from a kernel that cannot do it: those before 6.7.
+    public mutating func deleteLearned(of destination: IPv6Address) throws(NetlinkError) {
+        let object = "\(destination) on interface \(device)"
+        try socket.perform(try Self.deleteLearnedMessage(destination, device), "delete what was learned of", on: object)
     }
 
     private mutating func change(
@@ -112,6 +143,19 @@ extension VXLANFdb {
             try message.put(Int(NDA_LLADDR), bytes: entry.mac.bytes)
             try message.put(Int(NDA_DST), bytes: entry.destination.bytes)
             try message.put(Int(NDA_IFINDEX), entry.via.number)
+        }
+    }
+
+    /// Source: NLM_F_BULK of `linux/netlink.h`; the kernel's `vxlan_fdb_delete_bulk`, which compares the states of the mask.
+    static func deleteLearnedMessage(
+        _ destination: IPv6Address,
+        _ device: InterfaceIndex
+    ) throws(NetlinkError) -> NetlinkMessage {
+        let header = header(device, state: 0, flags: UInt8(NTF_SELF))
+        return try NetlinkMessage(type: UInt16(RTM_DELNEIGH), flags: NLM_F_BULK, header: header, limit: 1024) {
+            message throws(NetlinkError) in
+            try message.put(Int(NDA_DST), bytes: destination.bytes)
+            try message.put(Int(NDA_NDM_STATE_MASK), UInt16(NUD_PERMANENT))
         }
     }
 

@@ -150,6 +150,9 @@ struct Router: ~Copyable {
         }
     }
 
+    /// Most MAC addresses that the VXLAN interface learns: more than a mesh has, and few enough for the memory of a router.
+    private static let addressLimit: UInt32 = 16384
+
     /// Makes the VXLAN interface if it is not there, and sets it up.
     private mutating func makeVXLAN(
         mac: MACAddress,
@@ -164,7 +167,8 @@ struct Router: ~Copyable {
                 local: local,
                 underlying: underlying,
                 port: configuration.vxlanPort,
-                learns: true
+                learns: true,
+                addressLimit: Self.addressLimit
             )
             try inWords { () throws(NetlinkError) in try links.createVXLAN(name, settings) }
             made.append(name)

@@ -15,10 +15,12 @@ extension MeshDomain {
     /// Gives routers that came with other profiles the allowed IPs of the domain's, and leaves their sessions alone.
     func readdress() {
         let items = table.takeReaddressings()
-        guard !items.isEmpty, let via = devices?.wireGuardIndex else { return }
-        let surplus = Set(items.flatMap(\.surplus))
+        guard !items.isEmpty else { return }
         // First what leads to an address, then the address: what is left half-done is found by the next picture.
-        let leading = surplus.isEmpty ? [] : entries(to: surplus, via: via).values.flatMap(\.self)
+        let leading = items.flatMap { item in
+            table.formerAddresses(of: item.key).filter { item.surplus.contains($0.linkLocal) }
+        }.flatMap { entries([.mac, .flood], of: $0) }
+        forgetLearned(of: items.flatMap(\.surplus))
         var failure = delete(leading).compactMap(\.self).first
         for start in stride(from: 0, to: items.count, by: Self.readdressedPerRound) where failure == nil {
             host.pulse.beat()

@@ -42,8 +42,9 @@ extension MeshDomain {
         remove(gone, isOwnWord: false) { key in
             noteStranger(.removed, .info, key, "removed \(key): another gateway took it out, and it is silent here too")
         }
-        for ((index, admission), trouble) in zip(admissions, admit(admissions.map(\.admission))) {
-            if let trouble {
+        for ((index, admission), trouble) in zip(admissions, admit(admissions.map(\.admission), mayWait: true)) {
+            // Its entries come when there is room: see `repair()`.
+            if let trouble, !trouble.isTableFull {
                 refusals[index] = .unavailable
                 noteStranger(.failed, .error, admission.key, "could not let in \(admission.key): \(trouble)")
             } else {

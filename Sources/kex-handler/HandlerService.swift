@@ -21,7 +21,7 @@ struct HandlerService: ~Copyable {
     private let signals: SignalReceiver
     private var listeners: [UInt64: DoorListener] = [:]
     private var connections: [UInt64: Connection] = [:]
-    private var lastToken = Self.fdbToken
+    private var lastToken = Self.crewToken
     /// In the order of the configuration.
     private var domains: [MeshDomain]
     private var timetable: Timetable
@@ -31,6 +31,10 @@ struct HandlerService: ~Copyable {
     private let log: Logger
     private var links: LinkWatch
     private let fdb: FdbWatch
+    private var learning: LearningWatch
+    /// Whether the loop looks at ``learning``.
+    private var isLearningWatched = false
+    private var parked = ParkedRequests()
     private let writer: StateWriter
     /// The index of the domain whose state is being written.
     private var written: Int?
@@ -44,6 +48,8 @@ struct HandlerService: ~Copyable {
     private static let linksToken: UInt64 = 1
     private static let writerToken: UInt64 = 2
     private static let fdbToken: UInt64 = 3
+    private static let learningToken: UInt64 = 4
+    private static let crewToken: UInt64 = 5
     /// Pause after an accept that failed, because the connection that waits would wake the loop again at once.
     private static let acceptPause = Duration.milliseconds(100)
 
@@ -66,6 +72,7 @@ struct HandlerService: ~Copyable {
         // Before the domains look: what changes while they do is looked at again.
         let links = try LinkWatch()
         let fdb = try FdbWatch()
+        let learning = try LearningWatch()
         host.domainCount = configuration.domains.count
         let domains = try configuration.domains.map { settings in
             try MeshDomain(settings, keys: keys, host: host)
@@ -83,6 +90,7 @@ struct HandlerService: ~Copyable {
         self.log = log
         self.links = links
         self.fdb = fdb
+        self.learning = learning
         self.writer = writer
         for listener in listeners { self.listeners[newToken()] = listener }
     }
@@ -102,6 +110,8 @@ struct HandlerService: ~Copyable {
         try loop.watch(links.descriptor, for: .readable, token: Self.linksToken)
         try loop.watch(writer.descriptor, for: .readable, token: Self.writerToken)
         try loop.watch(fdb.descriptor, for: .readable, token: Self.fdbToken)
+        try loop.watch(host.crew.descriptor, for: .readable, token: Self.crewToken)
+        try watchLearning()
         try watchListeners()
         while true {
             let count = try loop.wait(until: nextDeadline)
@@ -123,7 +133,9 @@ struct HandlerService: ~Copyable {
                     }
                 case Self.linksToken: continue
                 case Self.writerToken: noteWritten()
-                case Self.fdbToken: noticeFrames()
+                case Self.fdbToken: noticeEntries()
+                case Self.learningToken: noticeFrames()
+                case Self.crewToken: takeWorks()
                 default:
                     if let listener = listeners[event.token] {
                         acceptConnections(from: listener)
@@ -133,12 +145,14 @@ struct HandlerService: ~Copyable {
                 }
             }
             sweepNext()
+            askParkedAgain()
             timetable.update(from: domains)
             for index in timetable.domainsToWake(at: .now) { touch(index) { $0.wake() } }
             writeNext()
             timetable.update(from: domains)
             tellStatus()
             try watchListeners()
+            try watchLearning()
         }
     }
 
@@ -164,7 +178,11 @@ struct HandlerService: ~Copyable {
     /// Now if there is a sweep to go on with; else whatever comes first.
     private var nextDeadline: MonotonicTime? {
         if connections.values.contains(where: { !$0.sweeps.isEmpty && $0.packets.isEmpty }) { return .now }
-        let next = earliest(earliest(nextAccept, host.pulse.nextBeat), timetable.nextWake)
+        let ours = earliest(
+            earliest(nextAccept, host.pulse.nextBeat),
+            earliest(learning.resumption, parked.nextDeadline)
+        )
+        let next = earliest(ours, timetable.nextWake)
         return written == nil ? earliest(next, timetable.nextWrite) : next
     }
 
@@ -178,12 +196,45 @@ struct HandlerService: ~Copyable {
         }
     }
 
-    private mutating func noticeFrames() {
+    private mutating func noticeEntries() {
         do throws(NetlinkError) {
             let news = try fdb.news()
             touchAll { $0.notice(news) }
         } catch {
             host.budget.log(.failed, .error, "\(error)", to: log)
+            touchAll { $0.notice(FdbNews.missed) }
+        }
+    }
+
+    private mutating func noticeFrames() {
+        do throws(NetlinkError) {
+            let news = try learning.news()
+            guard !news.entries.isEmpty || !news.isWhole else { return }
+            touchAll { $0.notice(news) }
+        } catch {
+            host.budget.log(.failed, .error, "\(error)", to: log)
+        }
+    }
+
+    /// What comes faster than it is read waits in the kernel, which drops the rest.
+    private mutating func watchLearning() throws(SystemCallError) {
+        let isWanted = learning.resumption.map { $0 <= .now } ?? true
+        if isWanted, learning.resumption != nil { noticeFrames() }
+        let isToBeWatched = learning.resumption == nil
+        guard isToBeWatched != isLearningWatched else { return }
+        if isToBeWatched {
+            try loop.watch(learning.descriptor, for: .readable, token: Self.learningToken)
+        } else {
+            try loop.stopWatching(learning.descriptor)
+        }
+        isLearningWatched = isToBeWatched
+    }
+
+    /// Takes in what was done beside the loop.
+    private mutating func takeWorks() {
+        host.crew.deliver()
+        for name in host.takeTouched() {
+            if let index = timetable.index(of: name) { timetable.noteChange(of: index) }
         }
     }
 
@@ -324,7 +375,7 @@ struct HandlerService: ~Copyable {
             switch connection.door {
             case .front:
                 let (registrations, domains) = try requests(from: connection)
-                answer(registrations, connection)
+                answer(registrations, connection, token: token)
                 tellStatus(of: domains, connection)
             case .control:
                 let packet = try receive(from: connection)
@@ -407,17 +458,25 @@ struct HandlerService: ~Copyable {
     // MARK: - Requests
 
     /// One batch for each domain, however the requests are mixed. The answers come in no order.
-    private mutating func answer(_ requests: [RegistrationRequest], _ connection: Connection) {
+    private mutating func answer(
+        _ requests: [RegistrationRequest],
+        _ connection: Connection,
+        token: UInt64
+    ) {
         guard let name = requests.first?.registration.domain else { return }
         var answers: [RegistrationAnswer] = []
         answers.reserveCapacity(requests.count)
         if requests.allSatisfy({ $0.registration.domain == name }) {
-            answer(requests, of: name, &answers)
+            answer(requests, of: name, from: token, &answers)
         } else {
             for (name, own) in Dictionary(grouping: requests, by: \.registration.domain) {
-                answer(own, of: name, &answers)
+                answer(own, of: name, from: token, &answers)
             }
         }
+        send(answers, connection)
+    }
+
+    private mutating func send(_ answers: [RegistrationAnswer], _ connection: Connection) {
         for start in stride(from: 0, to: answers.count, by: ChannelLimit.records) {
             RegistrationFrame.encode(answers[start...].prefix(ChannelLimit.records), into: &packet)
             connection.packets.enqueue(packet)
@@ -427,6 +486,8 @@ struct HandlerService: ~Copyable {
     private mutating func answer(
         _ requests: [RegistrationRequest],
         of name: DomainName,
+        from token: UInt64,
+        until deadline: MonotonicTime? = nil,
         _ answers: inout [RegistrationAnswer]
     ) {
         host.pulse.beat()
@@ -446,9 +507,35 @@ struct HandlerService: ~Copyable {
             keys.append((key, request.source))
             return keys.count - 1
         }
-        let refusals = touch(index) { $0.register(keys) }
+        let said = touch(index) { $0.register(keys, mayWait: deadline.map { .now < $0 } ?? true) }
         for (request, question) in zip(requests, questions) {
-            answers.append(RegistrationAnswer(id: request.id, refusal: refusals[question]))
+            switch said[question] {
+            case .said(let refusal): answers.append(RegistrationAnswer(id: request.id, refusal: refusal))
+            case .later where parked.park(request, from: token, until: deadline): break
+            case .later: answers.append(RegistrationAnswer(id: request.id, refusal: .unavailable))
+            }
+        }
+    }
+
+    /// Asks again for those who wait, when their domain has made room, and for those who cannot wait any longer.
+    private mutating func askParkedAgain() {
+        for name in parked.domains {
+            guard let index = timetable.index(of: name), domains[index].learned.isFull, !parked.isOverdue(name) else {
+                for (token, requests) in Dictionary(grouping: parked.take(name), by: \.token) {
+                    guard let connection = connections[token] else { continue }
+                    var answers: [RegistrationAnswer] = []
+                    for (deadline, own) in Dictionary(grouping: requests, by: \.deadline) {
+                        answer(own.map(\.request), of: name, from: token, until: deadline, &answers)
+                    }
+                    send(answers, connection)
+                    do throws(Disconnect) {
+                        try flush(connection, token)
+                    } catch {
+                        disconnect(token, error)
+                    }
+                }
+                continue
+            }
         }
     }
 

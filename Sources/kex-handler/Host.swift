@@ -1,5 +1,7 @@
 internal import GatewayState
+internal import KexConfiguration
 internal import KexGateway
+internal import KexProtocol
 internal import Logging
 internal import Netlink
 internal import NetworkAddresses
@@ -18,6 +20,10 @@ final class Host {
     var newKeys: SourceLimits
     /// How many share this process. What each of them does without being asked, it does that much more rarely.
     var domainCount = 1
+    /// For what would keep the loop waiting.
+    let crew: SideCrew
+    /// The domains that something was done with beside the loop, until ``takeTouched()``.
+    private var touched: [DomainName] = []
     /// For what the kernel tells one domain or another.
     let buffer = ReceiveBuffer()
     /// Where the domains' memory is.
@@ -38,9 +44,32 @@ final class Host {
         // A name of its own where it cannot be known: then nothing that was written down belongs to this run.
         self.bootID = bootID ?? readBootID() ?? "unknown-\(MonotonicTime.now.nanoseconds)"
         networkNamespace = try networkNamespaceCookie()
+        crew = try SideCrew(size: Self.crewSize)
         pulse = Pulse()
         // Under systemd it is there (StateDirectory=). If it cannot be made, the first write says so.
         try? File.makeDirectory(stateDirectory)
+    }
+
+    /// Threads at a time. A domain whose WireGuard does not answer keeps one for some seconds.
+    private static let crewSize = 6
+
+    /// Has something done beside the loop for a domain, which may be gone by the time.
+    func run<Outcome: Sendable>(
+        of domain: MeshDomain,
+        _ body: @escaping @Sendable () -> Outcome,
+        then continuation: @escaping (MeshDomain, Result<Outcome, SystemCallError>) -> Void
+    ) {
+        crew.run(body) { [weak self, weak domain] result in
+            guard let self, let domain else { return }
+            touched.append(domain.settings.name)
+            continuation(domain, result)
+        }
+    }
+
+    /// Whose works were handed over since the last call.
+    func takeTouched() -> [DomainName] {
+        defer { touched = [] }
+        return touched
     }
 
     /// Tells this interface from every other one, of this run of the machine or another.

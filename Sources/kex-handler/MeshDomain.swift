@@ -21,13 +21,19 @@ internal import WireGuardTypes
 /// | `Registrations.swift` | routers come in |
 /// | `Removals.swift` | routers go |
 /// | `Addresses.swift` | routers get the addresses of other profiles |
+/// | `LearnedEntries.swift` | what strangers can make grow is kept small |
 /// | `Sessions.swift` | routers are heard of, or their sessions found dead |
 /// | `Memory.swift` | what outlives this process |
 final class MeshDomain {
     /// What cannot be done now, and what the operator can do about it.
     struct Trouble: Error, Hashable, CustomStringConvertible {
         let description: String
-        init(_ description: String) { self.description = description }
+        /// Whether the VXLAN interface takes no further address: its `maxaddress`.
+        let isTableFull: Bool
+        init(_ description: String, isTableFull: Bool = false) {
+            self.description = description
+            self.isTableFull = isTableFull
+        }
     }
 
     /// What front doors are told besides the number of routers.
@@ -62,6 +68,9 @@ final class MeshDomain {
     /// No look of that kind before this.
     private var earliestLook = MonotonicTime(nanoseconds: 0)
     var listening = Listening()
+    var learned = LearnedEntries()
+    /// Whether the entries of the fdb must be listed with the next picture: between listings the kernel tells of them.
+    private var needsEntries = true
     /// After expired routers could not be removed: not before this again.
     var earliestExpiry = MonotonicTime(nanoseconds: 0)
     /// What the last attempt to repair fdb entries met; logged when it changes.
@@ -124,6 +133,7 @@ final class MeshDomain {
         else { return false }
         self.settings = settings
         table.change(rules: Self.rules(settings, keys))
+        needsEntries = true
         pictureExpires = MonotonicTime(nanoseconds: 0)
         nextLook = .now
         return true
@@ -237,6 +247,7 @@ final class MeshDomain {
             throw Trouble("\(link.name) is down; set it up with: ip link set \(link.name) up")
         }
         try open(wireGuard: wireGuardLink.index, vxlan: vxlanLink.index)
+        noteLimit(of: vxlanLink)
         let found = host.identity(of: wireGuardLink.index)
         let missing: [DomainTable.Admission]
         do {
@@ -263,6 +274,7 @@ final class MeshDomain {
     /// Opens the kernel objects, unless they are open and still the same.
     private func open(wireGuard: InterfaceIndex, vxlan: InterfaceIndex) throws(Trouble) {
         if devices?.wireGuardIndex == wireGuard && devices?.fdb.device == vxlan { return }
+        needsEntries = true
         do {
             devices = Devices(
                 wireGuardIndex: wireGuard,
@@ -282,25 +294,40 @@ final class MeshDomain {
         let connected = state.peers.count { peer in
             peer.lastHandshake.map { wallClock - $0 < DomainStatus.freshness.components.seconds } ?? false
         }
-        var picture = DomainTable.Picture(ownKey: state.publicKey, peers: state.peers)
-        let records = try devices?.fdb.list() ?? []
+        var picture = DomainTable.Picture(ownKey: state.publicKey, peers: state.peers, hasEntries: false)
+        if needsEntries, let device = devices?.fdb.device { try listEntries(of: device, via: via, into: &picture) }
         // WireGuard is asked by name. An interface that was made anew meanwhile would seem to be the old one, without peers,
         // and everybody would be forgotten.
         guard try links.link(named: settings.wireGuard)?.index == via else {
             throw Trouble("\(settings.wireGuard) went, or is being made anew")
         }
         standing = Standing(publicKey: state.publicKey, listenPort: state.listenPort, connected: connected)
-        for record in records {
-            guard let entry = record.entry, entry.via == via else { continue }
+        needsEntries = false
+        return table.reset(to: picture, isNewDevice: isNewDevice, sinceStart: host.clocks.sinceStart)
+    }
+
+    /// Lists the fdb, unless that would take too long because of what was learned: then all entries count as missing, or stay
+    /// as they are known, and the repairs put them in, which does no harm to those that are there.
+    private func listEntries(
+        of device: InterfaceIndex,
+        via: InterfaceIndex,
+        into picture: inout DomainTable.Picture
+    ) throws(NetlinkError) {
+        var listed = picture
+        listed.hasEntries = true
+        let needsLearned = isMigration
+        var fdb = try VXLANFdb(device: device, buffer: host.buffer)
+        let isWhole = try fdb.list(atMost: LearnedEntries.listLimit) { record in
+            guard let entry = record.entry, entry.via == via else { return }
             if entry.mac == .zero {
-                picture.floodList.insert(entry.destination)
+                listed.floodList.insert(entry.destination)
             } else if record.isPermanent {
-                picture.unicastEntries.insert(RouterAddresses(mac: entry.mac, linkLocal: entry.destination))
-            } else if isMigration, record.isLearned {
-                picture.learned.insert(entry.destination)
+                listed.unicastEntries.insert(RouterAddresses(mac: entry.mac, linkLocal: entry.destination))
+            } else if needsLearned, record.isLearned {
+                listed.learned.insert(entry.destination)
             }
         }
-        return table.reset(to: picture, isNewDevice: isNewDevice, sinceStart: host.clocks.sinceStart)
+        if isWhole { picture = listed }
     }
 
     /// Brings routers back into a new interface. Their fdb entries come with the repairs that follow.
@@ -327,7 +354,7 @@ final class MeshDomain {
         guard trouble == nil else { return nextLook }
         let check = table.nextCheck.map(MonotonicTime.init(sinceStart:))
         let expiry = table.nextExpiry.map { max(MonotonicTime(sinceStart: $0), earliestExpiry) }
-        return earliest(earliest(nextLook, listening.next), earliest(check, expiry))
+        return earliest(earliest(earliest(nextLook, listening.next), earliest(check, expiry)), learned.nextWork)
     }
 
     /// Does what is due.
@@ -342,6 +369,7 @@ final class MeshDomain {
         {
             removeExpired()
         }
+        careForLearned(at: now)
     }
 
     /// Takes in that interfaces appeared, changed, or went.
@@ -354,6 +382,27 @@ final class MeshDomain {
             if change.isGone && change.index.number == identity?.interfaceIndex { identity = nil }
             lookSoon()
         }
+    }
+
+    /// Takes in what others, and this process, did with permanent entries.
+    func notice(_ news: FdbNews) {
+        guard trouble == nil, let device = devices?.fdb.device, let via = devices?.wireGuardIndex else { return }
+        guard case .changes(let changes) = news else {
+            needsEntries = true
+            return lookSoon()
+        }
+        var needsRepair = false
+        for change in changes where change.device == device && change.entry.via == via {
+            let entry = change.entry
+            if table.noteEntry(mac: entry.mac, to: entry.destination, isGone: change.isGone) { needsRepair = true }
+        }
+        if needsRepair { repair() }
+    }
+
+    /// Has the entries listed, beside what is told of them.
+    func lookSoonAtEntries() {
+        needsEntries = true
+        lookSoon()
     }
 
     func lookSoon() {
@@ -376,7 +425,7 @@ final class MeshDomain {
         for outcome in delete(table.takeStrays().flatMap({ self.entries($0.entries, of: $0.addresses) })) {
             failure = failure ?? outcome
         }
-        if let failure, failure != repairTrouble {
+        if let failure, failure != repairTrouble, !failure.isTableFull || learned.hopelessUntil > .now {
             log(.failed, .error, "fdb entries are not as they should be: \(failure)")
         }
         repairTrouble = failure

@@ -13,58 +13,87 @@ internal import WireGuardTypes
 
 /// Routers come in.
 extension MeshDomain {
+    /// What is said about a registration.
+    enum RegistrationAnswer {
+        /// `nil` for success, or why not.
+        case said(Refusal?)
+        /// To be asked again in a moment: the VXLAN interface has no room, and some is being made.
+        case later
+    }
+
     /// Brings routers in. Every answer of success is given after the kernel has acknowledged everything.
     ///
-    /// - Parameter keys: each once.
-    /// - Returns: `nil` for success, or why not.
-    func register(_ keys: [(key: PublicKey, source: IPv6Address)]) -> [Refusal?] {
+    /// - Parameters:
+    ///   - keys: each once.
+    ///   - mayWait: whether ``RegistrationAnswer/later`` is an answer.
+    func register(_ keys: [(key: PublicKey, source: IPv6Address)], mayWait: Bool = true) -> [RegistrationAnswer] {
         do throws(Trouble) {
             try refresh()
         } catch {
-            return keys.map { _ in .unavailable }
+            return keys.map { _ in .said(.unavailable) }
         }
         let now = host.clocks
-        var refusals = [Refusal?](repeating: nil, count: keys.count)
+        var answers = [RegistrationAnswer](repeating: .said(nil), count: keys.count)
         var admissions: [(index: Int, admission: DomainTable.Admission)] = []
         for (index, (key, source)) in keys.enumerated() {
             switch table.decide(key, from: source, at: now, limits: &host.newKeys) {
-            case .present: break
+            case .present:
+                guard let addresses = learned.unfinished.removeValue(forKey: key) else { continue }
+                noteRegistered(key, addresses, from: source, isNew: true)
             case .admit(let admission): admissions.append((index, admission))
             case .refuse(let refusal, let reason):
-                refusals[index] = refusal
+                answers[index] = .said(refusal)
                 guard host.refusalNotices.permits(refusal, key, settings.name) else { continue }
                 noteStranger(.refused, .info, key, "refused \(key) from \(source.originDescription): \(reason)")
             }
         }
         // A session that is certainly dead ends before its router is answered and begins the next one.
         if let nextCheck = table.nextCheck, nextCheck <= now.sinceStart { resetDeadSessions() }
-        guard !admissions.isEmpty else { return refusals }
+        guard !admissions.isEmpty else { return answers }
         // Those whose places are needed leave first.
         removeExpired()
-        let outcomes = admit(admissions.map(\.admission))
+        let mayWait = mayWait && learned.hopelessUntil <= .now
+        let outcomes = admit(admissions.map(\.admission), mayWait: mayWait)
         if outcomes.contains(nil) { scheduleListening(isNews: true) }
         for ((index, admission), trouble) in zip(admissions, outcomes) {
             let (key, source) = keys[index]
+            if let trouble, trouble.isTableFull, mayWait {
+                answers[index] = .later
+                if admission.isNewPeer { learned.unfinished[key] = admission.addresses }
+                continue
+            }
+            let isUnfinished = learned.unfinished.removeValue(forKey: key) != nil
             if let trouble {
-                refusals[index] = .unavailable
+                if isUnfinished {
+                    remove([(key, admission.addresses)], isOwnWord: false, hasSpoken: false) { _ in }
+                }
+                answers[index] = .said(.unavailable)
                 let line = "could not register \(key) from \(source.originDescription): \(trouble)"
                 noteStranger(.failed, .error, key, line)
             } else {
-                let addresses = admission.addresses
-                let what = admission.isNewPeer ? "registered" : "repaired the fdb entries of"
-                let name = table.rules.allowedKeys?[key].map { $0.isEmpty ? "" : " (\($0))" } ?? ""
-                let line =
-                    "\(what) \(key)\(name) from \(source.originDescription): \(addresses.linkLocal), \(addresses.mac)"
-                noteStranger(admission.isNewPeer ? .registered : .repaired, .info, key, line)
+                noteRegistered(key, admission.addresses, from: source, isNew: admission.isNewPeer || isUnfinished)
             }
         }
-        return refusals
+        return answers
     }
 
-    /// Peer first, entries second: an entry without a peer would send frames nowhere.
+    private func noteRegistered(
+        _ key: PublicKey,
+        _ addresses: RouterAddresses,
+        from source: IPv6Address,
+        isNew: Bool
+    ) {
+        let what = isNew ? "registered" : "repaired the fdb entries of"
+        let name = table.rules.allowedKeys?[key].map { $0.isEmpty ? "" : " (\($0))" } ?? ""
+        let line = "\(what) \(key)\(name) from \(source.originDescription): \(addresses.linkLocal), \(addresses.mac)"
+        noteStranger(isNew ? .registered : .repaired, .info, key, line)
+    }
+
+    /// Peer first, entries second: an entry without a peer would send frames nowhere. If only the room for the entries is
+    /// missing, and that may be waited for, the peer stays.
     ///
     /// - Returns: for each admission `nil`, or why it is not in the kernel.
-    func admit(_ admissions: [DomainTable.Admission]) -> [Trouble?] {
+    func admit(_ admissions: [DomainTable.Admission], mayWait: Bool) -> [Trouble?] {
         guard !admissions.isEmpty else { return [] }
         var troubles = addPeers(of: admissions)
         let good = admissions.indices.filter { troubles[$0] == nil }
@@ -75,13 +104,16 @@ extension MeshDomain {
             outcomes = outcomes.dropFirst(own.count)
             guard let failure = failures.first else { continue }
             troubles[index] = failure
-            _ = delete(own)
+            if !failure.isTableFull || !mayWait { _ = delete(own) }
         }
-        if trouble == nil, troubles.contains(where: { $0 != nil }) {
-            takeBackPeers(of: admissions.indices.filter { troubles[$0] != nil }.map { admissions[$0] })
-        }
+        let failed = admissions.indices.filter { index in troubles[index].map { !$0.isTableFull || !mayWait } ?? false }
+        if trouble == nil, !failed.isEmpty { takeBackPeers(of: failed.map { admissions[$0] }) }
         for (admission, trouble) in zip(admissions, troubles) {
-            if trouble == nil { table.confirm(admission) } else { table.abandon(admission) }
+            switch trouble {
+            case nil: table.confirm(admission)
+            case let trouble? where trouble.isTableFull && mayWait: break
+            default: table.abandon(admission)
+            }
         }
         return troubles
     }
@@ -143,7 +175,9 @@ extension MeshDomain {
     func append(_ entries: [FdbEntry]) -> [Trouble?] {
         guard !entries.isEmpty else { return [] }
         do throws(NetlinkError) {
-            return try devices?.fdb.append(entries).map(Trouble.init(of:)) ?? []
+            let outcomes = try devices?.fdb.append(entries).map(Trouble.init(of:)) ?? []
+            if learned.limit != nil, outcomes.contains(where: { $0?.isTableFull ?? false }) { learned.isFull = true }
+            return outcomes
         } catch {
             return entries.map { _ in Trouble("\(error)") }
         }

@@ -5,6 +5,7 @@ internal import Logging
 internal import Netlink
 internal import NetworkAddresses
 internal import SystemCalls
+internal import SystemPackage
 internal import Systemd
 internal import VXLANFdb
 internal import WireGuardControl
@@ -38,7 +39,7 @@ extension MeshDomain {
         let failed =
             isDryRun
             ? []
-            : remove(gone, foundEntries(of: gone), isOwnWord: true) { key in
+            : remove(gone, isOwnWord: true) { key in
                 log(.removed, .info, key: key, "removed \(key): silent in two sweeps")
             }
         let events = verdicts.map { verdict in
@@ -59,7 +60,7 @@ extension MeshDomain {
         let expired = table.expired(at: host.clocks.sinceStart)
         guard !expired.isEmpty else { return }
         // Nothing was learned of who was never heard of.
-        let failed = remove(expired, [:], isOwnWord: false) { key in
+        let failed = remove(expired, isOwnWord: false, hasSpoken: false) { key in
             noteStranger(.expired, .info, key, "removed \(key): not heard of since it registered")
         }
         earliestExpiry = failed.isEmpty ? earliestExpiry : .now + Self.expiryPause
@@ -74,58 +75,26 @@ extension MeshDomain {
         }
     }
 
-    /// Takes routers out, with everything that leads to them.
-    ///
-    /// - Parameter isOwnWord: whether the other gateways are to be told.
-    func remove(
-        _ routers: [(key: PublicKey, addresses: RouterAddresses)],
-        isOwnWord: Bool,
-        log: (PublicKey) -> Void
-    ) {
-        remove(routers, foundEntries(of: routers), isOwnWord: isOwnWord, log: log)
-    }
-
-    private func foundEntries(
-        of routers: [(key: PublicKey, addresses: RouterAddresses)]
-    ) -> [IPv6Address: Set<FdbEntry>] {
-        guard !routers.isEmpty, let via = devices?.wireGuardIndex else { return [:] }
-        return entries(
-            to: Set(routers.flatMap { table.allAddresses(of: $0.key, at: $0.addresses).map(\.linkLocal) }),
-            via: via
-        )
-    }
-
-    /// All entries of these destinations as they are now, learned ones too.
-    func entries(to destinations: Set<IPv6Address>, via: InterfaceIndex) -> [IPv6Address: Set<FdbEntry>] {
-        var found: [IPv6Address: Set<FdbEntry>] = [:]
-        // Without the list our own entries go all the same, or the kernel says why not.
-        for record in (try? devices?.fdb.list()) ?? [] {
-            guard let entry = record.entry, entry.via == via, destinations.contains(entry.destination) else { continue }
-            found[entry.destination, default: []].insert(entry)
-        }
-        return found
-    }
-
-    /// Entries first, peers second, so that no frame is sent towards a peer that is gone. All entries of the
-    /// destinations go, learned ones too: the kernel tells only of MACs that it does not know yet.
+    /// Takes routers out, with everything that leads to them. Entries first, peers second, so that no frame is sent towards a
+    /// peer that is gone. What was learned of them goes soon after.
     ///
     /// - Parameters:
-    ///   - found: entries besides our own.
     ///   - isOwnWord: whether the other gateways are to be told.
+    ///   - hasSpoken: whether anything can have been learned of them.
     ///   - log: called for each that is gone.
     /// - Returns: the keys that are still there.
     @discardableResult
-    private func remove(
+    func remove(
         _ routers: [(key: PublicKey, addresses: RouterAddresses)],
-        _ found: [IPv6Address: Set<FdbEntry>],
         isOwnWord: Bool,
+        hasSpoken: Bool = true,
         log: (PublicKey) -> Void
     ) -> Set<PublicKey> {
         var failed: Set<PublicKey> = []
         for start in stride(from: 0, to: routers.count, by: Self.removedPerRound) {
             host.pulse.beat()
             let round = routers[start...].prefix(Self.removedPerRound)
-            for ((key, _), trouble) in zip(round, removeRound(round, found)) {
+            for ((key, addresses), trouble) in zip(round, removeRound(round)) {
                 if let trouble {
                     failed.insert(key)
                     // Out of service: that is in the log.
@@ -134,8 +103,12 @@ extension MeshDomain {
                         pictureExpires = MonotonicTime(nanoseconds: 0)
                     }
                 } else {
+                    if hasSpoken {
+                        forgetLearned(of: table.allAddresses(of: key, at: addresses).map(\.linkLocal))
+                    }
                     if isOwnWord { table.noteRemoval(of: key) }
                     table.remove(key)
+                    learned.unfinished[key] = nil
                     log(key)
                 }
             }
@@ -145,14 +118,10 @@ extension MeshDomain {
 
     /// - Returns: for each router `nil`, or why it is still there.
     private func removeRound(
-        _ routers: ArraySlice<(key: PublicKey, addresses: RouterAddresses)>,
-        _ found: [IPv6Address: Set<FdbEntry>]
+        _ routers: ArraySlice<(key: PublicKey, addresses: RouterAddresses)>
     ) -> [Trouble?] {
         let entries = routers.map { router in
-            table.allAddresses(of: router.key, at: router.addresses).reduce(into: Set<FdbEntry>()) { all, addresses in
-                all.formUnion(found[addresses.linkLocal] ?? [])
-                all.formUnion(self.entries([.mac, .flood], of: addresses))
-            }
+            table.allAddresses(of: router.key, at: router.addresses).flatMap { self.entries([.mac, .flood], of: $0) }
         }
         var outcomes = delete(entries.flatMap(\.self))[...]
         var troubles = entries.map { own in
@@ -181,6 +150,6 @@ extension MeshDomain.Trouble {
     /// `nil` unless the kernel refused the entry.
     init?(of outcome: FdbOutcome) {
         guard case .failed(let error) = outcome else { return nil }
-        self.init("\(error)")
+        self.init("\(error)", isTableFull: error.refusal == .noSpace)
     }
 }

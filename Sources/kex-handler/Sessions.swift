@@ -62,18 +62,19 @@ extension MeshDomain {
     }
 
     /// Takes in what VXLAN interfaces learned: a router's first frame.
-    func notice(_ news: FdbNews) {
+    func notice(_ news: LearningNews) {
         guard trouble == nil, let device = devices?.fdb.device, let via = devices?.wireGuardIndex else { return }
-        guard case .learned(let entries) = news else {
-            if table.awaitsSomebody { listening.next = .now }
+        if !news.isWhole {
+            noteLearning()
+            // As rarely as without the kernel's word: strangers can cause this at any time.
+            if table.awaitsSomebody { listening.next = min(listening.next ?? listening.earliest, listening.earliest) }
             // Who moved, what was learned tells.
-            if isMigration { lookSoon() }
-            return
+            if isMigration { lookSoonAtEntries() }
         }
         let now = host.clocks
-        let sightings = entries.filter { $0.device == device && $0.entry.via == via }.compactMap {
-            table.hear(from: $0.entry.destination, at: now)
-        }
+        let own = news.entries.filter { $0.device == device && $0.entry.via == via }
+        if !own.isEmpty { noteLearning() }
+        let sightings = own.compactMap { table.hear(from: $0.entry.destination, at: now) }
         guard !sightings.isEmpty else { return }
         noteHeard(sightings.filter(\.isFirst).map(\.key))
         for (key, place) in sightings.compactMap({ sighting in sighting.place.map { (sighting.key, $0) } }) {

@@ -245,4 +245,36 @@ import WireGuardTypes
     func size() {
         #expect(MemoryLayout<DomainTable.Router>.size <= 56)
     }
+
+    @Test(
+        "With several profiles a permanent entry that somebody puts in is a stray unless it is the router's flood entry"
+    )
+    mutating func strayNews() {
+        table.reset(to: picture(Self.both, flood: [old]))
+        let news = [
+            table.noteEntry(mac: .zero, to: old.linkLocal, isGone: false),
+            table.noteEntry(mac: .zero, to: new.linkLocal, isGone: false),
+            table.noteEntry(mac: old.mac, to: old.linkLocal, isGone: false),
+        ]
+        #expect(news == [false, true, true])
+        #expect(
+            table.takeStrays() == [
+                DomainTable.Stray(addresses: RouterAddresses(mac: .zero, linkLocal: new.linkLocal), entries: .flood),
+                DomainTable.Stray(addresses: old, entries: .mac),
+            ]
+        )
+    }
+
+    @Test("Without a list of the fdb a router stays where it is known to be")
+    mutating func placeWithoutList() {
+        table.reset(to: picture(Self.both, flood: [new]))
+        #expect(floodRepairs == [])
+        var unlisted = picture(Self.both)
+        unlisted.hasEntries = false
+        table.reset(to: unlisted)
+        #expect(floodRepairs == [])
+        let isNews = table.noteEntry(mac: .zero, to: new.linkLocal, isGone: true)
+        #expect(isNews)
+        #expect(floodRepairs == [new.linkLocal])
+    }
 }

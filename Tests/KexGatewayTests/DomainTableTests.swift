@@ -7,6 +7,31 @@ import WireGuardTypes
 @testable import KexGateway
 
 @Suite("What a registration means") struct DomainTableTests {
+    @Test("Entries are known from what the kernel tells, when the fdb is not listed")
+    func entriesWithoutList() {
+        var table = DomainTable(rules: rules())
+        let (first, addresses) = (router(1, heard: 100), RouterAddresses(of: key(1), profile: .eui64))
+        table.reset(to: picture([first], entries: [.mac, .flood]))
+        #expect(table.repairs().isEmpty)
+        var unlisted = picture([first, router(2, heard: 100)], entries: [])
+        unlisted.hasEntries = false
+        table.reset(to: unlisted)
+        #expect(table.repairs().map(\.key) == [key(2)], "what is known stays, what is not counts as missing")
+        for admission in table.repairs() { table.confirm(admission) }
+        // Taken out by somebody, and put in by somebody: told again, it is no news. The MAC of somebody else, and the address
+        // of nobody, are none either.
+        var news: [Bool] = []
+        for isGone in [true, true] {
+            news.append(table.noteEntry(mac: addresses.mac, to: addresses.linkLocal, isGone: isGone))
+        }
+        #expect(table.repairs().map(\.missingEntries) == [[.mac]])
+        news.append(table.noteEntry(mac: addresses.mac, to: addresses.linkLocal, isGone: false))
+        news.append(table.noteEntry(mac: MACAddress(2, 0, 0, 0, 0, 9), to: addresses.linkLocal, isGone: true))
+        news.append(table.noteEntry(mac: .zero, to: IPv6Address("fe80::1")!, isGone: true))
+        #expect(news == [true, false, false, false, false])
+        #expect(table.repairs().isEmpty)
+    }
+
     @Test(
         "A new key is admitted as a peer with its unicast entry, and with the flood entry where that is the rule",
         arguments: [(false, .mac), (true, [.mac, .flood])] as [(Bool, FdbEntries)]

@@ -252,8 +252,11 @@ import WireGuardTypes
         #expect(last.status == 0)
         #expect(last.output.contains("ffww01 \(silent) removed: no handshake yet, in two sweeps"))
         #expect(try gateway.peers() == [fixed: "fe80::5757:bb:2/128"])
-        let all = try Command.check("bridge -n \(gateway.namespace) fdb show dev \(vxlan)")
-        #expect(!all.contains("fe80::a6:8fff:fe21:5465"), "\(all)")
+        try wait(for: "the end of what was learned of the router") {
+            try !Command.check("bridge -n \(gateway.namespace) fdb show dev \(vxlan)").contains(
+                "fe80::a6:8fff:fe21:5465"
+            )
+        }
         #expect(try gateway.fdb() == ["00:00:00:00:00:00 dst fe80::5757:bb:2 via \(wireGuard) self permanent"])
         #expect(try gateway.cleanup().output == "ffww01: 0 routers looked at\n")
     }

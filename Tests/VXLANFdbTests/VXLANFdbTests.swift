@@ -35,6 +35,52 @@ private func withFdb(_ body: (inout VXLANFdb, Link) throws -> Void) throws {
 }
 
 @Suite("Fdb of a real VXLAN interface") struct VXLANFdbTests {
+    @Test("is listed as far as a limit, and then no further")
+    func limit() throws {
+        try withFdb { fdb, link throws in
+            let entries = (1...10).map { FdbEntry.flood(to: IPv6Address(high: 0xfe80 << 48, low: $0), via: loopback) }
+            #expect(try fdb.append(entries).allSatisfy { $0 == .done })
+            var count = 0
+            #expect(try fdb.list(atMost: 10) { _ in count += 1 })
+            #expect(count == 10)
+            var other = try VXLANFdb(device: link.index)
+            count = 0
+            #expect(try !other.list(atMost: 9) { _ in count += 1 })
+            #expect(count == 9)
+        }
+    }
+
+    @Test("loses what was learned of one tunnel end, and neither its permanent entries nor what was learned of others")
+    func deleteLearned() throws {
+        try withFdb { fdb, link throws in
+            let kept = [
+                FdbEntry.flood(to: router, via: loopback), FdbEntry(mac: mac, destination: router, via: loopback),
+            ]
+            #expect(try fdb.append(kept) == [.done, .done])
+            for number in 1...20 {
+                let destination = number <= 15 ? router : other
+                _ = try output(
+                    of: "/usr/sbin/bridge",
+                    [
+                        "fdb", "add", "06:00:00:00:00:\(number + 10)", "dev", link.name.text, "dst", "\(destination)",
+                        "via", "lo", "dynamic",
+                    ]
+                )
+            }
+            #expect(try fdb.list().count == 22)
+            do throws(NetlinkError) {
+                try fdb.deleteLearned(of: router)
+            } catch {
+                // Linux before 6.7.
+                #expect(error.refusal == .invalidArgument || error.refusal == .notSupportedOnSocket)
+                return
+            }
+            let left = try fdb.list().compactMap(\.entry)
+            #expect(Set(left.filter { $0.destination == router }) == Set(kept))
+            #expect(left.count { $0.destination == other } == 5)
+        }
+    }
+
     @Test("has a flood entry once, however often it is appended")
     func appendTwice() throws {
         try withFdb { fdb, link throws in

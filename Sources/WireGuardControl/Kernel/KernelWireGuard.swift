@@ -147,7 +147,7 @@ extension WireGuardError {
         case .socketFailed(_, _, let errno):
             self = .unreachable(operation, name, SystemCallError("use", "a netlink socket", errno: errno))
         case .noAnswer: self = .noAnswer(operation, name)
-        case .interrupted: self = .interrupted(operation, name)
+        case .interrupted, .tooLong: self = .interrupted(operation, name)
         case .malformedReply(_, _, let detail): self = .malformedReply(operation, name, detail: detail)
         case .messageTooLong: self = .changeTooLong(name)
         }

@@ -1,0 +1,236 @@
+internal import KexConfiguration
+internal import KexGateway
+internal import KexProtocol
+internal import LinkControl
+internal import Logging
+internal import Netlink
+internal import NetworkAddresses
+internal import SystemCalls
+internal import SystemPackage
+internal import Systemd
+internal import VXLANFdb
+internal import WireGuardTypes
+
+/// What the VXLAN interface of a domain learns from frames. Routers, and whoever has the key of one, can make any number of
+/// these entries, so the loop never asks for them: it is told of a few (``LearningWatch``), and what has to be done with many is
+/// done beside it, with a limit. See docs/decisions/0017-snapshots-beside-the-loop.md.
+struct LearnedEntries {
+    /// Most entries of a list that are read. More take the kernel seconds, with the lock held that all network configuration
+    /// needs (measured: 131,072 in 1.5 s, 200,000 in 4 s, 1,000,000 in two minutes).
+    static let listLimit = 131_072
+    /// Destinations that wait for their learned entries to be taken out. What finds no place goes when it is old.
+    static let departedLimit = 1024
+    /// Destinations in one go: the kernel walks its whole table for each.
+    static let departedPerRound = 16
+    /// Taking out takes one part in so many of the time at most, because it keeps all network configuration waiting.
+    static let share = 10
+    /// How long entries are put in again after room was made in vain.
+    static let shortestPause = Duration.milliseconds(100)
+    /// While the interface learns, it is looked this often whether its table is full.
+    static let probePause = Duration.seconds(5)
+    /// For how long after the last news. A router that teaches too much is not told of for ``LearningWatch/silence``.
+    static let probeTime = LearningWatch.silence + .seconds(15)
+    /// Making room ends when one part in so many of the table is free.
+    static let freeShare = 4
+    /// How much of the table has room at least for what is not learned, beside ``Configuration/Domain/maximumPeers``.
+    static let spareRoom = 2048
+
+    /// What `maxaddress` says; `nil` if the interface has no limit.
+    var limit: UInt32?
+    /// What was said of it last.
+    var toldLimit: (device: InterfaceIndex, limit: UInt32?)?
+    /// Whose learned entries are to go.
+    var departed: [IPv6Address] = []
+    /// Whether the table was full, and room is to be made.
+    var isFull = false
+    /// New routers whose entries wait for room.
+    var unfinished: [PublicKey: RouterAddresses] = [:]
+    /// Until then there is no use in waiting for room: nothing was there that could go.
+    var hopelessUntil = MonotonicTime(nanoseconds: 0)
+    /// Whether a thread is at work.
+    var isAtWork = false
+    /// Nothing is begun before this.
+    var earliest = MonotonicTime(nanoseconds: 0)
+    var nextProbe: MonotonicTime?
+    var probeEnd = MonotonicTime(nanoseconds: 0)
+
+    /// When there is something to begin with.
+    var nextWork: MonotonicTime? {
+        let isWanted = !isAtWork && (isFull || !departed.isEmpty)
+        return kex_handler.earliest(isWanted ? earliest : nil, nextProbe)
+    }
+
+    /// What has become of a work.
+    struct Outcome: Sendable {
+        var evicted: [(destination: IPv6Address, count: Int)] = []
+        var failure: String?
+        var duration: Duration
+    }
+}
+
+extension MeshDomain {
+    /// Names what is missing at the interface, once.
+    func noteLimit(of vxlan: Link) {
+        learned.limit = vxlan.addressLimit
+        guard learned.toldLimit.map({ $0.device != vxlan.index || $0.limit != vxlan.addressLimit }) ?? true else {
+            return
+        }
+        learned.toldLimit = (vxlan.index, vxlan.addressLimit)
+        guard vxlan.learns else { return }
+        let needed = settings.maximumPeers + LearnedEntries.spareRoom
+        let advice = "make it anew with: maxaddress \(max(16384, needed * 2))"
+        if let limit = vxlan.addressLimit {
+            guard limit < needed else { return }
+            log(.failed, .warning, "\(vxlan.name) takes \(limit) MAC addresses, too few for its routers; \(advice)")
+        } else {
+            log(.failed, .warning, "\(vxlan.name) learns any number of MAC addresses from its routers; \(advice)")
+        }
+    }
+
+    /// Has the entries go that were learned of these destinations, which are gone: the kernel tells only of MACs that it does not
+    /// know yet.
+    func forgetLearned(of destinations: some Sequence<IPv6Address>) {
+        learned.departed += destinations.prefix(LearnedEntries.departedLimit - learned.departed.count)
+    }
+
+    /// The interface learned something.
+    func noteLearning() {
+        guard learned.limit != nil else { return }
+        let now = MonotonicTime.now
+        learned.probeEnd = now + LearnedEntries.probeTime
+        learned.nextProbe = learned.nextProbe ?? now + LearnedEntries.probePause
+    }
+
+    /// Begins with what is due.
+    func careForLearned(at now: MonotonicTime) {
+        guard let device = devices?.fdb.device else { return }
+        if let next = learned.nextProbe, next <= now {
+            learned.nextProbe = now < learned.probeEnd ? now + LearnedEntries.probePause : nil
+            probe()
+        }
+        guard !learned.isAtWork, learned.earliest <= now else { return }
+        if learned.isFull, let limit = learned.limit {
+            work { makeRoom(in: device, limit: Int(limit)) }
+        } else if !learned.departed.isEmpty {
+            let departed = Array(learned.departed.prefix(LearnedEntries.departedPerRound))
+            learned.departed.removeFirst(departed.count)
+            work { deleteLearned(of: departed, in: device) }
+        }
+    }
+
+    /// Whether one more address finds room: one that nobody has is put in and taken out again. The kernel does not tell how
+    /// many it has.
+    private func probe() {
+        guard let via = devices?.wireGuardIndex else { return }
+        // "kex" with the bit of addresses that nobody has bought, and a destination that is nobody's.
+        let mac = MACAddress(0x02, 0x6b, 0x65, 0x78, 0, 0)
+        let entry = FdbEntry(mac: mac, destination: IPv6Address(high: 0xfe80 << 48, low: 0), via: via)
+        if append([entry]).contains(where: { $0?.isTableFull == true }) { return }
+        _ = delete([entry])
+    }
+
+    private func work(_ body: @escaping @Sendable () -> LearnedEntries.Outcome) {
+        learned.isAtWork = true
+        host.run(of: self) {
+            body()
+        } then: { domain, result in
+            domain.finishWork(result)
+        }
+    }
+
+    private func finishWork(_ result: Result<LearnedEntries.Outcome, SystemCallError>) {
+        learned.isAtWork = false
+        let now = MonotonicTime.now
+        let outcome: LearnedEntries.Outcome
+        switch result {
+        case .success(let success): outcome = success
+        case .failure(let error): outcome = LearnedEntries.Outcome(failure: "\(error)", duration: .zero)
+        }
+        learned.earliest = now + max(outcome.duration * LearnedEntries.share, LearnedEntries.shortestPause)
+        if let failure = outcome.failure {
+            host.budget.log(.failed, .error, domain: settings.name.text, "\(settings.name): \(failure)", to: host.log)
+        }
+        for (destination, count) in outcome.evicted {
+            let owner = table.owner(of: destination)
+            let name = owner.map { "\($0)" } ?? "\(destination)"
+            let line =
+                "the table of \(settings.vxlan) was full: took out \(count) MAC addresses learned of \(name), which had most"
+            host.budget.log(
+                .evicted,
+                .warning,
+                domain: settings.name.text,
+                key: owner?.description,
+                "\(settings.name): \(line)",
+                to: host.log
+            )
+        }
+        guard learned.isFull else { return }
+        learned.isFull = false
+        if outcome.evicted.isEmpty {
+            learned.hopelessUntil = now + LearnedEntries.probePause
+            learned.earliest = learned.hopelessUntil
+        }
+        // Those that found no room. If there is none again, that begins anew.
+        repair()
+    }
+}
+
+// MARK: - Beside the loop
+
+/// Takes out what was learned of those who have most, until there is room.
+private func makeRoom(in device: InterfaceIndex, limit: Int) -> LearnedEntries.Outcome {
+    let start = MonotonicTime.now
+    var outcome = LearnedEntries.Outcome(duration: .zero)
+    do throws(NetlinkError) {
+        var counts: [IPv6Address: Int] = [:]
+        var fdb = try VXLANFdb(device: device)
+        // A part of a table that is longer tells as well who has most.
+        _ = try fdb.list(atMost: LearnedEntries.listLimit) { record in
+            if record.isLearned, let entry = record.entry { counts[entry.destination, default: 0] += 1 }
+        }
+        var missing = max(limit / LearnedEntries.freeShare, 1)
+        for (destination, count) in counts.sorted(by: { $0.value > $1.value }) {
+            guard missing > 0 else { break }
+            outcome.evicted.append((destination, count))
+            missing -= count
+        }
+        try deleteLearned(of: outcome.evicted.map(\.destination), device)
+    } catch {
+        outcome.evicted = []
+        outcome.failure = "\(error)"
+    }
+    outcome.duration = .now - start
+    return outcome
+}
+
+private func deleteLearned(of destinations: [IPv6Address], in device: InterfaceIndex) -> LearnedEntries.Outcome {
+    let start = MonotonicTime.now
+    var outcome = LearnedEntries.Outcome(duration: .zero)
+    do throws(NetlinkError) {
+        try deleteLearned(of: destinations, device)
+    } catch {
+        // It goes with its interface, and nobody waits for it.
+        if error.refusal != .noSuchDevice { outcome.failure = "\(error)" }
+    }
+    outcome.duration = .now - start
+    return outcome
+}
+
+private func deleteLearned(of destinations: [IPv6Address], _ device: InterfaceIndex) throws(NetlinkError) {
+    guard !destinations.isEmpty else { return }
+    var fdb = try VXLANFdb(device: device)
+    do throws(NetlinkError) {
+        for destination in destinations { try fdb.deleteLearned(of: destination) }
+        return
+    } catch {
+        guard error.refusal == .invalidArgument || error.refusal == .notSupportedOnSocket else { throw error }
+    }
+    // Kernels before 6.7 take out one by one what is named to them.
+    let gone = Set(destinations)
+    var entries: [FdbEntry] = []
+    _ = try fdb.list(atMost: LearnedEntries.listLimit) { record in
+        if !record.isPermanent, let entry = record.entry, gone.contains(entry.destination) { entries.append(entry) }
+    }
+    fdb = try VXLANFdb(device: device)
+    _ = try fdb.delete(entries)
+}

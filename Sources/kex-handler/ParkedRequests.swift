@@ -1,0 +1,50 @@
+internal import HandlerChannel
+internal import KexProtocol
+internal import SystemCalls
+
+/// Registrations that are asked again in a moment, because their domain has to make room first. Whoever registered waits
+/// meanwhile, which is better than a refusal: routers try again a minute later.
+struct ParkedRequests {
+    struct Request {
+        /// Of the connection that it came over.
+        let token: UInt64
+        let request: RegistrationRequest
+        /// When it is answered in any case.
+        let deadline: MonotonicTime
+    }
+
+    /// Longest wait. Front doors give the handler five seconds.
+    static let patience = Duration.seconds(2)
+    /// Most that wait in all domains together.
+    static let limit = 4096
+
+    private var requests: [DomainName: [Request]] = [:]
+    private var count = 0
+
+    /// The earliest deadline; `nil` if nobody waits.
+    var nextDeadline: MonotonicTime? { requests.values.lazy.compactMap(\.first?.deadline).min() }
+
+    var domains: [DomainName] { Array(requests.keys) }
+
+    /// - Parameter deadline: of a request that has waited before; `nil` for a new one.
+    /// - Returns: whether there is room.
+    mutating func park(_ request: RegistrationRequest, from token: UInt64, until deadline: MonotonicTime?) -> Bool {
+        let deadline = deadline ?? .now + Self.patience
+        guard count < Self.limit, .now < deadline else { return false }
+        requests[request.registration.domain, default: []].append(
+            Request(token: token, request: request, deadline: deadline)
+        )
+        count += 1
+        return true
+    }
+
+    /// Those of one domain, the oldest first.
+    mutating func take(_ name: DomainName) -> [Request] {
+        let taken = requests.removeValue(forKey: name) ?? []
+        count -= taken.count
+        return taken
+    }
+
+    /// Whether one of the domain's can wait no longer.
+    func isOverdue(_ name: DomainName) -> Bool { requests[name]?.first.map { $0.deadline <= .now } ?? false }
+}
