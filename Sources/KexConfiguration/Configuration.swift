@@ -122,9 +122,8 @@ public struct Configuration: Hashable, Sendable {
 }
 
 extension Configuration {
-    /// Whether `text` can be told to routers as the name of a gateway: a host name, or an address, which some of them do
-    /// not take.
-    public static func isExternalName(_ text: String) -> Bool {
+    /// Whether `text` can be told to routers as the name of a gateway: it has nothing in it that does not belong into one.
+    public static func isTellable(_ text: String) -> Bool {
         let bytes = text.utf8
         return (1...Limit.externalName).contains(bytes.count)
             && bytes.allSatisfy { byte in
@@ -137,10 +136,34 @@ extension Configuration {
             }
     }
 
-    /// Whether `text` is the path of a URL, without anything that would have to be escaped.
-    static func isPath(_ text: String) -> Bool {
+    /// Whether routers can find a gateway by that name: a host name of the internet, or an address that others reach, which
+    /// some of them do not take. Nobody finds a name without a dot, and everybody finds himself by `localhost`.
+    public static func isExternalName(_ text: String) -> Bool {
+        guard isTellable(text) else { return false }
+        if let address = IPv6Address(text) ?? IPv4Address(text).map(IPv6Address.init(mapping:)) {
+            // Source: RFC 3927, section 2.1, for IPv4.
+            let isLinkLocal = address.mappedIPv4.map { $0.value >> 16 == 0xa9fe } ?? address.isLinkLocal
+            return !address.isUnspecified && !address.isLoopback && !address.isMulticast && !isLinkLocal
+        }
+        let name = text.hasSuffix(".") ? text.dropLast() : text[...]
+        let labels = name.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+        // Source: RFC 1035, section 2.3.1; RFC 1123, section 2.1: the last one is no number, or it would be an address.
+        let isName =
+            labels.count > 1 && !name.utf8.contains(UInt8(ascii: ":"))
+            && labels.allSatisfy { label in
+                (1...63).contains(label.count) && label.first != UInt8(ascii: "-") && label.last != UInt8(ascii: "-")
+            }
+        guard isName, let last = labels.last, !last.allSatisfy({ (0x30...0x39).contains($0) }) else { return false }
+        // Source: RFC 6761, section 6.3; and what /etc/hosts of other systems has.
+        let lower = name.lowercased()
+        return !lower.hasSuffix(".localhost") && lower != "localhost.localdomain"
+    }
+
+    /// Whether `text` is the path of a URL, without anything that would have to be escaped, and not one that is taken.
+    static func isNodeNamePath(_ text: String) -> Bool {
         let bytes = text.utf8
         return bytes.count <= Limit.path && text.hasPrefix("/") && text != "/"
+            && !text.hasPrefix("/api/v1/wg/") && !text.hasPrefix("/api/v2/wg/")
             && bytes.allSatisfy { (0x21...0x7e).contains($0) && !"%?#\"<>\\^`{|}".utf8.contains($0) }
     }
 }
@@ -162,7 +185,7 @@ extension Configuration: CustomStringConvertible {
         if let certificate = http.certificate { lines.append("Certificate=\(certificate)") }
         if let privateKey = http.privateKey { lines.append("PrivateKey=\(privateKey)") }
         if let domain = http.nodeNameDomain { lines.append("NodeNameDomain=\(domain)") }
-        lines.append("NodeNamePath=\(http.nodeNamePath)")
+        if http.nodeNameDomain != nil { lines.append("NodeNamePath=\(http.nodeNamePath)") }
         if let bus { lines += ["", "[Bus]"] + bus.lines }
         for domain in domains {
             lines += [

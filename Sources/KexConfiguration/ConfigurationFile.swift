@@ -67,12 +67,58 @@ private func dropIns(of folder: String) throws(ConfigurationError) -> [String] {
     return names.sorted()
 }
 
+/// The addresses at which one program listens, by their ports.
+private struct UsedPorts {
+    private var addresses: [UInt16: Set<IPv6Address>] = [:]
+    private static let all = IPv6Address(high: 0, low: 0)
+    private static let allOfIPv4 = IPv6Address(mapping: IPv4Address(value: 0))
+
+    /// - Returns: `false` if the kernel would refuse it beside those before: a wildcard of IPv6 takes IPv4 too.
+    mutating func take(_ endpoint: Endpoint) -> Bool {
+        // The system chooses one.
+        guard endpoint.port != 0 else { return true }
+        let address =
+            switch endpoint {
+            case .v4(let address, _): IPv6Address(mapping: address)
+            case .v6(let address, _, _): address
+            }
+        let others = addresses[endpoint.port, default: []]
+        addresses[endpoint.port, default: []].insert(address)
+        if address == Self.all { return others.isEmpty }
+        if others.contains(Self.all) || others.contains(address) { return false }
+        guard address.mappedIPv4 != nil else { return true }
+        return address == Self.allOfIPv4
+            ? !others.contains { $0.mappedIPv4 != nil } : !others.contains(Self.allOfIPv4)
+    }
+}
+
+extension IPPrefix {
+    /// The same as a prefix of addresses from which somebody can come, IPv4 as IPv4; `nil` if nobody can.
+    fileprivate var ofSources: IPPrefix? {
+        let (same, isWhole): (IPv6Address, Bool)
+        switch address {
+        case .v4(let address): (same, isWhole) = (IPv6Address(mapping: address), length == 32)
+        case .v6(let address):
+            if let mapped = address.mappedIPv4 {
+                // A shorter one holds all of IPv4, and more that nobody has.
+                return length < 96 ? nil : IPPrefix(.v4(mapped), length: length - 96)?.ofSources
+            }
+            (same, isWhole) = (address, length == 128)
+        }
+        return same.isMulticast || same.isUnspecified && isWhole ? nil : self
+    }
+}
+
 /// Turns sections into a configuration, and collects what is wrong on the way.
 private struct ConfigurationReader {
     var mistakes: [ConfigurationMistake]
     private var configuration = Configuration()
     /// Lists that no longer have their default.
     private var givenLists: Set<WritableKeyPath<Configuration, [Endpoint]>> = []
+    /// Where `NodeNamePath=` is given.
+    private var nodeNamePath: ConfigurationLocation?
+    /// Who listens where, `kexd` first.
+    private var ports = [UsedPorts(), UsedPorts()]
     /// Who has an interface already.
     private var owners: [InterfaceName: DomainName] = [:]
     /// Sections of one domain taken together, in the order of their first lines.
@@ -135,6 +181,9 @@ private struct ConfigurationReader {
         let expected = "ADDRESS:PORT, IPv6 in brackets"
         guard let endpoint = value(of: entry, expected: expected, { Endpoint($0, defaultPort: defaultPort) })
         else { return }
+        if !ports[list == \.listen ? 0 : 1].take(endpoint) {
+            fail(entry.location, "\(entry.key)=\(entry.value): another line has that port of that address already")
+        }
         if givenLists.insert(list).inserted { configuration[keyPath: list] = [] }
         configuration[keyPath: list].append(endpoint)
     }
@@ -156,16 +205,17 @@ private struct ConfigurationReader {
             }
         case "UnlimitedSources":
             let most = Configuration.Limit.unlimitedSources
-            let expected = "at most \(most) addresses or prefixes, such as 192.0.2.1 or 2001:db8::/48"
+            let expected = "at most \(most) addresses or prefixes of hosts, such as 192.0.2.1 or 2001:db8::/48"
             let sources = value(of: entry, expected: expected) { text in
                 let words = text.split(separator: " ")
-                let prefixes = words.compactMap { IPPrefix($0) }
+                let prefixes = words.compactMap { IPPrefix($0)?.ofSources }
                 return prefixes.count == words.count && words.count <= most ? prefixes : nil
             }
             if let sources { configuration.unlimitedSources = sources }
         case "ExternalName":
             let expected =
-                "a host name of at most \(Configuration.Limit.externalName) letters, digits, dots and hyphens"
+                "a host name that routers can look up, with a dot in it, of at most "
+                + "\(Configuration.Limit.externalName) letters, digits, dots and hyphens, or an address that they can reach"
             if let name = value(of: entry, expected: expected, { Configuration.isExternalName($0) ? $0 : nil }) {
                 configuration.externalName = name
             }
@@ -189,8 +239,11 @@ private struct ConfigurationReader {
                 configuration.http.nodeNameDomain = name
             }
         case "NodeNamePath":
-            let expected = "the path of a URL of at most \(Configuration.Limit.path) bytes, such as /api/add_key"
-            if let path = value(of: entry, expected: expected, { Configuration.isPath($0) ? $0 : nil }) {
+            let expected =
+                "the path of a URL of at most \(Configuration.Limit.path) bytes, such as /api/add_key, and none of those "
+                + "of other exchanges"
+            nodeNamePath = entry.location
+            if let path = value(of: entry, expected: expected, { Configuration.isNodeNamePath($0) ? $0 : nil }) {
                 configuration.http.nodeNamePath = path
             }
         default:
@@ -298,7 +351,19 @@ private struct ConfigurationReader {
         }
         var domain = Configuration.Domain(name: name, wireGuard: wireGuard.name, vxlan: vxlan.name)
         for entry in entries { read(entry, into: &domain) }
+        checkEntries(of: domain, entries.last { ["Fdb", "FloodAfter"].contains($0.key) }?.location ?? location)
         return domain
+    }
+
+    /// Whether what the domain says of fdb entries makes any.
+    private mutating func checkEntries(of domain: Configuration.Domain, _ location: ConfigurationLocation) {
+        guard domain.fdb == .mac else { return }
+        if domain.floodAfter == .registration {
+            fail(location, "Fdb=mac gives no place in the flood list, so FloodAfter=registration means nothing")
+        }
+        if domain.addressProfiles.count > 1 {
+            fail(location, "Fdb=mac gives nothing with several profiles; while routers migrate it must be flood")
+        }
     }
 
     private mutating func read(_ entry: INIFile.Entry, into domain: inout Configuration.Domain) {
@@ -390,6 +455,9 @@ private struct ConfigurationReader {
             fail(whole, "Socket of [Bus] is the same path as another")
         }
         let http = configuration.http
+        if let location = nodeNamePath, http.nodeNameDomain == nil {
+            fail(location, "NodeNamePath= needs NodeNameDomain=, the domain of those who post there")
+        }
         if (http.certificate == nil) != (http.privateKey == nil) {
             fail(whole, "[HTTP] has one of Certificate and PrivateKey, and needs both or none")
         } else if !http.tlsListen.isEmpty, http.certificate == nil {

@@ -134,8 +134,10 @@ private final class Reading {
     }
 }
 
-/// The bytes of a regular file of at most `limit` bytes.
-func contents(ofFile path: String, limit: Int) throws(ConfigurationError) -> [UInt8] {
+/// The text of a regular file of at most `limit` bytes, without a byte order mark.
+///
+/// - Parameter advice: what to do if there is no such file, in words that follow a semicolon.
+func contents(ofFile path: String, limit: Int, ifMissing advice: String? = nil) throws(ConfigurationError) -> [UInt8] {
     func failure(_ reason: String) -> ConfigurationError {
         ConfigurationError([ConfigurationMistake(at: ConfigurationLocation(file: path, line: nil), reason)])
     }
@@ -147,13 +149,24 @@ func contents(ofFile path: String, limit: Int) throws(ConfigurationError) -> [UI
                 let part = try unsafe [UInt8](unsafeUninitializedCapacity: 65536) { buffer, count in
                     count = try unsafe file.read(into: UnsafeMutableRawBufferPointer(buffer))
                 }
-                if part.isEmpty { return bytes }
+                if part.isEmpty {
+                    guard let text = ByteOrderMark.text(in: bytes) else {
+                        throw failure("text in UTF-16, and only UTF-8 is read: iconv -f UTF-16 -t UTF-8 makes it")
+                    }
+                    return text
+                }
                 bytes += part
             }
             throw failure("file of more than \(limit) bytes")
         }
     } catch let error as Errno {
-        throw failure("cannot read: \(error) (errno \(error.rawValue))")
+        let hint: String? =
+            switch error {
+            case .noSuchFileOrDirectory: advice
+            case .permissionDenied: "the user that this program runs as must be able to read it"
+            default: nil
+            }
+        throw failure("cannot read: \(error) (errno \(error.rawValue))\(hint.map { "; \($0)" } ?? "")")
     } catch let error as ConfigurationError {
         throw error
     } catch {

@@ -6,19 +6,22 @@ public enum KeyFile {
     /// Largest file in bytes: some 23,000 keys.
     public static let maximumSize = 1 << 20
 
+    /// - Parameter advice: what to do if there is no such file, in words that follow a semicolon.
     /// - Throws: each line that is neither; a file that cannot be read is a mistake too, because a list of prohibited
     ///   keys that is missing would let everybody in.
-    public static func read(path: String) throws(ConfigurationError) -> Set<PublicKey> {
-        Set(try read(path: path, hasNames: false).keys)
+    public static func read(path: String, ifMissing advice: String? = nil) throws(ConfigurationError) -> Set<PublicKey>
+    {
+        let bytes = try contents(ofFile: path, limit: maximumSize, ifMissing: advice)
+        return Set(try read(bytes: bytes, path: path, hasNames: false).keys)
     }
 
-    /// Reads a file in which each key may have a name behind it, of any words. Throws as ``read(path:)``.
-    public static func readNames(path: String) throws(ConfigurationError) -> [PublicKey: String] {
-        try read(path: path, hasNames: true)
-    }
-
-    private static func read(path: String, hasNames: Bool) throws(ConfigurationError) -> [PublicKey: String] {
-        try read(bytes: contents(ofFile: path, limit: maximumSize), path: path, hasNames: hasNames)
+    /// Reads a file in which each key may have a name behind it, of any words. Throws as ``read(path:ifMissing:)``.
+    public static func readNames(
+        path: String,
+        ifMissing advice: String? = nil
+    ) throws(ConfigurationError) -> [PublicKey: String] {
+        let bytes = try contents(ofFile: path, limit: maximumSize, ifMissing: advice)
+        return try read(bytes: bytes, path: path, hasNames: true)
     }
 
     /// Reads `bytes` as the content of `path`.

@@ -55,8 +55,10 @@ public enum BusLimit {
     static let routersInterval = Duration.seconds(5)
     /// Shortest, for domains whose routers become stale very soon.
     static let shortestRoutersInterval = Duration.milliseconds(250)
-    /// Time from one look at how the domains are doing to the next.
-    static let statusInterval = Duration.seconds(10)
+    /// Time from one look at how the domains are doing to the next: WireGuard tells nobody that its key or port changed, and
+    /// until the others know, they send routers where nobody is. The handler answers from its picture of the kernel, which
+    /// is two seconds old at most.
+    static let statusInterval = Duration.seconds(1)
     /// How often others are told how many routers are connected here, as the field's workers do.
     static let metricsInterval = Duration.seconds(60)
     /// Shortest time from one count of our notes to the next.

@@ -42,6 +42,15 @@ public struct IPv6Address: Hashable, Sendable {
     /// Whether the address is in fe80::/10, so that it means nothing without an interface.
     public var isLinkLocal: Bool { high >> 54 == 0xfe80 >> 6 }
 
+    /// Whether the address stands for none: `::`, or IPv4's 0.0.0.0/8. Source: RFC 4291, section 2.5.2; RFC 1122, 3.2.1.3.
+    public var isUnspecified: Bool { mappedIPv4.map { $0.value >> 24 == 0 } ?? (high == 0 && low == 0) }
+
+    /// Whether the address is its own machine's: `::1`, or IPv4's 127.0.0.0/8.
+    public var isLoopback: Bool { mappedIPv4.map { $0.value >> 24 == 127 } ?? (high == 0 && low == 1) }
+
+    /// Whether the address is that of a group: ff00::/8, or IPv4's 224.0.0.0/4; and what IPv4 has above that.
+    public var isMulticast: Bool { mappedIPv4.map { $0.value >> 28 >= 0xe } ?? (high >> 56 == 0xff) }
+
     /// The sixteen bytes in network order.
     public var bytes: [UInt8] { bigEndianBytes(high) + bigEndianBytes(low) }
 }

@@ -34,11 +34,13 @@ public struct ServiceProgram {
     ///
     /// - Parameters:
     ///   - check: looks at files that the configuration names, so that `--check-config` finds what is wrong with them.
+    ///   - doubts: what can be used and will hardly do what is meant; it is logged each time when the configuration is read.
     ///   - serve: does the service's work until it is told to end. It gets the source for reading the configuration again.
     /// - Returns: never; the process ends with 0, 64 for wrong usage, 78 for a configuration that cannot be used
     ///   (EX_USAGE and EX_CONFIG of `sysexits.h`), or 1 if `serve` fails.
     public func run<Checked>(
         check: @escaping (Configuration) throws(ConfigurationError) -> Checked,
+        doubts: @escaping (Configuration) -> [ConfigurationMistake] = { _ in [] },
         serve: (Configuration, Checked, ConfigurationSource<Checked>, CommandLineOptions, Logger) throws -> Void
     ) -> Never {
         openStandardDescriptors()
@@ -58,7 +60,7 @@ public struct ServiceProgram {
             if options.contains("debug") { log.logLevel = .debug }
             isForService = !options.contains("check-config")
             let path = options.value("config") ?? Configuration.defaultPath
-            let source = ConfigurationSource(path: path, check: check)
+            let source = ConfigurationSource(path: path, check: check, doubts: doubts, log: log)
             let (configuration, checked) = try source.read()
             if !isForService {
                 print(configuration)
@@ -96,6 +98,8 @@ public struct ServiceProgram {
         switch (error as? SystemCallError)?.errno {
         case .addressInUse: "; another process has it: see ss -lntxp"
         case .noSuchFileOrDirectory: "; is its folder there? systemd-tmpfiles --create kex.conf makes /run/kex"
+        case .socketIsConnected:
+            "; its socket unit has Accept=yes: set Accept=no there (systemctl edit), and restart it"
         case .permissionDenied: "; run it as root, or by its systemd unit"
         default: ""
         }

@@ -286,6 +286,13 @@ public enum Socket {
         }
     }
 
+    /// Whether this is a socket that has somebody at its other end. Source: getpeername(2).
+    package static func isConnected(_ descriptor: FileDescriptor) -> Bool {
+        var length = socklen_t(0)
+        var nothing = sockaddr()
+        return unsafe getpeername(descriptor.rawValue, &nothing, &length) == 0
+    }
+
     /// Chooses how a TCP connection ends when it is closed, or when its process dies: with a reset, or in order. One that
     /// holds bytes which nobody has read ends with a reset in any case (RFC 2525, section 2.17; measured).
     ///

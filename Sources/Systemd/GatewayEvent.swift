@@ -49,6 +49,8 @@ public enum GatewayEvent: String, CaseIterable, Hashable, Sendable {
     case wrongUsage = "wrong-usage"
     /// One mistake in the configuration, at the start or at a reload.
     case mistake
+    /// Something in the configuration that can be used, and will hardly do what is meant.
+    case doubtful
     /// A changed configuration is in force.
     case reloaded
     /// A changed configuration cannot be used; the one before stays.

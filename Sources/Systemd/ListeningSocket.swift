@@ -37,7 +37,8 @@ public struct ListeningSocket: ~Copyable {
     /// Source: sd_listen_fds(3), which tells the protocol: `LISTEN_PID`, `LISTEN_FDS`, `LISTEN_FDNAMES`.
     ///
     /// - Parameter take: gets each socket.
-    /// - Throws: EINVAL for a passed descriptor that is not a listening socket of `kind`.
+    /// - Throws: EISCONN for a passed descriptor that is a connection, EINVAL for any other that is not a listening socket of
+    ///   `kind`.
     public static func takeAll(
         of kind: Kind,
         _ take: (consuming ListeningSocket) throws(SystemCallError) -> Void
@@ -58,7 +59,9 @@ public struct ListeningSocket: ~Copyable {
             }
             let descriptor = OwnedDescriptor(adopting: FileDescriptor(rawValue: number))
             guard kind.fits(descriptor.raw) else {
-                throw SystemCallError("listen on", "descriptor \(number) (\(name)) of systemd", errno: .invalidArgument)
+                // What Accept=yes hands over is a connection.
+                let errno: Errno = Socket.isConnected(descriptor.raw) ? .socketIsConnected : .invalidArgument
+                throw SystemCallError("listen on", "descriptor \(number) (\(name)) of systemd", errno: errno)
             }
             let flags = fcntl(number, F_GETFL)
             guard flags >= 0, fcntl(number, F_SETFL, flags | O_NONBLOCK) == 0 else {

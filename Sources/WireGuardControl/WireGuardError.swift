@@ -44,6 +44,14 @@ extension WireGuardError: CustomStringConvertible {
             "the kernel has no WireGuard, and no userspace WireGuard serves an interface \(name)"
         case .refused(let operation, let name, let errno, let text):
             Self.cannot(operation, name, "\(errno) (errno \(errno.rawValue))\(text.map { ": \($0)" } ?? "")")
+        case .unreachable(let operation, let name, let error) where error.errno == .connectionRefused:
+            // Who runs WireGuard takes his socket with him, unless he is killed.
+            Self.cannot(
+                operation,
+                name,
+                "\(error): its process is gone, and left \(error.object) behind; if the kernel runs \(name) now, then "
+                    + "rm \(error.object), else start its process again: wireguard-go \(name)"
+            )
         case .unreachable(let operation, let name, let error): Self.cannot(operation, name, "\(error)")
         case .noAnswer(let operation, let name): Self.cannot(operation, name, "no answer in time")
         case .interrupted(let operation, let name): Self.cannot(operation, name, "its peers kept changing meanwhile")

@@ -1,4 +1,5 @@
 internal import EUI64
+internal import Glibc
 internal import KexProtocol
 internal import LinkControl
 internal import Netlink
@@ -21,6 +22,8 @@ struct Router: ~Copyable {
     static let keepalive: UInt16 = 25
     /// Seconds after a handshake for which the session lives. Source: REJECT_AFTER_TIME of the WireGuard paper.
     static let sessionTime: Int64 = 180
+    /// Time for the gateway to answer in a session that was there before. It may have lost it.
+    static let sessionAnswerTime = Duration.seconds(2)
     /// Pause between two looks at the handshake.
     static let handshakePause = Duration.milliseconds(100)
     /// Time for a process that runs WireGuard to end after its interface has gone.
@@ -62,8 +65,22 @@ struct Router: ~Copyable {
     /// A peer that has been set, and what is known of it.
     private struct Connection {
         let wireGuard: any WireGuardInterface
+        let wireGuardIndex: InterfaceIndex
         let gateway: RouterConfiguration.Gateway
         let endpoint: Endpoint
+        /// The peer with a session of before the registration; `nil` if it was made afresh.
+        let present: Peer?
+
+        /// The gateway as a peer without a session: its first handshake goes out at once.
+        var freshPeer: [PeerChange] {
+            let settings = PeerSettings(
+                publicKey: gateway.publicKey,
+                allowedIPs: [IPPrefix(host: gateway.linkAddress)],
+                endpoint: endpoint,
+                persistentKeepalive: Router.keepalive
+            )
+            return [.remove(gateway.publicKey), .add(settings)]
+        }
     }
 
     private mutating func makeInterfaces() throws(Failure) -> Tunnel {
@@ -138,16 +155,35 @@ struct Router: ~Copyable {
     private mutating func setAddress(_ address: IPv6Address, of name: InterfaceName) throws(Failure) {
         guard let prefix = IPPrefix(.v6(address), length: 64) else { preconditionFailure("64 bits fit into 128") }
         let mtu = configuration.wireGuardMTU
+        var isOff = false
         try inWords { () throws(NetlinkError) in
             // The derived address must be the only one: the gateway drops packets that come from any other.
             try links.turnOffAddressGeneration(of: name)
             do throws(NetlinkError) {
                 try links.addAddress(prefix, to: name)
             } catch {
-                guard error.refusal == .fileExists else { throw error }
+                if error.refusal == .permissionDenied, isIPv6Off(on: name) { isOff = true }
+                guard error.refusal == .fileExists || isOff else { throw error }
             }
-            try links.change(name, mtu: mtu, isUp: true)
+            if !isOff { try links.change(name, mtu: mtu, isUp: true) }
         }
+        guard isOff else { return }
+        // What is made again has what the default says.
+        let which = made.contains(name) ? "default" : name.text
+        throw Failure(
+            .system,
+            """
+            cannot give \(name) its address \(address): IPv6 is off on it
+            turn it on and try again: sysctl -w net.ipv6.conf.\(which).disable_ipv6=0
+            """
+        )
+    }
+
+    private func isIPv6Off(on name: InterfaceName) -> Bool {
+        // Not every name has a path: a slash, a dot.
+        let path = "/proc/sys/net/ipv6/conf/\(name)/disable_ipv6"
+        let value = (try? File.read(path, limit: 16))?.flatMap(\.first)
+        return value == UInt8(ascii: "1")
     }
 
     /// Most MAC addresses that the VXLAN interface learns: more than a mesh has, and few enough for the memory of a router.
@@ -219,25 +255,20 @@ struct Router: ~Copyable {
         let endpoint = try endpoint(of: gateway, like: registered.endpoint)
         let wireGuard = tunnel.wireGuard
         let others = configuration.gateways.map(\.publicKey).filter { $0 != gateway.publicKey }
-        try inWords { () throws(WireGuardError) in
+        let connection = try inWords { () throws(WireGuardError) in
             let peers = try wireGuard.state().peers
-            var changes = peers.map(\.publicKey).filter(others.contains).map(PeerChange.remove)
             let present = peers.first { $0.publicKey == gateway.publicKey }
-            if !(present.map(Self.hasSession) ?? false) {
-                // Made afresh, so that its first handshake goes out now and not at the next of a dead session's turns.
-                changes.append(.remove(gateway.publicKey))
-                changes.append(
-                    .add(
-                        PeerSettings(
-                            publicKey: gateway.publicKey,
-                            allowedIPs: [IPPrefix(host: gateway.linkAddress)],
-                            endpoint: endpoint,
-                            persistentKeepalive: Self.keepalive
-                        )
-                    )
-                )
-            }
-            try wireGuard.apply(changes)
+            let connection = Connection(
+                wireGuard: wireGuard,
+                wireGuardIndex: tunnel.wireGuardIndex,
+                gateway: gateway,
+                endpoint: endpoint,
+                present: present.flatMap { Self.hasSession($0) ? $0 : nil }
+            )
+            let removals = peers.map(\.publicKey).filter(others.contains).map(PeerChange.remove)
+            // A dead session would wait for its next turn before it shakes hands.
+            try wireGuard.apply(removals + (connection.present == nil ? connection.freshPeer : []))
+            return connection
         }
         let (vxlan, via) = (tunnel.vxlanIndex, tunnel.wireGuardIndex)
         let strangers = configuration.gateways.map(\.linkAddress).filter { $0 != gateway.linkAddress }
@@ -249,7 +280,7 @@ struct Router: ~Copyable {
             for case .failed(let error) in outcomes { throw error }
         }
         tell("peer \(gateway.publicKey) at \(endpoint), address \(gateway.linkAddress)")
-        return Connection(wireGuard: wireGuard, gateway: gateway, endpoint: endpoint)
+        return connection
     }
 
     /// An age below zero means that the clock was set back since: no reason to end a session.
@@ -281,13 +312,20 @@ struct Router: ~Copyable {
 
     private func waitForHandshake(_ connection: Connection, within time: Duration) throws(Failure) {
         let start = MonotonicTime.now
-        let (wireGuard, gateway) = (connection.wireGuard, connection.gateway)
         guard time > .zero else { return tell("not waiting for the handshake") }
+        func milliseconds() -> Int { Int((MonotonicTime.now - start) / .milliseconds(1)) }
+        if let present = connection.present {
+            // Its handshake is older than the registration, so it proves nothing: the gateway may have begun anew since.
+            if try isAnswered(connection, since: present, within: min(time, Self.sessionAnswerTime)) {
+                return tell("session with the gateway: answered after \(milliseconds()) ms")
+            }
+            tell("session with the gateway: no answer in it, shaking hands anew")
+            try inWords { () throws(WireGuardError) in try connection.wireGuard.apply(connection.freshPeer) }
+        }
         while true {
-            let peers = try inWords { () throws(WireGuardError) in try wireGuard.state() }.peers
-            if let peer = peers.first(where: { $0.publicKey == gateway.publicKey }), Self.hasSession(peer) {
-                let milliseconds = Int((MonotonicTime.now - start) / .milliseconds(1))
-                return tell("handshake with the gateway: there after \(milliseconds) ms")
+            // A fresh peer has no handshake but those that come now.
+            if let peer = try peer(of: connection), Self.hasSession(peer) {
+                return tell("handshake with the gateway: there after \(milliseconds()) ms")
             }
             guard MonotonicTime.now - start < time else { break }
             (MonotonicTime.now + Self.handshakePause).sleep()
@@ -301,6 +339,27 @@ struct Router: ~Copyable {
             check the clock: a gateway is silent to a router whose time is before that of its last handshake
             """
         )
+    }
+
+    private func peer(of connection: Connection) throws(Failure) -> Peer? {
+        let state = try inWords { () throws(WireGuardError) in try connection.wireGuard.state() }
+        return state.peers.first { $0.publicKey == connection.gateway.publicKey }
+    }
+
+    /// Whether anything comes from the gateway, which is asked for it, that only the holder of a session can send.
+    private func isAnswered(
+        _ connection: Connection,
+        since present: Peer,
+        within time: Duration
+    ) throws(Failure) -> Bool {
+        let echo = try? Echo(to: connection.gateway.linkAddress, through: connection.wireGuardIndex)
+        let deadline = MonotonicTime.now + time
+        while true {
+            echo?.send()
+            (MonotonicTime.now + Self.handshakePause).sleep()
+            if let peer = try peer(of: connection), peer.receivedBytes > present.receivedBytes { return true }
+            guard MonotonicTime.now < deadline else { return false }
+        }
     }
 
     /// Deletes what this run has made, the last first, and adds to the failure what became of it.
@@ -360,7 +419,7 @@ extension Failure {
 
     /// What to do if the kernel says that this user may not.
     fileprivate static func advice(for errno: Errno?) -> String {
-        errno == .notPermitted || errno == .permissionDenied ? "\nrun kex-client as root" : ""
+        (errno == .notPermitted || errno == .permissionDenied) && geteuid() != 0 ? "\nrun kex-client as root" : ""
     }
 }
 

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import KexConfiguration
 internal import SystemPackage
 internal import WireGuardTypes
 
@@ -42,7 +43,7 @@ enum RouterKeyFile {
             let bytes = try unsafe [UInt8](unsafeUninitializedCapacity: maximumSize + 1) { buffer, count in
                 count = try unsafe file.read(into: UnsafeMutableRawBufferPointer(buffer))
             }
-            let text = String(decoding: bytes, as: UTF8.self).split { $0.isWhitespace }
+            let text = String(decoding: ByteOrderMark.text(in: bytes) ?? [], as: UTF8.self).split { $0.isWhitespace }
             guard bytes.count <= maximumSize, text.count == 1, let key = PrivateKey(text: text[0]) else {
                 throw Failure(
                     .configuration,

@@ -13,29 +13,28 @@ struct KeyLists {
     /// - Throws: the mistakes of the first one that has any.
     init(of configuration: Configuration) throws(ConfigurationError) {
         if let path = configuration.prohibitedKeys {
-            prohibited = try Self.reading("ProhibitedKeys", path) { path throws(ConfigurationError) in
-                try KeyFile.read(path: path)
-            }
+            let advice = "ProhibitedKeys= names it; an empty one prohibits nothing: touch \(path)"
+            prohibited = try KeyFile.read(path: path, ifMissing: advice)
         }
         for domain in configuration.domains {
             guard let path = domain.allowedKeys else { continue }
-            allowed[domain.name] = try Self.reading("AllowedKeys", path) { path throws(ConfigurationError) in
-                try KeyFile.readNames(path: path)
-            }
-        }
-    }
-
-    private static func reading<Content>(
-        _ setting: String,
-        _ path: String,
-        _ read: (String) throws(ConfigurationError) -> Content
-    ) throws(ConfigurationError) -> Content {
-        do throws(ConfigurationError) {
-            return try read(path)
-        } catch {
+            let present = "those that are in now: wg show \(domain.wireGuard) peers > \(path)"
+            let advice = "AllowedKeys= of domain \(domain.name) says who may register; \(present)"
+            let keys = try KeyFile.readNames(path: path, ifMissing: advice)
+            allowed[domain.name] = keys
             let location = ConfigurationLocation(file: path, line: nil)
-            let advice = ConfigurationMistake(at: location, "\(setting)= names this file; an empty one will do")
-            throw ConfigurationError(error.mistakes + [advice])
+            // A file that lost its content looks like this. Everybody in the domain would be taken out.
+            guard !keys.isEmpty else {
+                let reason = "no key in it, so domain \(domain.name) would take all its routers out"
+                throw ConfigurationError([ConfigurationMistake(at: location, "\(reason); \(present)")])
+            }
+            // Which of the two is meant?
+            guard prohibited.isDisjoint(with: keys.keys) else {
+                let mistakes = prohibited.intersection(keys.keys).map { "\($0)" }.sorted().map { key in
+                    ConfigurationMistake(at: location, "\(key) is in ProhibitedKeys= as well: take it out of one")
+                }
+                throw ConfigurationError(mistakes)
+            }
         }
     }
 }

@@ -112,7 +112,7 @@ private func settings(of configuration: Configuration) throws -> HTTPSettings {
 
 private func hostName() throws -> String {
     let name = machineName
-    guard Configuration.isExternalName(name) else {
+    guard Configuration.isTellable(name) else {
         throw Trouble("this machine's name cannot be told to routers: set ExternalName= in [Gateway]")
     }
     return name

@@ -20,6 +20,9 @@ let program = ServiceProgram(
 
 program.run { configuration throws(ConfigurationError) in
     try identity(of: configuration)
+} doubts: { configuration in
+    Doubt.name(of: configuration)
+        + Doubt.secret(at: configuration.http.privateKey, of: "kex-http", isForGroup: true)
 } serve: { configuration, identity, source, options, log in
     let listen = try options.values("listen", expected: "ADDRESS:PORT, IPv6 in brackets") {
         Endpoint($0, defaultPort: Configuration.HTTP.defaultPort)

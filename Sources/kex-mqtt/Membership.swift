@@ -22,7 +22,7 @@ struct Membership {
             throw Self.mistake("no [Bus] section: this gateway is alone, and needs no kex-mqtt")
         }
         let address = configuration.externalName ?? machineName
-        guard Configuration.isExternalName(address) else {
+        guard Configuration.isTellable(address) else {
             throw Self.mistake("this machine's name cannot be told to routers: set ExternalName= in [Gateway]")
         }
         guard let name = bus.name ?? GatewayName(address) else {
@@ -37,8 +37,10 @@ struct Membership {
             weights: Dictionary(uniqueKeysWithValues: bus.weights.map { ($0.key.text, $0.value) })
         )
         if let path = bus.signingKey {
-            guard let key = SigningKey(text: try Self.text(of: path)) else {
-                throw Self.mistake("not 32 bytes in base64", in: path)
+            guard let key = SigningKey(text: try Self.line(of: path)) else {
+                let file = "install -m 400 -o kex-mqtt /dev/null \(path)"
+                let command = "\(file) && head -c 32 /dev/urandom | base64 > \(path)"
+                throw Self.mistake("not 32 bytes in base64; a new key, to be trusted anew: \(command)", in: path)
             }
             settings.signingKey = key
         }
@@ -53,8 +55,9 @@ struct Membership {
         var broker = BrokerSettings(host: bus.broker.host, port: bus.broker.port, clientID: "kex-\(name)")
         broker.user = bus.user
         broker.password = try bus.passwordFile.map { path throws(ConfigurationError) in
-            let text = try Self.text(of: path)
-            return text.hasSuffix("\n") ? String(text.dropLast()) : text
+            let line = try Self.line(of: path)
+            guard !line.isEmpty else { throw Self.mistake("no password in it", in: path) }
+            return line
         }
         broker.tls = bus.tls.map { tls in
             let identity = tls.identity.map {
@@ -86,11 +89,19 @@ struct Membership {
             throw mistake("\(error)", in: path)
         }
         guard let bytes else { throw mistake("there is no such file", in: path) }
-        return bytes
+        guard let text = ByteOrderMark.text(in: bytes) else {
+            throw mistake("text in UTF-16, and only UTF-8 is read: iconv -f UTF-16 -t UTF-8 makes it", in: path)
+        }
+        return text
     }
 
-    private static func text(of path: String) throws(ConfigurationError) -> String {
-        String(decoding: try bytes(of: path), as: UTF8.self)
+    /// The one line of a file, without its end, of whatever system that is.
+    private static func line(of path: String) throws(ConfigurationError) -> String {
+        var bytes = try bytes(of: path)[...]
+        if bytes.last == UInt8(ascii: "\n") { bytes.removeLast() }
+        if bytes.last == UInt8(ascii: "\r") { bytes.removeLast() }
+        guard !bytes.contains(UInt8(ascii: "\n")) else { throw mistake("more than one line in it", in: path) }
+        return String(decoding: bytes, as: UTF8.self)
     }
 
     private static func mistake(_ reason: String, in file: String = "[Bus]", line: Int? = nil) -> ConfigurationError {

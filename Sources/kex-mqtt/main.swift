@@ -9,6 +9,11 @@ let program = ServiceProgram(
 
 program.run { configuration throws(ConfigurationError) in
     try Membership(of: configuration)
+} doubts: { configuration in
+    let bus = configuration.bus
+    return Doubt.name(of: configuration)
+        + [bus?.signingKey, bus?.passwordFile].flatMap { Doubt.secret(at: $0, of: "kex-mqtt") }
+        + Doubt.secret(at: bus?.tls?.identity?.privateKey, of: "kex-mqtt", isForGroup: true)
 } serve: { _, membership, source, _, log in
     var service = try Service(membership, source: source, log: log)
     try service.run()

@@ -58,6 +58,7 @@ import WireGuardTypes
         let received = try laboratory.receivedBytes()
         let again = try laboratory.client("up", file)
         #expect(again.status == 0, "\(again.errors)")
+        #expect(again.output.contains("session with the gateway: answered after"), "\(again.output)")
         #expect(!again.output.contains("made"))
         #expect(try laboratory.index(of: names.vxlan) == before)
         #expect(try laboratory.receivedBytes() >= received, "the peer was not made anew")
@@ -92,6 +93,50 @@ import WireGuardTypes
 
         // The key is still the router's own.
         #expect(try laboratory.client("up", file).output.contains("\(key)"))
+    }
+
+    @Test("take no session for alive that the gateway has lost: shake hands anew")
+    func lostSession() throws {
+        let laboratory = try Laboratory()
+        let exchange = try laboratory.exchange()
+        let file = try laboratory.file(gateways: laboratory.section(exchange: exchange.address))
+        #expect(try laboratory.client("up", file).status == 0)
+        // The gateway's machine begins anew: it knows its key, and no session.
+        let (gateway, name) = (laboratory.gateway, laboratory.names.gatewayWireGuard)
+        try Laboratory.sh(
+            "ip netns exec \(gateway) wg set \(name) peer $(ip netns exec \(gateway) wg show \(name) peers) remove"
+        )
+        let again = try laboratory.client("up", file)
+        #expect(again.status == 0, "\(again.errors)")
+        #expect(
+            again.output.contains("session with the gateway: no answer in it, shaking hands anew"),
+            "\(again.output)"
+        )
+        #expect(again.output.contains("handshake with the gateway: there after"), "\(again.output)")
+        try laboratory.onRouter("ping -q -c 1 -W 5 \(Laboratory.gatewayAddress)%\(laboratory.names.wireGuard)")
+        // It has another key: there is no handshake, so none is reported.
+        try Laboratory.sh("wg genkey | ip netns exec \(gateway) wg set \(name) private-key /dev/stdin")
+        let dead = try laboratory.client("up", "--wait", "3", file)
+        #expect(dead.status == 69)
+        #expect(dead.errors.contains("no handshake with 192.0.2.1:51820 in 3 s"), "\(dead.errors)")
+    }
+
+    @Test("say that IPv6 is off, and what turns it on", arguments: [false, true])
+    func withoutIPv6(isThere: Bool) throws {
+        let laboratory = try Laboratory()
+        let name = laboratory.names.wireGuard
+        let exchange = try laboratory.exchange()
+        let file = try laboratory.file(gateways: laboratory.section(exchange: exchange.address))
+        try laboratory.onRouter(
+            "sysctl -qw net.ipv6.conf.all.disable_ipv6=1" + (isThere ? "; wireguard-go \(name) >/dev/null 2>&1" : "")
+        )
+        let up = try laboratory.client("up", file)
+        #expect(up.status == 71)
+        #expect(!up.errors.contains("as root"), "\(up.errors)")
+        let command = try #require(up.errors.firstMatch(of: #/turn it on and try again: (.*)\n/#)?.1)
+        try laboratory.onRouter(String(command))
+        let again = try laboratory.client("up", file)
+        #expect(again.status == 0, "\(again.errors)")
     }
 
     @Test("register before the peer is set")

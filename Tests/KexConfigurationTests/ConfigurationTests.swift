@@ -118,17 +118,61 @@ import WireGuardTypes
             ("[Domain a]\nWireGuard=x\nVXLAN=y\nAddressProfile=gluon gluon", 4, "several of them during a migration"),
             ("[Domain a]\nWireGuard=x\nVXLAN=y\nLinkAddress=2001:db8::1", 4, "expected an address in fe80::/64"),
             ("[Domain a]\nWireGuard=x\nVXLAN=y\nLinkAddress=fe80::", 4, "expected an address in fe80::/64"),
-            ("[Gateway]\nExternalName=a b", 2, "expected a host name of at most 128"),
-            ("[Gateway]\nExternalName=a_b", 2, "expected a host name of at most 128"),
-            ("[Gateway]\nExternalName=" + String(repeating: "x", count: 129), 2, "expected a host name of at most 128"),
+            ("[Gateway]\nExternalName=a b", 2, "expected a host name that routers can look up"),
+            ("[Gateway]\nExternalName=a_b", 2, "expected a host name that routers can look up"),
+            (
+                "[Gateway]\nExternalName=" + String(repeating: "x", count: 129), 2,
+                "expected a host name that routers can look up"
+            ),
+            ("[Gateway]\nExternalName=gw01", 2, "expected a host name that routers can look up, with a dot in it"),
+            ("[Gateway]\nExternalName=gw01.", 2, "expected a host name"),
+            ("[Gateway]\nExternalName=localhost", 2, "expected a host name"),
+            ("[Gateway]\nExternalName=gw01.LocalHost", 2, "expected a host name"),
+            ("[Gateway]\nExternalName=localhost.localdomain", 2, "expected a host name"),
+            ("[Gateway]\nExternalName=gw01.example.net:10012", 2, "expected a host name"),
+            ("[Gateway]\nExternalName=gw01..net", 2, "expected a host name"),
+            ("[Gateway]\nExternalName=gw01.-example.net", 2, "expected a host name"),
+            ("[Gateway]\nExternalName=\(String(repeating: "x", count: 64)).net", 2, "expected a host name"),
+            ("[Gateway]\nExternalName=192.0.2", 2, "expected a host name"),
+            ("[Gateway]\nExternalName=127.0.1.1", 2, "an address that they can reach"),
+            ("[Gateway]\nExternalName=0.0.0.0", 2, "an address that they can reach"),
+            ("[Gateway]\nExternalName=169.254.1.1", 2, "an address that they can reach"),
+            ("[Gateway]\nExternalName=224.0.0.1", 2, "an address that they can reach"),
+            ("[Gateway]\nExternalName=::1", 2, "an address that they can reach"),
+            ("[Gateway]\nExternalName=::", 2, "an address that they can reach"),
+            ("[Gateway]\nExternalName=::ffff:127.0.0.1", 2, "an address that they can reach"),
+            ("[Gateway]\nExternalName=fe80::1", 2, "an address that they can reach"),
+            ("[Gateway]\nExternalName=ff02::1", 2, "an address that they can reach"),
+            (
+                "[Gateway]\nUnlimitedSources=::ffff:192.0.2.20/95", 2,
+                "expected at most 64 addresses or prefixes of hosts"
+            ),
+            ("[Gateway]\nUnlimitedSources=::", 2, "expected at most 64 addresses"),
+            ("[Gateway]\nUnlimitedSources=0.0.0.0", 2, "expected at most 64 addresses"),
+            ("[Gateway]\nUnlimitedSources=::ffff:0.0.0.0", 2, "expected at most 64 addresses"),
+            ("[Gateway]\nUnlimitedSources=ff00::/8", 2, "expected at most 64 addresses"),
+            ("[Gateway]\nUnlimitedSources=192.0.2.1 239.0.0.1", 2, "expected at most 64 addresses"),
+            ("[Gateway]\nListen=[::]:1\nListen=[::]:1", 3, "another line has that port of that address already"),
+            ("[Gateway]\nListen=[::]:1\nListen=192.0.2.1:1", 3, "another line has that port"),
+            ("[Gateway]\nListen=[2001:db8::1]:1\nListen=[::]:1", 3, "another line has that port"),
+            ("[Gateway]\nListen=192.0.2.1:1\nListen=0.0.0.0:1", 3, "another line has that port"),
+            ("[Gateway]\nListen=[::ffff:192.0.2.1]:1\nListen=192.0.2.1:1", 3, "another line has that port"),
+            ("[HTTP]\nListen=[::]:443\nTLSListen=[::]:443", 3, "another line has that port"),
             ("[HTTP]\nListen=80", 2, "expected ADDRESS:PORT"),
             ("[HTTP]\nColour=blue", 2, "unknown key Colour; [HTTP] has Listen"),
             ("[HTTP]\nCertificate=cert", 2, "expected an absolute path"),
             ("[HTTP]\nNodeNameDomain=ä", 2, "expected the name of a domain"),
             ("[HTTP]\nNodeNamePath=/", 2, "expected the path of a URL"),
             ("[HTTP]\nNodeNamePath=/a?b", 2, "expected the path of a URL"),
+            ("[HTTP]\nNodeNamePath=/api/v1/wg/key/exchange", 2, "none of those of other exchanges"),
+            ("[HTTP]\nNodeNamePath=/api/add_key", 2, "NodeNamePath= needs NodeNameDomain="),
             ("[HTTP]\nNodeNamePath=/" + String(repeating: "x", count: 128), 2, "expected the path of a URL"),
             ("[Domain a]\nWireGuard=x\nVXLAN=y\nFdb=all", 4, "expected mac flood, flood, or mac"),
+            (
+                "[Domain a]\nWireGuard=x\nVXLAN=y\nFdb=mac\nFloodAfter=registration", 5,
+                "Fdb=mac gives no place in the flood list"
+            ),
+            ("[Domain a]\nWireGuard=x\nVXLAN=y\nFdb=mac\nAddressProfile=eui64 ffmuc", 4, "Fdb=mac gives nothing"),
             ("[Domain a]\nWireGuard=x\nVXLAN=y\nMaximumPeers=0", 4, "expected a number from 1 to 65536"),
             ("[Domain a]\nWireGuard=x\nVXLAN=y\nMaximumPeers=65537", 4, "expected a number from 1 to 65536"),
             ("[Domain a]\nWireGuard=x\nVXLAN=y\nStaleAfter=3600", 4, "expected a time from 1s to 365d"),
@@ -248,8 +292,9 @@ import WireGuardTypes
             StaleAfter=1s
             SweepInterval=365d
             [Gateway]
-            ExternalName=\(String(repeating: "x", count: 128))
+            ExternalName=\(String(repeating: "x.", count: 63))xx
             [HTTP]
+            NodeNameDomain=\(name)
             NodeNamePath=/\(String(repeating: "x", count: 127))
             """
         )
@@ -277,6 +322,72 @@ import WireGuardTypes
         let error = try #require(throws: ConfigurationError.self) { try Configuration(path: path) }
         #expect(error.mistakes.map(\.location) == [ConfigurationLocation(file: path, line: nil)])
         #expect(error.description.contains(reason))
+    }
+
+    @Test("A source may be written as a mapped IPv4 address: it is that address")
+    func mappedSources() throws {
+        let text = "[Domain a]\nWireGuard=x\nVXLAN=y\n[Gateway]\nUnlimitedSources="
+        let line = "::ffff:192.0.2.20 ::ffff:198.51.100.0/120 127.0.0.1 ::1 0.0.0.0/0 ::/0 fe80::1"
+        let configuration = try Configuration(path: folder.write(text + line))
+        #expect(
+            configuration.unlimitedSources.map(\.description)
+                == ["192.0.2.20/32", "198.51.100.0/24", "127.0.0.1/32", "::1/128", "0.0.0.0/0", "::/0", "fe80::1/128"]
+        )
+        #expect(configuration.unlimitedSources[0].contains(IPv6Address("::ffff:192.0.2.20")!))
+        #expect(try Configuration(path: folder.write(configuration.description)) == configuration)
+    }
+
+    @Test("Several places to listen, as long as the kernel takes them side by side")
+    func listeners() throws {
+        let text = """
+            [Gateway]
+            Listen=192.0.2.1:1
+            Listen=192.0.2.2:1
+            Listen=[2001:db8::1]:1
+            Listen=0.0.0.0:2
+            Listen=[2001:db8::1]:2
+            Listen=127.0.0.1:0
+            Listen=127.0.0.1:0
+            [HTTP]
+            Listen=192.0.2.1:1
+            [Domain a]
+            WireGuard=x
+            VXLAN=y
+            """
+        #expect(try Configuration(path: folder.write(text)).listen.count == 7)
+    }
+
+    @Test(
+        "Names and addresses under which routers find a gateway",
+        arguments: [
+            "gw01.example.net", "gw01.example.net.", "a.b", "1.2.3.x", "xn--bcher-kva.example", "192.0.2.1",
+            "2001:db8::1",
+        ]
+    )
+    func externalNames(name: String) throws {
+        let text = "[Domain a]\nWireGuard=x\nVXLAN=y\n[Gateway]\nExternalName=\(name)\n"
+        #expect(try Configuration(path: folder.write(text)).externalName == name)
+    }
+
+    @Test("A byte order mark is no part of the text; lines may end as on other systems; UTF-16 is one clear mistake")
+    func encodings() throws {
+        let text = "[Domain a]\nWireGuard=x\nVXLAN=y\n"
+        let plain = try Configuration(path: folder.write(text))
+        #expect(try Configuration(path: folder.write("\u{feff}" + text)) == plain)
+        #expect(try Configuration(path: folder.write(text.replacing("\n", with: "\r\n"))) == plain)
+        let main = try folder.write("\u{feff}" + text)
+        try folder.write("\u{feff}[Domain a]\r\nMaximumPeers=7\r\n", to: "kex.conf.d/10.conf")
+        #expect(try Configuration(path: main).domains[0].maximumPeers == 7)
+        let keys = try folder.write("\u{feff}\(KeyFileTests.key)\r\n", to: "keys")
+        #expect(try KeyFile.read(path: keys) == [PublicKey(text: KeyFileTests.key)!])
+        for encoding in [String.Encoding.utf16LittleEndian, .utf16BigEndian] {
+            try FileManager.default.removeItem(atPath: keys)
+            try ("\u{feff}" + text).write(toFile: keys, atomically: true, encoding: encoding)
+            let reason = "text in UTF-16, and only UTF-8 is read: iconv -f UTF-16 -t UTF-8 makes it"
+            let error = try #require(throws: ConfigurationError.self) { try Configuration(path: keys) }
+            #expect(error.description.hasPrefix("\(keys): \(reason)"))
+            #expect(throws: ConfigurationError.self) { try KeyFile.read(path: keys) }
+        }
     }
 
     @Test("All mistakes are told at once")

@@ -82,7 +82,6 @@ import Testing
 
                 [HTTP]
                 Listen=[::]:5000
-                NodeNamePath=/api/add_key
 
                 [Bus]
                 Broker=broker.example.net:1884

@@ -259,6 +259,9 @@ import Testing
         gateway.connect()
         #expect(gateway.publications().isEmpty)
         gateway.tellStatus()
+        // A second later it looks again: a key or a port that changed is told by nobody.
+        let later = gateway.now.sinceStart + .seconds(1)
+        #expect(gateway.member.deadline(at: gateway.now).map { $0 <= later } == true)
         let texts = gateway.publications().map { "\($0.topic) \(String(decoding: $0.payload, as: UTF8.self))" }
         #expect(
             texts == [

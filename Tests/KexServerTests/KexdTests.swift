@@ -216,6 +216,27 @@ private let exchange = "ffww01\n\(key)\n"
         #expect(try client.outcome() == .closed("ERR: INVALID_DOMAIN\n"))
     }
 
+    @Test("names the line of a socket unit that hands over connections in place of the socket")
+    func connectionOfSystemd() throws {
+        let configuration = try ConfigurationFile()
+        let listener = try Socket.listen(on: try #require(Endpoint("127.0.0.1:0")))
+        let client = try TestClient(port: try #require(try Socket.localAddress(of: listener.raw).endpoint).port)
+        defer { withExtendedLifetime(client) {} }
+        try wait(for: listener.raw, "a connection")
+        guard let accepted = try Socket.accept(from: listener.raw) else { throw TimedOut(what: "a connection") }
+        let connection = accepted.takeDescriptor()
+        let kexd = try KexdProcess(
+            ["--config", configuration.path],
+            shell: "exec 3<&0 </dev/null; export LISTEN_FDS=1 LISTEN_PID=$$ LISTEN_FDNAMES=connection;",
+            standardInput: FileHandle(fileDescriptor: connection.raw.rawValue)
+        )
+        let reason = "cannot listen on descriptor 3 (connection) of systemd: Transport endpoint is already connected"
+        let advice = "its socket unit has Accept=yes: set Accept=no there (systemctl edit), and restart it"
+        #expect(
+            try kexd.result() == KexdProcess.Result(output: "kexd: \(reason) (errno 106); \(advice)\n", status: 1)
+        )
+    }
+
     @Test(
         "resets, when it is killed, whoever has no answer: nothing sent, half of the lines, and all that the handler was asked"
     )

@@ -7,9 +7,11 @@ import WireGuardControl
 import WireGuardTypes
 
 /// Runs wireguard-go with an interface of its own for the length of `body`.
-private func withWireGuardGo(_ body: (InterfaceName) throws -> Void) throws {
+private func withWireGuardGo(
+    _ name: InterfaceName = uniqueInterfaceName(),
+    _ body: (InterfaceName) throws -> Void
+) throws {
     try requirePrivateNamespace()
-    let name = uniqueInterfaceName()
     let process = Process()
     process.executableURL = URL(fileURLWithPath: "/usr/bin/wireguard-go")
     process.arguments = ["-f", name.text]
@@ -115,6 +117,36 @@ private func wg(_ arguments: String...) throws -> String { try output(of: "/usr/
         try withWireGuardGo { name throws in interface = try openWireGuardInterface(name) }
         let gone = try #require(interface)
         #expect(throws: WireGuardError.noSuchInterface(gone.name)) { try gone.apply([.remove(firstKey)]) }
+    }
+
+    @Test("that was killed leaves its socket: the words say what to do, and that is enough")
+    func killed() throws {
+        try requirePrivateNamespace()
+        let name = uniqueInterfaceName()
+        let path = "/run/wireguard/\(name).sock"
+        // What a killed process leaves: a socket file that nobody listens at.
+        func leave() throws {
+            let script = "import os, socket; os.makedirs('/run/wireguard', exist_ok=True); "
+            _ = try output(of: "/usr/bin/python3", ["-c", script + "socket.socket(socket.AF_UNIX).bind('\(path)')"])
+        }
+        try leave()
+        defer { unlink(path) }
+        let error = try #require(throws: WireGuardError.self) { try openWireGuardInterface(name) }
+        let advice = try #require(
+            error.description.firstMatch(
+                of: #/if the kernel runs (\S+) now, then (.*), else start its process again: (.*)/#
+            )
+        )
+        #expect(advice.1 == name.text)
+        // The process that is made anew takes the place of the one before, in the foreground so that it ends with the test.
+        #expect(advice.3 == "wireguard-go \(name)")
+        try withWireGuardGo(name) { name throws in
+            #expect(try openWireGuardInterface(name).state().peers.isEmpty)
+        }
+        try leave()
+        // For the kernel, which here has no WireGuard to ask.
+        _ = try output(of: "/bin/sh", ["-c", String(advice.2)])
+        #expect(throws: WireGuardError.noKernelSupport(name)) { try openWireGuardInterface(name) }
     }
 
     @Test("that does not exist leaves only the kernel, and this one has no WireGuard")
