@@ -57,7 +57,7 @@ final class Doorkeeper: Sendable {
     func setUnlimited(_ sources: [IPPrefix]) { state.withLock { $0.sources.unlimited = sources } }
 
     /// What becomes of a connection.
-    enum Admission {
+    enum Entry {
         /// It has a place until ``Client/leave()``.
         case welcome(Client)
         /// It is to be closed at once.
@@ -73,9 +73,9 @@ final class Doorkeeper: Sendable {
     ///   - isTLS: whether an answer would take a handshake, which costs more than all else.
     ///   - cutOff: closes it without waiting for anything.
     func admit(from source: IPv6Address, isTLS: Bool, cutOff: @escaping @Sendable () -> Void)
-        -> Admission
+        -> Entry
     {
-        let (admission, lastOne): (Admission, Client?) = state.withLock { state in
+        let (entry, lastOne): (Entry, Client?) = state.withLock { state in
             let isFull = state.open >= limits.connections
             if isFull && !state.canGiveWay(at: .now) { return (.full, nil) }
             let beginning = state.sources.begin(from: source, at: .sinceStart)
@@ -103,7 +103,7 @@ final class Doorkeeper: Sendable {
             return (.welcome(client), lastOne)
         }
         lastOne?.cutOff()
-        return admission
+        return entry
     }
 
     private func note(_ source: IPv6Address, _ reason: @autoclosure () -> String, _ state: inout State) {
@@ -283,8 +283,8 @@ final class AcceptHandler: ChannelDuplexHandler {
         let exit = ExitHandler()
         let loop = context.eventLoop
         let loopBound = NIOLoopBound(exit, eventLoop: loop)
-        let admission = doorkeeper.admit(from: source, isTLS: isTLS) { loop.execute { loopBound.value.close() } }
-        switch admission {
+        let entry = doorkeeper.admit(from: source, isTLS: isTLS) { loop.execute { loopBound.value.close() } }
+        switch entry {
         case .full: return false
         case .refused: channel.close(promise: nil)
         case .welcome(let client):

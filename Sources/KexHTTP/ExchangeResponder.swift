@@ -96,15 +96,18 @@ final class ExchangeResponder: Sendable {
 
     private func answer(_ registration: Registration, _ source: IPv6Address, namesGateway: Bool) async -> Answer {
         // The handler logs its own refusals.
-        let refusal = await exchanges.register(registration, from: source)
-        log.log(.exchange, .debug, "exchange from \(source.unmappedDescription): \(refusal?.code ?? "accepted")")
-        if let refusal { return .refusal(refusal) }
-        guard namesGateway else { return .accepted }
-        do throws(NoGateway) {
-            return .accepted(try await exchanges.gateway(for: registration))
-        } catch {
-            note(source, registration, "no gateway can be named: \(error)")
-            return .noGateway(error)
+        let admission = await exchanges.register(registration, from: source)
+        log.log(.exchange, .debug, "exchange from \(source.unmappedDescription): \(admission)")
+        switch admission {
+        case .refused(let refusal): return .refusal(refusal)
+        case .accepted(let place):
+            guard namesGateway else { return .accepted }
+            do throws(NoGateway) {
+                return .accepted(try await exchanges.gateway(for: registration, letIn: place))
+            } catch {
+                note(source, registration, "no gateway can be named: \(error)")
+                return .noGateway(error)
+            }
         }
     }
 

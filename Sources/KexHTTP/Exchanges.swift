@@ -8,11 +8,24 @@ public protocol Exchanges: Sendable {
     /// Has a router let in.
     ///
     /// - Parameter source: where its request comes from, IPv4 as a mapped address.
-    /// - Returns: `nil` when its key is wherever it must be, or why it is not.
-    func register(_ registration: Registration, from source: IPv6Address) async -> Refusal?
+    func register(_ registration: Registration, from source: IPv6Address) async -> Admission
 
-    /// The gateway that a router should use which has been let in.
-    func gateway(for registration: Registration) async throws(NoGateway) -> ChosenGateway
+    /// The gateway that a router should use which has been let in there.
+    func gateway(for registration: Registration, letIn place: Admission.Place) async throws(NoGateway) -> ChosenGateway
+}
+
+/// What became of a registration.
+public enum Admission: Hashable, Sendable {
+    /// Where a router is let in.
+    public enum Place: Hashable, Sendable {
+        /// In the kernel of this gateway, and whoever else there is knows of it.
+        case everywhere
+        /// In the kernel of this gateway. The others hear of it later.
+        case here
+    }
+
+    case accepted(Place)
+    case refused(Refusal)
 }
 
 /// Why no gateway can be named.
@@ -30,11 +43,12 @@ struct LocalExchanges: Exchanges {
     let handler: HandlerClient
     let settings: CurrentSettings
 
-    func register(_ registration: Registration, from source: IPv6Address) async -> Refusal? {
-        await handler.register(registration, from: source)
+    func register(_ registration: Registration, from source: IPv6Address) async -> Admission {
+        await handler.register(registration, from: source).map(Admission.refused) ?? .accepted(.everywhere)
     }
 
-    func gateway(for registration: Registration) async throws(NoGateway) -> ChosenGateway {
+    func gateway(for registration: Registration, letIn place: Admission.Place) async throws(NoGateway) -> ChosenGateway
+    {
         guard let status = await handler.status(of: registration.domain) else { throw .unavailable }
         guard status.isInService else { throw .noneInService }
         let settings = settings.value
@@ -50,19 +64,30 @@ struct LocalExchanges: Exchanges {
     }
 }
 
-/// Exchanges with all gateways on the bus: a key is in when this gateway's kernel has it, and the broker has taken it.
+/// Exchanges with all gateways on the bus: a key is in when this gateway's kernel has it, and the broker has taken it if it can.
 struct SharedExchanges: Exchanges {
-    let handler: HandlerClient
+    let local: LocalExchanges
     let bus: HandlerClient
 
     /// One after the other: what this gateway refuses, by its limits of sources as well, is not passed on to the others.
-    func register(_ registration: Registration, from source: IPv6Address) async -> Refusal? {
-        if let refusal = await handler.register(registration, from: source) { return refusal }
-        return await bus.register(registration, from: source)
+    func register(_ registration: Registration, from source: IPv6Address) async -> Admission {
+        let admission = await local.register(registration, from: source)
+        guard case .accepted = admission else { return admission }
+        // A router that this gateway serves is not kept out because others do not hear of it now: `kex-mqtt` tells them later.
+        return .accepted(await bus.register(registration, from: source) == nil ? .everywhere : .here)
     }
 
-    func gateway(for registration: Registration) async throws(NoGateway) -> ChosenGateway {
-        guard let chosen = try await bus.choose(for: registration) else { throw .noneInService }
+    func gateway(for registration: Registration, letIn place: Admission.Place) async throws(NoGateway) -> ChosenGateway
+    {
+        // What the others do not know yet, this gateway has; and whom they would choose is as old as the broker's last word.
+        if place == .here, let here = try? await local.gateway(for: registration, letIn: place) { return here }
+        let chosen: ChosenGateway?
+        do throws(NoGateway) {
+            chosen = try await bus.choose(for: registration)
+        } catch {
+            return try await local.gateway(for: registration, letIn: place)
+        }
+        guard let chosen else { throw .noneInService }
         return chosen
     }
 }

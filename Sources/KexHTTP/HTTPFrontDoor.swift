@@ -54,12 +54,13 @@ public final class HTTPFrontDoor: Sendable {
         self.settings = CurrentSettings(settings)
         doorkeeper = Doorkeeper(limits: limits, unlimitedSources: settings.unlimitedSources, log: logger)
         let client = HandlerClient(path: handler, limits: limits, loop: loop, log: logger)
+        let local = LocalExchanges(handler: client, settings: self.settings)
         let shared = bus.map { path in
             let bus = HandlerClient(.bus, path: path, limits: limits, loop: loop, log: logger)
-            return SharedExchanges(handler: client, bus: bus)
+            return SharedExchanges(local: local, bus: bus)
         }
         responder = ExchangeResponder(
-            exchanges ?? shared ?? LocalExchanges(handler: client, settings: self.settings),
+            exchanges ?? shared ?? local,
             settings: self.settings,
             limits: limits,
             log: logger

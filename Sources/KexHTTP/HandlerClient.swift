@@ -33,6 +33,14 @@ final class HandlerClient: Sendable {
             }
         }
 
+        /// What becomes of requests without it.
+        fileprivate var consequence: String {
+            switch self {
+            case .handler: "answering 503"
+            case .bus: "routers are let in here alone"
+            }
+        }
+
         fileprivate var isHandler: Bool { self == .handler }
     }
 
@@ -329,7 +337,7 @@ final class HandlerClient: Sendable {
         }
         guard isNews else { return }
         let event: GatewayEvent = server.isHandler ? .handlerLost : .busLost
-        log.log(event, .error, "\(server.name) cannot be asked: \(reason); answering 503; \(server.advice)")
+        log.log(event, .error, "\(server.name) cannot be asked: \(reason); \(server.consequence); \(server.advice)")
     }
 
     private func noteAnswer() {

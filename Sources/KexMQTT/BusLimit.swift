@@ -9,6 +9,9 @@ public enum BusLimit {
     /// has heard of is no router anywhere.
     public static let recentRegistrations = 4096
     public static let recentTime = Duration.seconds(300)
+    /// Registrations that could not be published, and are when the broker is back; what is more is left out. Their age is limited
+    /// as that of the others: a router that is alive has shaken hands by then, and has a note.
+    public static let lateRegistrations = 32_768
     /// How long after a gateway came that is done; others come at the same time when a broker is back.
     public static let arrivalTime = Duration.seconds(1)
     /// Not more often than this, whoever comes.

@@ -17,6 +17,7 @@ public struct BusMember: Sendable {
     private let domains: [DomainName: Int]
     private var requests = DoorRequests()
     private var recent = RecentRegistrations()
+    private var late = LateRegistrations()
     private var newcomers = Newcomers()
     private var elsewhere = Elsewhere()
     private var own: [OwnRouters]
@@ -127,6 +128,9 @@ extension BusMember {
         isConnected = false
         gateways.brokerWent(at: now.sinceStart)
         requests.lose()
+        for (publication, _) in inFlight.values {
+            if case .late(let router) = publication.purpose { late.insert(router, at: now.sinceStart) }
+        }
         announcements.removeAll()
         signed = nil
         inFlight.removeAll()
@@ -182,6 +186,10 @@ extension BusMember {
                 recent.insert(router, at: now.sinceStart)
             }
         case .note: notesInFlight -= 1
+        case .late(let router):
+            notesInFlight -= 1
+            // Others may come back to the broker later than this gateway.
+            if isAccepted { recent.insert(router, at: now.sinceStart) }
         case .farewell(let router):
             notesInFlight -= 1
             if isAccepted { own[router.domain].noteGone(router.key) }
@@ -198,7 +206,8 @@ extension BusMember {
         }
         if !announcements.isEmpty { return publication(announcements.removeFirst(), .presence, isRetained: true) }
         guard !isLeaving else { return nil }
-        return nextRegistration(at: now) ?? nextRepeat(at: now) ?? nextNote(at: now) ?? nextCount(at: now)
+        let registration = nextRegistration(at: now) ?? nextLate(at: now) ?? nextRepeat(at: now)
+        return registration ?? nextNote(at: now) ?? nextCount(at: now)
     }
 
     private func publication(
@@ -220,6 +229,12 @@ extension BusMember {
         let count = settings.signingKey == nil ? 1 : 2
         guard let (number, router) = requests.next(publications: count) else { return nil }
         return publication(of: router, .registration(number), at: now)
+    }
+
+    private mutating func nextLate(at now: Moment) -> Publication? {
+        guard notesInFlight < BusLimit.notesAtBroker, let router = late.next(at: now.sinceStart) else { return nil }
+        notesInFlight += settings.signingKey == nil ? 1 : 2
+        return publication(of: router, .late(router), at: now)
     }
 
     private mutating func nextRepeat(at now: Moment) -> Publication? {
@@ -409,7 +424,7 @@ extension BusMember {
         guard let router = router(request.registration) else {
             return requests.refuse(request, .invalidDomain, door: door)
         }
-        guard isConnected else { return requests.refuse(request, .unavailable, door: door) }
+        guard isConnected else { return requests.postpone(request, router, door: door) }
         requests.insert(request, router, door: door, at: now.sinceStart)
     }
 
@@ -517,6 +532,7 @@ extension BusMember {
     public mutating func advance(to now: Moment) {
         noticeStep(now)
         requests.expire(at: now.sinceStart)
+        for router in requests.takeUnpublished() { late.insert(router, at: now.sinceStart) }
         if nextCheck <= now.sinceStart {
             nextCheck = now.sinceStart + BusLimit.acknowledgementCheck
             isStuck = inFlight.values.contains { now.sinceStart - $0.since > BusLimit.acknowledgementTime }

@@ -21,13 +21,21 @@ struct DoorRequests: Sendable {
     private var order: [UInt64] = []
     private var first = 0
     private(set) var answers: [(door: UInt64, answer: RegistrationAnswer)] = []
+    /// Routers that the broker may not have, because there was none, or it said nothing.
+    private var unpublished: [RouterID] = []
 
     mutating func refuse(_ request: RegistrationRequest, _ refusal: Refusal, door: UInt64) {
         answers.append((door, RegistrationAnswer(id: request.id, refusal: refusal)))
     }
 
+    /// There is no broker to tell of this one.
+    mutating func postpone(_ request: RegistrationRequest, _ router: RouterID, door: UInt64) {
+        unpublished.append(router)
+        refuse(request, .unavailable, door: door)
+    }
+
     mutating func insert(_ request: RegistrationRequest, _ router: RouterID, door: UInt64, at now: Duration) {
-        guard requests.count < BusLimit.registrations else { return refuse(request, .unavailable, door: door) }
+        guard requests.count < BusLimit.registrations else { return postpone(request, router, door: door) }
         lastNumber += 1
         let deadline = now + BusLimit.registrationTime
         requests[lastNumber] = Request(door: door, id: request.id, router: router, deadline: deadline)
@@ -74,7 +82,13 @@ struct DoorRequests: Sendable {
 
     /// There is no broker any more: what it has taken, nobody can say.
     mutating func lose() {
-        for number in requests.keys { answer(number, .unavailable) }
+        for number in requests.keys { postpone(number) }
+    }
+
+    /// Those that are to be published later.
+    mutating func takeUnpublished() -> [RouterID] {
+        defer { unpublished.removeAll() }
+        return unpublished
     }
 
     mutating func expire(at now: Duration) {
@@ -84,7 +98,7 @@ struct DoorRequests: Sendable {
                 continue
             }
             guard request.deadline <= now else { break }
-            answer(order[first], .unavailable)
+            postpone(order[first])
         }
         if first > BusLimit.registrations || first == order.count {
             order.removeFirst(first)
@@ -100,6 +114,11 @@ struct DoorRequests: Sendable {
     mutating func takeAnswers() -> [(door: UInt64, answer: RegistrationAnswer)] {
         defer { answers.removeAll() }
         return answers
+    }
+
+    private mutating func postpone(_ number: UInt64) {
+        if let router = requests[number]?.router { unpublished.append(router) }
+        answer(number, .unavailable)
     }
 
     private mutating func answer(_ number: UInt64, _ refusal: Refusal?) {

@@ -17,6 +17,8 @@ public struct Publication: Hashable, Sendable {
         case registration(UInt64)
         /// One more note may be on its way.
         case note
+        /// The same, for a registration that could not be published when it was made.
+        case late(RouterID)
         /// The broker knows that the router is gone.
         case farewell(RouterID)
     }

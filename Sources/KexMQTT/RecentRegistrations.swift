@@ -27,3 +27,22 @@ struct RecentRegistrations: Sendable {
 
     mutating func next() -> RouterID? { repeats.popFirst() }
 }
+
+/// Registrations that the broker could not be told of. Whoever is let in here alone is made known when it is back.
+struct LateRegistrations: Sendable {
+    private var routers = UniqueQueue<RouterID>(limit: BusLimit.lateRegistrations)
+    /// When each of them registered last.
+    private var times: [RouterID: Duration] = [:]
+
+    mutating func insert(_ router: RouterID, at now: Duration) {
+        if routers.append(router) { times[router] = now }
+    }
+
+    /// The next one that is not too old to be of use.
+    mutating func next(at now: Duration) -> RouterID? {
+        while let router = routers.popFirst() {
+            if let time = times.removeValue(forKey: router), now - time < BusLimit.recentTime { return router }
+        }
+        return nil
+    }
+}

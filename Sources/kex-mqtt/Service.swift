@@ -174,7 +174,7 @@ struct Service: ~Copyable {
         ServiceState.status(status)
         guard toldBroker != false, brokerNotice.permits(now: now) else { return }
         toldBroker = false
-        log.log(.brokerLost, .error, "\(reason); front doors on the bus are answered UNAVAILABLE, all else goes on")
+        log.log(.brokerLost, .error, "\(reason); until it is back, routers are let in here alone")
     }
 
     /// Subscribes and publishes as much as the link takes.

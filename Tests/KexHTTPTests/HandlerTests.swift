@@ -43,6 +43,24 @@ import Testing
         #expect(door.log.count(of: "the handler cannot be asked") == 1)
     }
 
+    @Test(
+        "Without the bus, or with one that cannot publish, routers are let in here and sent here",
+        arguments: [true, false]
+    )
+    func noBus(isThere: Bool) throws {
+        let handler = try FakeHandler()
+        let bus = try FakeHandler(FakeHandler.answering(.unavailable))
+        let door = try TestDoor(handler: handler.path, bus: isThere ? bus.path : FakeHandler.newPath())
+        #expect(try door.answer(to: post(v1, body)).body == accepted)
+        #expect(try door.answer(to: post(v2, body)).body.contains("\"Address\":\"gw04.ext.example.net\""))
+        #expect(bus.registrations.count == (isThere ? 2 : 0))
+        if !isThere { #expect(door.log.count(of: "the bus cannot be asked") == 1) }
+        // What this gateway refuses goes nowhere.
+        handler.behave(FakeHandler.answering(.rateLimited))
+        #expect(try door.answer(to: post(v1, body)).status == 429)
+        #expect(bus.registrations.count == (isThere ? 2 : 0))
+    }
+
     @Test("A handler that ends amid a request costs 503 at once, and the next one is used")
     func ended() async throws {
         let handler = try FakeHandler { _ in nil }

@@ -62,9 +62,9 @@ import Testing
         let isBlocking = Atomic(false)
         let isOver = Atomic(false)
 
-        func register(_ registration: Registration, from source: IPv6Address) async -> Refusal? {
+        func register(_ registration: Registration, from source: IPv6Address) async -> Admission {
             if source == IPv6Address("::ffff:127.0.0.2")! { block() }
-            return nil
+            return .accepted(.everywhere)
         }
 
         private func block() {
@@ -72,7 +72,9 @@ import Testing
             while !isOver.load(ordering: .relaxed) { usleep(1000) }
         }
 
-        func gateway(for registration: Registration) async throws(NoGateway) -> ChosenGateway { throw .unavailable }
+        func gateway(for registration: Registration, letIn place: Admission.Place) async throws(NoGateway)
+            -> ChosenGateway
+        { throw .unavailable }
     }
 
     @Test("Work for TLS keeps nobody else waiting")

@@ -52,6 +52,7 @@ final class TestDoor {
 
     init(
         handler: String,
+        bus: String? = nil,
         settings: HTTPSettings = settings,
         limits: HTTPLimits = HTTPLimits(),
         exchanges: (any Exchanges)? = nil,
@@ -63,6 +64,7 @@ final class TestDoor {
         door = HTTPFrontDoor(
             settings,
             handler: handler,
+            bus: bus,
             exchanges: exchanges,
             identity: identity,
             limits: limits,

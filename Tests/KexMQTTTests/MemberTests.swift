@@ -87,6 +87,72 @@ import Testing
         #expect(refusals().isEmpty)
     }
 
+    @Test(
+        "What could not be published when it was asked for is published when the broker is back, each key once",
+        arguments: [false, true]
+    )
+    func publishedLater(isSigned: Bool) {
+        var gateway = Member(signingKey: isSigned ? SigningKey() : nil)
+        func topics(_ publications: [Publication]) -> [String] {
+            publications.filter { $0.topic == "wireguard/ffww01/all" }
+                .map { String(decoding: $0.payload, as: UTF8.self) }
+        }
+        // There is none; it says nothing for a second; it goes with the registration on its way.
+        gateway.member.register(request(1), door: 5, at: gateway.now)
+        gateway.member.register(request(1), door: 6, at: gateway.now)
+        gateway.pass(.seconds(1))
+        gateway.acknowledges = false
+        gateway.connect()
+        #expect(topics(gateway.publications()) == ["\(key(1))"])
+        gateway.member.register(request(2), door: 5, at: gateway.now)
+        #expect(topics(gateway.publications()) == ["\(key(2))"])
+        gateway.pass(.seconds(1))
+        gateway.member.register(request(3), door: 5, at: gateway.now)
+        #expect(Set(topics(gateway.publications())) == ["\(key(2))", "\(key(3))"])
+        gateway.member.disconnect(at: gateway.now)
+        gateway.pass(.seconds(1))
+        #expect(gateway.publications().isEmpty)
+        gateway.acknowledges = true
+        gateway.connect()
+        #expect(Set(topics(gateway.publications())) == Set((1...3).map { "\(key($0))" }))
+        gateway.pass(.seconds(1))
+        #expect(topics(gateway.publications()).isEmpty)
+        // A gateway that is back a moment later is told as well.
+        gateway.receive("wireguard-worker/gw02/status", [UInt8(ascii: "1")])
+        gateway.pass(BusLimit.arrivalTime)
+        #expect(Set(topics(gateway.publications())) == Set((1...3).map { "\(key($0))" }))
+        #expect(gateway.member.takeAnswers().allSatisfy { $0.answer.refusal == .unavailable })
+        // The broker had its say about this one.
+        gateway.reason = 135
+        gateway.member.register(request(4), door: 5, at: gateway.now)
+        #expect(topics(gateway.publications()) == ["\(key(4))"])
+        gateway.pass(.seconds(1))
+        #expect(topics(gateway.publications()).isEmpty)
+    }
+
+    @Test("Of what could not be published, so many are kept, and none longer than it is of use")
+    func manyLate() {
+        for (age, count) in [
+            (BusLimit.recentTime - .milliseconds(1), BusLimit.lateRegistrations), (BusLimit.recentTime, 0),
+        ] {
+            var gateway = Member()
+            for number in 0...BusLimit.lateRegistrations {
+                gateway.member.register(request(number), door: 5, at: gateway.now)
+            }
+            _ = gateway.member.takeAnswers()
+            gateway.pass(.zero)
+            gateway.pass(age)
+            gateway.connect()
+            var topics = 0
+            while true {
+                let part = gateway.publications().count { $0.topic == "wireguard/ffww01/all" }
+                if part == 0 { break }
+                topics += part
+            }
+            #expect(topics == count)
+        }
+    }
+
     @Test("Only so many wait for the broker; one more is told at once")
     func manyRegistrations() {
         var gateway = Member()

@@ -158,7 +158,7 @@ import WireGuardTypes
     // MARK: - Failures
 
     @Test(
-        "The broker is away under load: 503 at once, two lines are answered as ever; then all soon have the same peers"
+        "The broker is away under load: routers are let in here as ever; then all gateways soon have the same peers"
     )
     func outage() async throws {
         let gateways = [try gateway("gw01"), try gateway("gw02")]
@@ -204,8 +204,7 @@ import WireGuardTypes
                 """
         }
         print("\(report); HTTP meanwhile by status \(load.statuses), \(load.slowest) s at most")
-        #expect(load.statuses.keys.sorted() == [503])
-        #expect(load.slowest < 1)
+        #expect(load.statuses.keys.sorted() == [200])
         for gateway in gateways { #expect(gateway.mqtt?.isRunning == true) }
     }
 
@@ -237,7 +236,7 @@ import WireGuardTypes
                 let router = FieldRouter(domain: "ffww01", key: anyKey())
                 while try ask(router, path, port) != 200 { usleep(200_000) }
                 _ = state.withLock { $0.registered.insert(router.key) }
-                usleep(200_000)
+                usleep(800_000)  // none of them shakes hands, and a domain has 1,024 places for such
             } while phase != .back
         }
 
@@ -262,10 +261,20 @@ import WireGuardTypes
         broker.stop()
         let gateway = try gateway("gw01")
         try gateway.mqtt?.waitFor(#/cannot reach the broker/#)
-        let start = Date()
-        #expect(FieldRouter(domain: "ffww01", key: anyKey()).post(v1, gateway.httpPort) == .failed(8))
-        #expect(-start.timeIntervalSinceNow < 1)
+        // It goes to this gateway, which has it, and others are told when they can be.
+        let router = FieldRouter(domain: "ffww01", key: anyKey())
+        #expect(router.post(v1, gateway.httpPort) == .registered)
+        guard case .gateway(let address, _, _, _) = router.exchange(port: gateway.httpPort) else {
+            throw Failure("no gateway")
+        }
+        #expect(address == "gw01.example.net")
+        #expect(try gateway.peers().keys.sorted() == [router.key])
+        let mqtt = try #require(gateway.mqtt).processIdentifier
+        kill(mqtt, SIGSTOP)  // so that whoever listens is there first
         try broker.start()
+        let listener = try broker.listener("wireguard/#")
+        kill(mqtt, SIGCONT)
+        try listener.waitFor(Regex(NSRegularExpression.escapedPattern(for: router.key)))
         try online(gateway)
         #expect(FieldRouter(domain: "ffww01", key: anyKey()).post(v1, gateway.httpPort) == .registered)
     }
