@@ -18,8 +18,16 @@ public enum AddressProfile: String, CaseIterable, Sendable {
     case gluon
 
     /// The address of the router's VXLAN interface, a locally administered unicast address.
-    public func mac(of key: PublicKey) -> MACAddress {
-        var message = key.textBytes
+    public func mac(of key: PublicKey) -> MACAddress { mac(ofText: key.textBytes) }
+
+    /// The link-local address that deployed workers gave a router whose key came to them with a line feed behind it, which
+    /// their front doors let through. They hashed that line feed too, and added the address to the peer of the key.
+    public func lineFeedAddress(of key: PublicKey) -> IPv6Address {
+        linkLocalAddress(of: mac(ofText: key.textBytes + [UInt8(ascii: "\n")]))
+    }
+
+    private func mac(ofText text: [UInt8]) -> MACAddress {
+        var message = text
         if self != .gluon { message.append(UInt8(ascii: "\n")) }
         let digest = MD5.digest(message)
         return MACAddress(0x02, digest[0], digest[1], digest[2], digest[3], digest[4])

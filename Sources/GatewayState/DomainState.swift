@@ -1,4 +1,5 @@
 public import KexGateway
+public import WireGuardTypes
 
 /// What a domain's handler knows that the kernel forgets.
 public struct DomainState: Hashable, Sendable {
@@ -9,12 +10,21 @@ public struct DomainState: Hashable, Sendable {
     /// Time since the start of the machine at which the interface was filled from memory.
     public var listeningSince: Duration
     public var routers: [KnownRouter]
+    /// Keys of peers that look like routers', and are the operator's.
+    public var operatorsPeers: [PublicKey]
 
-    public init(device: DeviceIdentity?, clocks: Clocks, listeningSince: Duration, routers: [KnownRouter]) {
+    public init(
+        device: DeviceIdentity?,
+        clocks: Clocks,
+        listeningSince: Duration,
+        routers: [KnownRouter],
+        operatorsPeers: [PublicKey] = []
+    ) {
         self.device = device
         self.clocks = clocks
         self.listeningSince = listeningSince
         self.routers = routers
+        self.operatorsPeers = operatorsPeers
     }
 }
 

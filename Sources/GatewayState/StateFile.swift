@@ -33,6 +33,11 @@ public struct StateFile: Hashable, Sendable {
         return Reading(state: parsed.state, damage: try keep(damage))
     }
 
+    /// What is good of the file, which is left as it is; `nil` if there is none, or if it cannot be read.
+    public func look() -> DomainState? {
+        (try? File.read(path, limit: StateText.maximumSize)).map { StateText.parse($0).state }
+    }
+
     private func keep(_ damage: String) throws(SystemCallError) -> String {
         let kept = path + ".damaged"
         try File.rename(path, to: kept)

@@ -7,19 +7,22 @@ internal import WireGuardTypes
 /// ```
 /// kex-state 1 BOOT NAMESPACE INTERFACE WALLCLOCK SINCESTART LISTENINGSINCE CHECK
 /// KEY LASTHEARD MARKEDAT RECEIVED CHECK
-/// KEY LASTHEARD - - CHECK
-/// end ROUTERS CHECK
+/// KEY LASTHEARD - - adopted CHECK
+/// operator KEY CHECK
+/// end LINES CHECK
 /// ```
 ///
 /// Wall clock times are seconds since 1970, the others nanoseconds since the start of the machine. `BOOT` is `-` if the
-/// interface is not known. `CHECK` is made from the line before it, so what is damaged is left out, and the rest is used.
+/// interface is not known. `LINES` is the number of those between the first and the last. `CHECK` is made from the line before it, so what is damaged is left out, and the rest is used.
 package enum StateText {
     /// Longest line in bytes, its line feed included.
     static let maximumLine = 256
     /// Most routers: as many as a domain may have.
     static let maximumRouters = 65536
+    /// Most peers of the operator's that are remembered.
+    static let maximumOperatorsPeers = 1024
     /// Largest text in bytes.
-    static let maximumSize = maximumLine * (maximumRouters + 2)
+    static let maximumSize = maximumLine * (maximumRouters + maximumOperatorsPeers + 2)
 
     /// Equal states give equal bytes.
     package static func encode(_ state: DomainState) -> [UInt8] {
@@ -28,12 +31,13 @@ package enum StateText {
         let device = state.device.map { "\($0.bootID) \($0.networkNamespace) \($0.interfaceIndex)" } ?? "- 0 0"
         let clocks = "\(state.clocks.wallClock) \(state.clocks.sinceStart.nanoseconds)"
         append("kex-state 1 \(device) \(clocks) \(state.listeningSince.nanoseconds)", to: &bytes)
-        let lines = state.routers.map { router in
-            let mark = router.mark.map { "\($0.since.nanoseconds) \($0.receivedBytes)" } ?? "- -"
-            return "\(router.key) \(router.lastHeard) \(mark)"
-        }
+        let lines =
+            state.routers.map { router in
+                let mark = router.mark.map { "\($0.since.nanoseconds) \($0.receivedBytes)" } ?? "- -"
+                return "\(router.key) \(router.lastHeard) \(mark)" + (router.isAdopted ? " adopted" : "")
+            } + state.operatorsPeers.prefix(maximumOperatorsPeers).map { "operator \($0)" }
         for line in lines.sorted() { append(line, to: &bytes) }
-        append("end \(state.routers.count)", to: &bytes)
+        append("end \(lines.count)", to: &bytes)
         return bytes
     }
 
@@ -55,6 +59,7 @@ package enum StateText {
     package static func parse(_ bytes: [UInt8]) -> Parsed {
         var header: [String]?
         var routers: [KnownRouter] = []
+        var operatorsPeers: [PublicKey] = []
         var keys: Set<PublicKey> = []
         var badLines = 0
         var promised: Int?
@@ -67,6 +72,10 @@ package enum StateText {
                 header = words
             } else if words.count == 2, words[0] == "end", let count = Int(words[1]) {
                 promised = count
+            } else if words.count == 2, words[0] == "operator", let key = PublicKey(text: words[1]),
+                operatorsPeers.count < maximumOperatorsPeers
+            {
+                operatorsPeers.append(key)
             } else if let router = router(words), keys.insert(router.key).inserted, routers.count < maximumRouters {
                 routers.append(router)
             } else {
@@ -77,12 +86,14 @@ package enum StateText {
             device: nil,
             clocks: Clocks(wallClock: 0, sinceStart: .zero),
             listeningSince: .zero,
-            routers: routers
+            routers: routers,
+            operatorsPeers: operatorsPeers
         )
+        let lines = routers.count + operatorsPeers.count
         let isHeaderGood = header.map { read($0, into: &state) } ?? false
         // A whole text ends with a line feed.
-        let isWhole = isHeaderGood && badLines == 0 && promised == routers.count && bytes.last == 0x0a
-        return Parsed(state: state, damage: isWhole ? nil : damage(routers.count, promised, isHeaderGood))
+        let isWhole = isHeaderGood && badLines == 0 && promised == lines && bytes.last == 0x0a
+        return Parsed(state: state, damage: isWhole ? nil : damage(lines, promised, isHeaderGood))
     }
 
     private static func damage(_ found: Int, _ promised: Int?, _ isHeaderGood: Bool) -> String {
@@ -117,11 +128,14 @@ package enum StateText {
     }
 
     private static func router(_ words: [String]) -> KnownRouter? {
-        guard words.count == 4, let key = PublicKey(text: words[0]), let lastHeard = Int64(words[1]) else { return nil }
-        if words[2] == "-" && words[3] == "-" { return KnownRouter(key: key, lastHeard: lastHeard) }
+        let isAdopted = words.count == 5 && words[4] == "adopted"
+        guard words.count == 4 || isAdopted, let key = PublicKey(text: words[0]), let lastHeard = Int64(words[1])
+        else { return nil }
+        var router = KnownRouter(key: key, lastHeard: lastHeard, isAdopted: isAdopted)
+        if words[2] == "-" && words[3] == "-" { return router }
         guard let since = Int64(words[2]), let bytes = UInt64(words[3]) else { return nil }
-        let mark = StaleMark(since: .nanoseconds(since), receivedBytes: bytes)
-        return KnownRouter(key: key, lastHeard: lastHeard, mark: mark)
+        router.mark = StaleMark(since: .nanoseconds(since), receivedBytes: bytes)
+        return router
     }
 
     /// SipHash-2-4 of a line, in hex. Its key is fixed: this is against bits that flip, not against people, who need to

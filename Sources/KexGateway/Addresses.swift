@@ -55,53 +55,9 @@ extension DomainTable {
         public var place: IPv6Address?
     }
 
-    // MARK: - Who is a router
-
-    /// Whether a registration made this peer: its allowed IPs are derived ones, and it has no preshared key.
-    public func isRouter(_ peer: Peer) -> Bool {
-        isRouter(peer, at: rules.allAddresses(of: peer.publicKey), isKnown: false)
-    }
-
-    /// - Parameters:
-    ///   - own: what the peer should have.
-    ///   - isKnown: whether the key is a router's as far as it is known. Then the addresses of other profiles will do: the
-    ///     operator has changed the domain's. A stranger must have at least one of the domain's.
-    private func isRouter(_ peer: Peer, at own: [RouterAddresses], isKnown: Bool) -> Bool {
-        guard !peer.hasPresharedKey, !peer.allowedIPs.isEmpty else { return false }
-        let others = peer.allowedIPs.filter { prefix in !own.contains { IPPrefix(host: $0.linkLocal) == prefix } }
-        if others.isEmpty { return true }
-        guard isKnown || others.count < peer.allowedIPs.count else { return false }
-        let former = rules.formerAddresses(of: peer.publicKey)
-        return others.allSatisfy { prefix in former.contains { IPPrefix(host: $0.linkLocal) == prefix } }
-    }
-
-    /// Where the router is whose peer this is; `nil` if no registration made the peer. What it has too much or too little is
-    /// noted.
-    mutating func place(of peer: Peer, known: RouterAddresses?, in picture: Picture) -> RouterAddresses? {
-        let key = peer.publicKey
-        if !rules.isMigration {
-            // Hashing is the dearest part of a picture.
-            let own = known ?? rules.addresses(of: key)
-            if peer.allowedIPs.count == 1, peer.allowedIPs[0] == IPPrefix(host: own.linkLocal), !peer.hasPresharedKey {
-                return own
-            }
-        }
-        let all = rules.allAddresses(of: key)
-        guard isRouter(peer, at: all, isKnown: known != nil) else { return nil }
-        let linkLocals = all.map(\.linkLocal)
-        let present = peer.allowedIPs.compactMap { if case .v6(let address) = $0.address { address } else { nil } }
-        let surplus = present.filter { !linkLocals.contains($0) }
-        if !surplus.isEmpty || present.count < linkLocals.count {
-            readdressings.append(Readdressing(key: key, linkLocals: linkLocals, surplus: surplus))
-        }
-        let place = place(among: all, known, picture)
-        if rules.isMigration { noteStrays(of: all, at: place, picture) }
-        return place
-    }
-
     /// Which of its addresses the router uses. What the kernel has learned is newer than the flood list, and what was heard
     /// since the picture before is newer than both, unless they say otherwise.
-    private func place(among all: [RouterAddresses], _ known: RouterAddresses?, _ picture: Picture) -> RouterAddresses {
+    func place(among all: [RouterAddresses], _ known: RouterAddresses?, _ picture: Picture) -> RouterAddresses {
         if !picture.hasEntries, let known, all.contains(known) { return known }
         let learned = all.filter { picture.learned.contains($0.linkLocal) }
         let flooded = all.filter { picture.floodList.contains($0.linkLocal) }
@@ -109,7 +65,7 @@ extension DomainTable {
         return candidates.first { $0 == known } ?? candidates.first(where: flooded.contains) ?? candidates[0]
     }
 
-    private mutating func noteStrays(of all: [RouterAddresses], at place: RouterAddresses, _ picture: Picture) {
+    mutating func noteStrays(of all: [RouterAddresses], at place: RouterAddresses, _ picture: Picture) {
         for addresses in all {
             var entries: FdbEntries = []
             if picture.unicastEntries.contains(addresses) { entries.insert(.mac) }

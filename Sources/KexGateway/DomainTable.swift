@@ -72,6 +72,10 @@ public struct DomainTable: Sendable {
         var entries: FdbEntries = []
         /// Whether there was a handshake in this WireGuard device.
         var hasSession = false
+        /// Whether its peer shows the operator's hand: it is served, and neither taken out nor changed.
+        var isHeld = false
+        /// Whether its peer was there before kex knew it.
+        var isAdopted = false
         /// Seconds since 1970: the last handshake, before this WireGuard device if there was none in it. `nil` for a
         /// pending router.
         var lastHeard: Int64?
@@ -102,6 +106,8 @@ public struct DomainTable: Sendable {
     private var staticPeers: Set<PublicKey> = []
     /// Who was taken out on purpose.
     public private(set) var removals = RemovalRecord()
+    /// Peers that have the address of a router, and show the operator's hand.
+    public internal(set) var operatorsPeers: [PublicKey: OperatorsPeer] = [:]
     /// Whose each single IPv6 address is. WireGuard *moves* an allowed IP to whoever asks last, without a word.
     var owners: [IPv6Address: PublicKey] = [:]
     /// See ``takeReaddressings()``.
@@ -139,7 +145,12 @@ public struct DomainTable: Sendable {
     public var knownRouters: [KnownRouter] {
         routers.compactMap { key, router in
             router.lastHeard.map {
-                KnownRouter(key: key, lastHeard: max($0, elsewhere[key] ?? $0), mark: marks[key])
+                KnownRouter(
+                    key: key,
+                    lastHeard: max($0, elsewhere[key] ?? $0),
+                    mark: marks[key],
+                    isAdopted: router.isAdopted
+                )
             }
         }
     }
@@ -149,9 +160,22 @@ public struct DomainTable: Sendable {
     /// - Parameters:
     ///   - clocks: ``clocks`` as they were; `nil` if the machine was started anew since.
     ///   - listeningSince: the same.
-    public mutating func recall(_ known: [KnownRouter], clocks: Clocks?, listeningSince: Duration) {
+    ///   - operatorsPeers: ``rememberedOperatorsPeers`` as they were.
+    public mutating func recall(
+        _ known: [KnownRouter],
+        clocks: Clocks?,
+        listeningSince: Duration,
+        operatorsPeers: [PublicKey] = []
+    ) {
+        for key in operatorsPeers {
+            self.operatorsPeers[key] = OperatorsPeer(sign: .configuredEndpoint, isRouter: false)
+        }
         for router in known {
-            routers[router.key] = Router(addresses: rules.addresses(of: router.key), lastHeard: router.lastHeard)
+            routers[router.key] = Router(
+                addresses: rules.addresses(of: router.key),
+                isAdopted: router.isAdopted,
+                lastHeard: router.lastHeard
+            )
             // Times since the start of another machine's life say nothing.
             marks[router.key] = clocks == nil ? nil : router.mark
         }
@@ -162,11 +186,17 @@ public struct DomainTable: Sendable {
     /// Who was heard of for the first time when the last picture was taken.
     public private(set) var heardInPicture: [PublicKey] = []
 
+    /// Who was taken out of WireGuard since the picture before, and was forgotten when the last one was taken.
+    public private(set) var forgottenInPicture: [PublicKey] = []
+
+    /// Set if so many were missing in the last picture that nobody can have meant it.
+    public private(set) var massLoss: MassLoss?
+
     /// Takes a new picture of the kernel, and keeps what is known about the routers that are still there.
     ///
-    /// What the kernel has lost while the device stayed, somebody took out, and it is forgotten here too. What is
-    /// missing in a new device comes back. Its entries are among the ``repairs()``: the unicast entry at once, the flood
-    /// entry when it is heard of.
+    /// What the kernel has lost while the device stayed, somebody took out, and it is forgotten here too, with its entries, unless
+    /// it is a ``massLoss``. What is missing then, or in a new device, comes back. Its entries are among the ``repairs()``: the
+    /// unicast entry at once, the flood entry when it is heard of.
     ///
     /// - Parameters:
     ///   - isNewDevice: whether the WireGuard device is another one than in the picture before.
@@ -178,7 +208,8 @@ public struct DomainTable: Sendable {
         var justHeard: [Peer] = []
         // Those who were ever heard of: before, and of them those who stayed, and in this picture.
         let wereKnown = before.count { $0.value.lastHeard != nil }
-        var (stayed, heard) = (0, 0)
+        var (found, stayed, heard) = (0, 0, 0)
+        let rememberedBefore = Set(rememberedOperatorsPeers)
         ownKey = picture.ownKey
         routers.removeAll(keepingCapacity: true)
         staticPeers.removeAll(keepingCapacity: true)
@@ -192,7 +223,11 @@ public struct DomainTable: Sendable {
                 if case .v6(let address) = prefix.address { owners[address] = peer.publicKey }
             }
             let known = before[peer.publicKey]
-            guard let addresses = place(of: peer, known: known?.addresses, in: picture) else {
+            if known != nil { found += 1 }
+            guard
+                case .router(let addresses, let isHeld) =
+                    judge(peer, known: known, in: picture, isNewDevice: isNewDevice)
+            else {
                 staticPeers.insert(peer.publicKey)
                 continue
             }
@@ -206,6 +241,8 @@ public struct DomainTable: Sendable {
             var router = Router(
                 addresses: addresses,
                 entries: entries,
+                isHeld: isHeld,
+                isAdopted: known?.isAdopted ?? true,
                 lastHeard: known?.lastHeard,
                 receivedBytes: peer.receivedBytes
             )
@@ -220,27 +257,62 @@ public struct DomainTable: Sendable {
             routers[peer.publicKey] = router
         }
         claimAddresses()
-        marks = marks.filter { routers[$0.key] != nil }
+        marks = marks.filter { routers[$0.key].map { !$0.isHeld } ?? false }
         moves = moves.filter { routers[$0.key] != nil }
         resets = resets.filter { routers[$0.key] != nil }
-        let missing = isNewDevice ? restore(before.filter { routers[$0.key] == nil }, sinceStart: sinceStart) : []
-        if !isNewDevice {
-            for (key, router) in before where routers[key] == nil && !staticPeers.contains(key) {
-                noteRemoval(of: key, lastHeard: router.lastHeard)
-            }
+        // A new device may get the operator's own later than it is seen.
+        if !isNewDevice, !operatorsPeers.isEmpty {
+            operatorsPeers = operatorsPeers.filter { routers[$0.key] != nil || staticPeers.contains($0.key) }
+        }
+        let lost =
+            found == before.count ? [:] : before.filter { routers[$0.key] == nil && !staticPeers.contains($0.key) }
+        massLoss = isNewDevice ? nil : MassLoss(lost: lost.count { $0.value.lastHeard != nil }, of: wereKnown)
+        forgottenInPicture = []
+        let missing: [Admission]
+        if isNewDevice || massLoss != nil {
+            missing = restore(lost, picture, isNewDevice: isNewDevice, sinceStart: sinceStart)
+        } else {
+            missing = []
+            for (key, router) in lost { forget(key, router, picture) }
         }
         if !elsewhere.isEmpty { elsewhere = elsewhere.filter { routers[$0.key] != nil } }
-        pending.removeAll { key in routers[key].map { $0.lastHeard != nil } ?? true }
+        pending.removeAll { key in routers[key].map { $0.lastHeard != nil || $0.isHeld } ?? true }
         let wait = Set(pending.keys)
-        for (key, router) in routers where router.lastHeard == nil && !wait.contains(key) {
+        for (key, router) in routers where router.lastHeard == nil && !router.isHeld && !wait.contains(key) {
             pending.insert(key, home: nil, at: sinceStart)
         }
-        if !missing.isEmpty || stayed != wereKnown || stayed != heard { changeCount += 1 }
+        let isRememberedChanged = rememberedBefore != Set(rememberedOperatorsPeers)
+        if !missing.isEmpty || stayed != wereKnown || stayed != heard || isRememberedChanged { changeCount += 1 }
         heardInPicture = hear(justHeard)
         return missing
     }
 
-    private mutating func restore(_ lost: [PublicKey: Router], sinceStart: Duration) -> [Admission] {
+    /// Somebody has taken a router's peer out. What leads to it goes too: every broadcast would be copied for nobody.
+    private mutating func forget(_ key: PublicKey, _ router: Router, _ picture: Picture) {
+        forgottenInPicture.append(key)
+        noteRemoval(of: key, lastHeard: router.lastHeard)
+        // An address that is another peer's by now leads there.
+        for addresses in allAddresses(of: key, at: router.addresses) where owners[addresses.linkLocal] == nil {
+            let entries = entries(to: addresses, of: router, picture)
+            if !entries.isEmpty { strays.append(Stray(addresses: addresses, entries: entries)) }
+        }
+    }
+
+    /// The entries that a router which is missing has left.
+    private func entries(to addresses: RouterAddresses, of router: Router, _ picture: Picture) -> FdbEntries {
+        guard picture.hasEntries else { return router.addresses == addresses ? router.entries : [] }
+        var entries: FdbEntries = []
+        if picture.unicastEntries.contains(addresses) { entries.insert(.mac) }
+        if picture.floodList.contains(addresses.linkLocal) { entries.insert(.flood) }
+        return entries
+    }
+
+    private mutating func restore(
+        _ lost: [PublicKey: Router],
+        _ picture: Picture,
+        isNewDevice: Bool,
+        sinceStart: Duration
+    ) -> [Admission] {
         guard !lost.isEmpty else { return [] }
         listeningSince = sinceStart
         var admissions: [Admission] = []
@@ -252,7 +324,13 @@ public struct DomainTable: Sendable {
             else { continue }
             let (addresses, lastHeard) = (router.addresses, router.lastHeard)
             own(key, addresses)
-            routers[key] = Router(addresses: addresses, lastHeard: lastHeard)
+            // Without a list, those of another device say nothing.
+            let isKnown = picture.hasEntries || !isNewDevice
+            var present = isKnown ? entries(to: addresses, of: router, picture) : []
+            // Until it is heard of again, broadcasts are not for it.
+            if present.remove(.flood) != nil { strays.append(Stray(addresses: addresses, entries: .flood)) }
+            if rules.isMigration { present = [] }
+            routers[key] = Router(addresses: addresses, entries: present, lastHeard: lastHeard)
             admissions.append(newPeer(key, addresses, missing: []))
         }
         return admissions
@@ -265,7 +343,7 @@ public struct DomainTable: Sendable {
     public func repairs() -> [Admission] {
         routers.compactMap { key, router in
             let missing = missingEntries(of: router)
-            guard !missing.isEmpty else { return nil }
+            guard !missing.isEmpty, isReachable(key, router) else { return nil }
             return Admission(key: key, addresses: router.addresses, isNewPeer: false, missingEntries: missing)
         }
     }
@@ -380,13 +458,24 @@ public struct DomainTable: Sendable {
 
     private mutating func decide(known key: PublicKey, at now: Clocks) -> Decision {
         guard let router = routers[key] else { preconditionFailure("the key is known") }
+        guard isReachable(key, router) else {
+            // Its own peer has lost the address. When it is free again, the next picture brings it back.
+            let owner = owners[router.addresses.linkLocal].map { "belongs to \($0)" } ?? "is not its own any more"
+            return .refuse(.addressInUse, reason: "its address \(router.addresses.linkLocal) \(owner)")
+        }
         // It came back, and needs time for its handshake.
         if !marks.isEmpty, marks.removeValue(forKey: key) != nil { changeCount += 1 }
-        armCheck(of: key, router, at: now)
+        // A peer with the operator's settings is not made anew.
+        if !router.isHeld { armCheck(of: key, router, at: now) }
         let missing =
             rules.floodsAtRegistration ? rules.entries.subtracting(router.entries) : missingEntries(of: router)
         guard !missing.isEmpty else { return .present }
         return .admit(Admission(key: key, addresses: router.addresses, isNewPeer: false, missingEntries: missing))
+    }
+
+    /// Whether WireGuard sends what is for the router's address to the router.
+    private func isReachable(_ key: PublicKey, _ router: Router) -> Bool {
+        owners[router.addresses.linkLocal] == key
     }
 
     /// Makes a new key one of the pending, which costs its source and the domain a token; or says why not.
@@ -418,9 +507,10 @@ public struct DomainTable: Sendable {
         return nil
     }
 
-    /// Routers whose keys the rules do not allow any more: take them out of the kernel, then call ``remove(_:)``.
+    /// Routers whose keys the rules do not allow any more: take them out of the kernel, then call ``remove(_:)``. What the
+    /// operator has his hand on is left to him.
     public var banned: [(key: PublicKey, addresses: RouterAddresses)] {
-        routers.filter { rules.objection(to: $0.key) != nil }.map { ($0.key, $0.value.addresses) }
+        routers.filter { !$0.value.isHeld && rules.objection(to: $0.key) != nil }.map { ($0.key, $0.value.addresses) }
     }
 
     /// The kernel has taken the whole admission.
@@ -487,6 +577,7 @@ public struct DomainTable: Sendable {
     /// The router's peer was taken out and put in again.
     public mutating func noteReset(_ key: PublicKey, at now: Duration) {
         routers[key]?.hasSession = false
+        routers[key]?.isAdopted = false
         routers[key]?.receivedBytes = 0
         resets[key] = now
     }

@@ -48,8 +48,8 @@ extension DomainTable {
         at time: Int64,
         now: Clocks
     ) -> (key: PublicKey, addresses: RouterAddresses)? {
-        guard let router = routers[key], let own = router.lastHeard, !router.hasSession, !isRegistering(key),
-            clockStep(until: now) == nil
+        guard let router = routers[key], !router.isHeld, let own = router.lastHeard, !router.hasSession,
+            !isRegistering(key), clockStep(until: now) == nil
         else { return nil }
         // Before 1970 is as good as in 1970, and then the difference has no overflow.
         let heard = max(own, elsewhere[key] ?? own, 0)

@@ -8,11 +8,14 @@ public struct KnownRouter: Hashable, Sendable {
     public var lastHeard: Int64
     /// Set if a sweep has found it stale.
     public var mark: StaleMark?
+    /// Whether its peer was in WireGuard before kex knew it: a deployed worker may have made it, or the operator.
+    public var isAdopted: Bool
 
-    public init(key: PublicKey, lastHeard: Int64, mark: StaleMark? = nil) {
+    public init(key: PublicKey, lastHeard: Int64, mark: StaleMark? = nil, isAdopted: Bool = false) {
         self.key = key
         self.lastHeard = lastHeard
         self.mark = mark
+        self.isAdopted = isAdopted
     }
 }
 

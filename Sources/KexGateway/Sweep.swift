@@ -52,7 +52,8 @@ extension DomainTable {
     public mutating func sweep(_ now: Clocks, isDryRun: Bool) -> [SweepVerdict] {
         let step = clockStep(until: now)
         var verdicts: [SweepVerdict] = []
-        for (key, router) in routers {
+        // What the operator has his hand on is left to him.
+        for (key, router) in routers where !router.isHeld {
             var lastHeard = router.lastHeard
             // Remembered by this process, so it can be moved along; handshakes in the kernel cannot.
             if let step, !router.hasSession, let time = lastHeard {

@@ -35,12 +35,14 @@ public struct ServiceProgram {
     /// - Parameters:
     ///   - check: looks at files that the configuration names, so that `--check-config` finds what is wrong with them.
     ///   - doubts: what can be used and will hardly do what is meant; it is logged each time when the configuration is read.
+    ///   - remarks: what `--check-config` says besides, a line each: what is not wrong, and worth knowing.
     ///   - serve: does the service's work until it is told to end. It gets the source for reading the configuration again.
     /// - Returns: never; the process ends with 0, 64 for wrong usage, 78 for a configuration that cannot be used
     ///   (EX_USAGE and EX_CONFIG of `sysexits.h`), or 1 if `serve` fails.
     public func run<Checked>(
         check: @escaping (Configuration) throws(ConfigurationError) -> Checked,
         doubts: @escaping (Configuration) -> [ConfigurationMistake] = { _ in [] },
+        remarks: (Configuration, Checked) -> [String] = { _, _ in [] },
         serve: (Configuration, Checked, ConfigurationSource<Checked>, CommandLineOptions, Logger) throws -> Void
     ) -> Never {
         openStandardDescriptors()
@@ -64,6 +66,8 @@ public struct ServiceProgram {
             let (configuration, checked) = try source.read()
             if !isForService {
                 print(configuration)
+                // Comments, so that what is printed can be read as a configuration.
+                for remark in remarks(configuration, checked) { print("# \(remark)") }
                 exit(EXIT_SUCCESS)
             }
             try serve(configuration, checked, source, options, log)

@@ -59,6 +59,10 @@ public enum GatewayEvent: String, CaseIterable, Hashable, Sendable {
     case restartNeeded = "restart-needed"
     /// So many routers fell silent together that a sweep suspects the gateway, and removes nobody.
     case massSilence = "mass-silence"
+    /// Most routers of a domain went from WireGuard at once, and come back.
+    case massLoss = "mass-loss"
+    /// A peer that looks like a router's is the operator's.
+    case operatorsPeer = "operators-peer"
     /// The wall clock was set.
     case clockStepped = "clock-stepped"
     /// Another gateway's clock differs from ours, or does so no more.

@@ -9,6 +9,8 @@ public struct Peer: Hashable, Sendable {
     public var endpoint: Endpoint?
     /// Whether a preshared key is set. The key itself is never kept.
     public var hasPresharedKey: Bool
+    /// Seconds between the keepalives that this side sends; 0 if it sends none.
+    public var persistentKeepalive: UInt16
     /// Seconds since 1970 by the wall clock of this machine; `nil` if there never was a handshake. Only the
     /// difference to the same clock means something, and a step of that clock changes it.
     public var lastHandshake: Int64?
@@ -22,6 +24,7 @@ public struct Peer: Hashable, Sendable {
         allowedIPs: [IPPrefix] = [],
         endpoint: Endpoint? = nil,
         hasPresharedKey: Bool = false,
+        persistentKeepalive: UInt16 = 0,
         lastHandshake: Int64? = nil,
         receivedBytes: UInt64 = 0,
         sentBytes: UInt64 = 0
@@ -30,6 +33,7 @@ public struct Peer: Hashable, Sendable {
         self.allowedIPs = allowedIPs
         self.endpoint = endpoint
         self.hasPresharedKey = hasPresharedKey
+        self.persistentKeepalive = persistentKeepalive
         self.lastHandshake = lastHandshake
         self.receivedBytes = receivedBytes
         self.sentBytes = sentBytes

@@ -46,7 +46,8 @@ extension MeshDomain {
         table.recall(
             state.routers,
             clocks: isSameRun ? state.clocks : nil,
-            listeningSince: state.listeningSince
+            listeningSince: state.listeningSince,
+            operatorsPeers: state.operatorsPeers
         )
     }
 
@@ -63,7 +64,8 @@ extension MeshDomain {
             device: identity,
             clocks: table.clocks ?? host.clocks,
             listeningSince: table.listeningSince,
-            routers: table.knownRouters
+            routers: table.knownRouters,
+            operatorsPeers: table.rememberedOperatorsPeers
         )
     }
 

@@ -77,6 +77,10 @@ final class MeshDomain {
     var repairTrouble: Trouble?
     /// The same for the allowed IPs of other profiles.
     var readdressTrouble: Trouble?
+    /// Those of the operator's peers that the log names already.
+    var namedPeers: [PublicKey: DomainTable.OperatorsPeer] = [:]
+    /// Whether there are routers that the table has, and that could not be brought back yet.
+    private var mustRestore = false
 
     /// How much longer a picture is used than it took to take: so at most this share of the time goes into asking the
     /// kernel, however fast registrations come in. What somebody else changes meanwhile is seen that much later: some
@@ -112,7 +116,7 @@ final class MeshDomain {
         recall()
     }
 
-    private static func rules(_ settings: Configuration.Domain, _ keys: KeyLists) -> DomainRules {
+    static func rules(_ settings: Configuration.Domain, _ keys: KeyLists) -> DomainRules {
         DomainRules(
             profiles: settings.addressProfiles,
             fdbEntries: (settings.fdb.hasMACEntry ? [.mac] : FdbEntries())
@@ -212,6 +216,7 @@ final class MeshDomain {
         pictureExpires = now + use
         earliestLook = now + min((now - start) * Self.lookShare, Self.longestPictureUse)
         noteHeard(table.heardInPicture)
+        nameOperatorsPeers()
         readdress()
         repair()
         removeBanned()
@@ -251,11 +256,14 @@ final class MeshDomain {
         let found = host.identity(of: wireGuardLink.index)
         let missing: [DomainTable.Admission]
         do {
-            missing = try look(isNewDevice: found != identity)
+            missing = try look(isNewDevice: found != identity || mustRestore)
         } catch {
             throw Trouble("\(error)")
         }
+        noteLosses()
+        mustRestore = !missing.isEmpty
         try restore(missing)
+        mustRestore = false
         if found != identity {
             identity = found
             memory.mustWrite = true

@@ -18,6 +18,8 @@ let program = ServiceProgram(
 
 program.run { configuration throws(ConfigurationError) in
     try KeyLists(of: configuration)
+} remarks: { configuration, keys in
+    remarksOnPeers(configuration, keys)
 } serve: { configuration, keys, source, options, log in
     Heap.keepSmall()
     try raiseDescriptorLimit()

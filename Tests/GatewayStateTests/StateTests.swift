@@ -35,6 +35,23 @@ private func state(routers: Int) -> DomainState {
         #expect(StateText.parse(StateText.encode(state)) == StateText.Parsed(state: state, damage: nil))
     }
 
+    @Test(
+        "Whose peer a router's is, and the operator's own that look like one, are read to the same",
+        arguments: [1, 1024]
+    )
+    func owners(operators: Int) {
+        var state = state(routers: 3)
+        for index in [0, 2] { state.routers[index].isAdopted = true }
+        state.operatorsPeers = (0..<operators).map { key(5000 + $0) }.sorted { $0.description < $1.description }
+        let bytes = StateText.encode(state)
+        #expect(StateText.parse(bytes) == StateText.Parsed(state: state, damage: nil))
+        // One too many is left out, and the text is whole.
+        state.operatorsPeers.append(key(9999))
+        let parsed = StateText.parse(StateText.encode(state))
+        #expect(parsed.damage == nil)
+        #expect(parsed.state.operatorsPeers.count == min(operators + 1, 1024))
+    }
+
     @Test("Times at their limits, and an interface that is not known")
     func extremes() {
         var state = state(routers: 0)

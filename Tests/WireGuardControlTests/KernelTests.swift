@@ -255,6 +255,7 @@ private func allowedIPs(_ prefixes: (UInt16, [UInt8], UInt8)...) -> [UInt8] {
             allowedIPs: [IPPrefix("192.0.2.0/24")!],
             endpoint: .v6(IPv6Address("fe80::1")!, port: 51820, scope: 3),
             hasPresharedKey: true,
+            persistentKeepalive: 25,
             lastHandshake: 1_700_000_000,
             receivedBytes: 148,
             sentBytes: .max

@@ -166,6 +166,7 @@ private let addFirst = PeerChange.add(PeerSettings(publicKey: firstKey, allowedI
                             allowedIPs: [firstAddress, IPPrefix("192.0.2.0/24")!],
                             endpoint: .v6(IPv6Address("fe80::1")!, port: 51820, scope: 3),
                             hasPresharedKey: false,
+                            persistentKeepalive: 25,
                             lastHandshake: 1_700_000_000,
                             receivedBytes: 148,
                             sentBytes: .max

@@ -66,7 +66,7 @@ private func wg(_ arguments: String...) throws -> String { try output(of: "/usr/
             #expect(
                 Set(peers) == [
                     Peer(publicKey: firstKey, allowedIPs: [firstAddress]),
-                    Peer(publicKey: secondKey, endpoint: endpoint),
+                    Peer(publicKey: secondKey, endpoint: endpoint, persistentKeepalive: 25),
                 ]
             )
             #expect(try wg("show", name.text, "persistent-keepalive").contains("\(secondKey)\t25\n"))

@@ -44,12 +44,14 @@ extension Peer {
         var attributes = all
         var key: PublicKey?
         var (allowedIPs, endpoint, hasPresharedKey): ([IPPrefix], Endpoint?, Bool) = ([], nil, false)
+        var keepalive: UInt16 = 0
         var (lastHandshake, receivedBytes, sentBytes): (Int64, UInt64, UInt64) = (0, 0, 0)
         while let attribute = try attributes.next() {
             switch attribute.type {
             case PeerAttribute.publicKey: key = try attribute.publicKey()
             case PeerAttribute.presharedKey: hasPresharedKey = attribute.payload.contains { $0 != 0 }
             case PeerAttribute.endpoint: endpoint = try Endpoint(kernelBytes: attribute.payload)
+            case PeerAttribute.persistentKeepalive: keepalive = try attribute.number()
             case PeerAttribute.lastHandshake: lastHandshake = try attribute.structure(KernelTime.self).seconds
             case PeerAttribute.receivedBytes: receivedBytes = try attribute.number()
             case PeerAttribute.sentBytes: sentBytes = try attribute.number()
@@ -65,6 +67,7 @@ extension Peer {
             allowedIPs: allowedIPs,
             endpoint: endpoint,
             hasPresharedKey: hasPresharedKey,
+            persistentKeepalive: keepalive,
             lastHandshake: lastHandshake > 0 ? lastHandshake : nil,
             receivedBytes: receivedBytes,
             sentBytes: sentBytes

@@ -33,6 +33,7 @@ package enum UAPIKey: String {
     case publicKey = "public_key"
     case presharedKey = "preshared_key"
     case endpoint
+    case persistentKeepalive = "persistent_keepalive_interval"
     case lastHandshake = "last_handshake_time_sec"
     case receivedBytes = "rx_bytes"
     case sentBytes = "tx_bytes"
@@ -54,6 +55,7 @@ package enum UAPIKey: String {
             case (11, UInt8(ascii: "l")): .listenPort
             case (13, UInt8(ascii: "p")): .presharedKey
             case (23, UInt8(ascii: "l")): .lastHandshake
+            case (29, UInt8(ascii: "p")): .persistentKeepalive
             default: .other
             }
         var expected = candidate.rawValue
@@ -84,6 +86,9 @@ extension DeviceState {
         case .endpoint:
             guard let endpoint = Endpoint(uapi: text(value)) else { throw .malformed("an endpoint that is none") }
             try withLastPeer(key) { peer in peer.endpoint = endpoint }
+        case .persistentKeepalive:
+            let seconds: UInt16 = try number(value, of: key)
+            try withLastPeer(key) { peer in peer.persistentKeepalive = seconds }
         case .lastHandshake:
             let seconds: Int64 = try number(value, of: key)
             try withLastPeer(key) { peer in peer.lastHandshake = seconds > 0 ? seconds : nil }

@@ -1,0 +1,60 @@
+internal import GatewayState
+internal import KexConfiguration
+internal import KexGateway
+internal import Logging
+internal import NetworkAddresses
+internal import Systemd
+internal import WireGuardControl
+internal import WireGuardTypes
+
+/// What `--check-config` says of peers that are taken for the operator's. Interfaces that are not there, or may not be asked, are
+/// passed over.
+func remarksOnPeers(_ configuration: Configuration, _ keys: KeyLists) -> [String] {
+    configuration.domains.flatMap { settings -> [String] in
+        guard let state = try? openWireGuardInterface(settings.wireGuard).state() else { return [] }
+        var table = DomainTable(rules: MeshDomain.rules(settings, keys))
+        let known = StateFile(directory: configuration.stateDirectory, domain: settings.name).look()
+        table.recall(
+            known?.routers ?? [],
+            clocks: nil,
+            listeningSince: .zero,
+            operatorsPeers: known?.operatorsPeers ?? []
+        )
+        let picture = DomainTable.Picture(ownKey: state.publicKey, peers: state.peers)
+        _ = table.reset(to: picture, isNewDevice: false, sinceStart: .zero)
+        let lines = table.operatorsPeers.map { $1.description(of: $0, on: settings.wireGuard) }
+        return lines.sorted().map { "\(settings.name): \($0)" }
+    }
+}
+
+/// The operator hears which peers are taken for his own.
+extension MeshDomain {
+    /// Names those that look like routers' peers: each once, and again when the reason is another.
+    func nameOperatorsPeers() {
+        let peers = table.operatorsPeers
+        guard peers != namedPeers else { return }
+        for (key, peer) in peers where peer != namedPeers[key] {
+            log(.operatorsPeer, .notice, key: key, peer.description(of: key, on: settings.wireGuard))
+        }
+        namedPeers = peers
+    }
+}
+
+extension DomainTable.OperatorsPeer {
+    /// A line about it for the operator.
+    func description(of key: PublicKey, on interface: InterfaceName) -> String {
+        let sign =
+            switch self.sign {
+            case .presharedKey: "it has a preshared key"
+            case .keepalive: "it has a persistent keepalive"
+            case .furtherPrefixes: "it has further allowed IPs"
+            case .listedKey: "it is in the file of ProhibitedKeys=, and kex did not make it"
+            case .configuredEndpoint: "it had an endpoint before anything came from it"
+            }
+        let whose =
+            isRouter
+            ? "\(key) is a router with settings of the operator's: \(sign). It is served, and never taken out"
+            : "\(key) is a peer of the operator's and no router: \(sign). It is left alone"
+        return "\(whose). If that is wrong, take it out with: wg set \(interface) peer \(key) remove"
+    }
+}
