@@ -138,6 +138,9 @@ public struct TrustedKeys: Hashable, Sendable {
         return true
     }
 
+    /// Whether there is a key of this gateway.
+    public func names(_ gateway: GatewayName) -> Bool { keys[gateway] != nil }
+
     /// - Parameter signed: how many bytes of the payload are signed; the others are the signature, if there are any.
     func check(
         _ topic: BusTopic,

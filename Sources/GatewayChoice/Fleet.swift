@@ -115,6 +115,8 @@ public struct Fleet: Sendable {
     private var answers = RecentKeys<Answer>(limit: FleetLimit.answers)
 
     private static let absent = -1
+    /// Longer ago than ``FleetLimit/silence`` at any time.
+    private static let longAgo = Duration.zero - FleetLimit.silence * 2
 
     /// - Parameters:
     ///   - weights: as in ``change(weights:)``.
@@ -163,14 +165,23 @@ extension Fleet {
         }
     }
 
-    /// Takes in that a gateway has heard a router.
+    /// Takes in that a gateway is of no interest any more: its place is free for another one.
+    public mutating func dismiss(_ gateway: String) {
+        guard let place = places[gateway] else { return }
+        gateways[place].isOnline = false
+        gateways[place].heard = Self.longAgo
+    }
+
+    /// Takes in that a gateway has heard a router. One that has said nothing of itself is no gateway: anybody can write any
+    /// name into a note.
     ///
     /// What it says first of a router that came to it counts until its next ``News/peers(_:in:)``, so that this front door
     /// knows where others sent their routers.
     ///
     /// - Parameter heard: when the router shook hands last.
     public mutating func take(router key: PublicKey, in domain: DomainName, from gateway: String, heard: Duration) {
-        guard let row = row(of: domain), let place = place(of: gateway, at: heard) else { return }
+        guard let row = row(of: domain), let place = places[gateway] else { return }
+        gateways[place].heard = max(gateways[place].heard, heard)
         let seat = Seat(tenant: gateways[place].tenant, place: place, row: row)
         let before = homes[key]
         if let before, isKnown(before.seat), before.heard.age(at: Seconds(heard)) < 0 { return }

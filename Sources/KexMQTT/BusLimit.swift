@@ -44,6 +44,11 @@ public enum BusLimit {
     /// the next.
     static let clockStep = Duration.seconds(5)
 
+    /// How often what somebody else says of this gateway is corrected.
+    static let correctionInterval = Duration.seconds(1)
+    /// How often what is known of this gateway is put where the others' words are, besides at once when it changes.
+    static let ownInterval = Duration.seconds(10)
+
     /// Gateways whose data are kept.
     public static let gateways = 512
 

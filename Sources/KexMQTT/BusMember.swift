@@ -28,6 +28,14 @@ public struct BusMember: Sendable {
     private var isConnected = false
     private var isLeaving = false
     private var announcements: [BusMessage] = []
+    /// Topics under which somebody else has said something of this gateway, and when they are corrected.
+    private var corrections: Set<BusTopic> = []
+    private var correctionDue: Duration?
+    private var earliestCorrection = Duration.zero
+    private var earliestContradiction = Duration.zero
+    /// Whether something is new of this gateway that belongs among the others' words, and when it is put there anyway.
+    private var isOwnNew = true
+    private var nextOwn = Duration.zero
     /// The second publication of a registration whose first was given out.
     private var signed: Publication?
     private var inFlight: [Int32: (publication: Publication, since: Duration)] = [:]
@@ -102,16 +110,19 @@ extension BusMember {
             own[index].publishAgain()
             replays[index].forget()
         }
-        filters = settings.domains.enumerated().flatMap { index, domain in
+        // Who is a gateway is known before its notes come.
+        filters = [BusTopic.allStatus, BusTopic.allData, BusTopic.allConnectedPeers].flatMap(Self.keptAndOthers)
+        filters += settings.domains.enumerated().flatMap { index, domain in
             [
                 Subscription(filter: BusTopic.allRegistrations(in: domain.name)),
                 Subscription(filter: BusTopic.allCounts(of: domain.name)),
             ] + notes(of: index)
         }
-        // Our own are wanted as well: what others would choose, we choose.
-        filters += [BusTopic.allStatus, BusTopic.allData, BusTopic.allConnectedPeers].map {
-            Subscription(filter: $0, withOwn: true)
-        }
+    }
+
+    /// What is kept, our own from before too; and then of what comes later the others' alone.
+    private static func keptAndOthers(_ filter: String) -> [Subscription] {
+        [Subscription(filter: filter, withOwn: true), Subscription(filter: filter, withKept: false)]
     }
 
     /// Notes that are kept, our own from before too; and then of those that come later the others' alone.
@@ -138,6 +149,8 @@ extension BusMember {
         notesInFlight = 0
         filters.removeAll()
         subscriptions.removeAll()
+        corrections.removeAll()
+        correctionDue = nil
         for index in replays.indices { replays[index].forget() }
     }
 
@@ -307,6 +320,13 @@ extension BusMember {
 
     private mutating func receive(_ message: BusMessage, _ isRetained: Bool, _ now: Moment) {
         let time = now.sinceStart
+        if let name = Self.subject(of: message) {
+            if name == settings.name { return receiveOwn(message, isRetained, now) }
+            guard gateways.mayBe(name) else {
+                untrusted += 1
+                return scheduleNotice(now)
+            }
+        }
         switch message {
         case .registration(let registration):
             // Nobody has signed it. Gateways of ours publish it all the same, for the field's workers, and sign another.
@@ -326,11 +346,54 @@ extension BusMember {
             gateways.take(name, peers: peers, in: domain, isRetained: isRetained, at: time)
         case .count(let domain, let name, let note):
             if !isRetained { _ = checkTime(of: note.time, by: name, isNew: true, now) }
-            if name != settings.name, let index = domains[domain] { replays[index].take(note.count, of: name) }
+            if isGateway(name), let index = domains[domain] { replays[index].take(note.count, of: name) }
         case .router(let registration, let note):
             guard let router = router(registration), let note else { return }
             receive(note, on: router, registration, isRetained, now)
         }
+    }
+
+    /// Whether what was said under this name was said by a gateway, because it is signed, or may be, because there is one. Any
+    /// other name is an invention.
+    private func isGateway(_ name: GatewayName) -> Bool { trusted != nil || gateways.knows(name) }
+
+    /// Of which gateway this tells what it says of itself.
+    private static func subject(of message: BusMessage) -> GatewayName? {
+        switch message {
+        case .status(let name, _), .data(let name, _, _), .connectedPeers(_, let name, _): name
+        default: nil
+        }
+    }
+
+    /// Somebody has said something in our name. What is kept of an earlier life is overwritten anyway.
+    private mutating func receiveOwn(_ message: BusMessage, _ isRetained: Bool, _ now: Moment) {
+        guard !isRetained, !presence.isTold(message) else { return }
+        if corrections.isEmpty {
+            correctionDue = max(now.sinceStart, earliestCorrection)
+            if earliestContradiction <= now.sinceStart {
+                addNotice(.contradicted(topic: "\(message.topic)"))
+                earliestContradiction = now.sinceStart + BusLimit.noticeInterval
+            }
+        }
+        // A topic of a domain that is not ours is none that we have told.
+        corrections.insert(message.topic)
+    }
+
+    private mutating func correct(_ now: Moment) {
+        guard let due = correctionDue, due <= now.sinceStart else { return }
+        for topic in corrections { presence.tellAgain(topic) }
+        corrections.removeAll()
+        correctionDue = nil
+        earliestCorrection = now.sinceStart + BusLimit.correctionInterval
+    }
+
+    /// What others would choose, we choose; so this gateway is among the others as they see it.
+    private mutating func takeOwn(_ now: Moment) {
+        guard isOwnNew || nextOwn <= now.sinceStart else { return }
+        isOwnNew = false
+        nextOwn = now.sinceStart + BusLimit.ownInterval
+        let own = presence.own
+        gateways.takeOwn(own.data, peers: own.peers, at: now.sinceStart)
     }
 
     private mutating func admit(_ registration: Registration, _ now: Moment) {
@@ -352,7 +415,10 @@ extension BusMember {
             if case .heard = note.state { own[router.domain].noteKept(router.key) }
             return
         }
-        if isRetained, case .heard = note.state { replays[router.domain].see(note.gateway) }
+        // Names in notes are anybody's, and must not take the places of gateways.
+        if isRetained, case .heard = note.state, isGateway(note.gateway) {
+            replays[router.domain].see(note.gateway)
+        }
         let age = checkTime(of: note.time, by: note.gateway, isNew: !isRetained, now)
         guard age >= .zero - BusLimit.clockTolerance, age <= settings.domains[router.domain].expiry else {
             untimely += 1
@@ -395,8 +461,7 @@ extension BusMember {
         _ now: Moment
     ) -> Duration {
         let age = Duration.milliseconds(now.wallClock - time)
-        // A name that nobody has signed, and that is no gateway's, may be anything.
-        guard gateway != settings.name, trusted != nil || gateways.knows(gateway),
+        guard gateway != settings.name, isGateway(gateway),
             let notice = clocks.see(gateway, .zero - age, isNew: isNew, at: now.sinceStart)
         else { return age }
         addNotice(notice)
@@ -465,12 +530,14 @@ extension BusMember {
 
     public mutating func take(_ statuses: [DomainStatus]) {
         presence.take(statuses.filter { domains[$0.domain] != nil })
+        isOwnNew = true
     }
 
     /// The handler's socket for front doors is gone, or was never there.
     public mutating func loseHandler(at now: Moment) {
         newcomers.lose(at: now.sinceStart)
         presence.loseHandler(at: now.sinceStart)
+        isOwnNew = true
     }
 
     /// News that the handler is to be told, at most one frame of them.
@@ -538,7 +605,13 @@ extension BusMember {
             isStuck = inFlight.values.contains { now.sinceStart - $0.since > BusLimit.acknowledgementTime }
         }
         if isConnected { recent.advance(to: now.sinceStart) }
-        if isConnected, !isLeaving { announcements += presence.news(at: now.sinceStart) }
+        if isConnected, !isLeaving {
+            correct(now)
+            let news = presence.news(at: now.sinceStart)
+            announcements += news
+            if !news.isEmpty { isOwnNew = true }
+        }
+        takeOwn(now)
         for (index, domain) in settings.domains.enumerated() {
             switch replays[index].look(at: now.sinceStart) {
             case .ask:
@@ -568,7 +641,7 @@ extension BusMember {
     /// When something is due although nothing happens.
     public func deadline(at now: Moment) -> Duration? {
         var times = [requests.deadline, nextNotice, presence.questionDue, newcomers.earliest, elsewhere.earliest]
-        if isConnected { times += [presence.deadline, recent.due, inFlight.isEmpty ? nil : nextCheck] }
+        if isConnected { times += [presence.deadline, recent.due, correctionDue, inFlight.isEmpty ? nil : nextCheck] }
         for index in own.indices {
             if listed == nil { times.append(max(own[index].nextList, nextControl)) }
             if isConnected { times += [own[index].countDue, replays[index].due] }

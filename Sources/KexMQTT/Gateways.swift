@@ -18,6 +18,11 @@ struct Gateways: Sendable {
 
     private var fleet: Fleet
     private let domains: Set<DomainName>
+    private let own: GatewayName
+    /// Whom the operator names as trusted; `nil` if nobody is. Nobody else is a gateway then.
+    private let trusted: TrustedKeys?
+    /// Whom the operator gives a share.
+    private var named: Set<String>
     private var gateways: [GatewayName: Gateway] = [:]
     /// How long there was no broker, until ``awaySince``.
     private var away = Duration.zero
@@ -25,10 +30,16 @@ struct Gateways: Sendable {
 
     init(_ settings: MemberSettings) {
         domains = Set(settings.domains.map(\.name))
+        own = settings.name
+        trusted = settings.trusted
+        named = Set(settings.weights.keys)
         fleet = Fleet(rule: .steady, weights: settings.weights, domains: settings.domains.map(\.name))
     }
 
-    mutating func change(weights: [String: Int]) { fleet.change(weights: weights) }
+    mutating func change(weights: [String: Int]) {
+        named = Set(weights.keys)
+        fleet.change(weights: weights)
+    }
 
     mutating func brokerCame(at now: Duration) {
         if let awaySince { away += now - awaySince }
@@ -45,8 +56,29 @@ struct Gateways: Sendable {
 
     // MARK: - News
 
+    /// Whether somebody of this name may be a gateway.
+    func mayBe(_ name: GatewayName) -> Bool { trusted?.names(name) ?? true }
+
+    /// Takes in how this gateway is doing. What is said of it on the bus is not asked: anybody may say anything there.
+    ///
+    /// - Parameters:
+    ///   - data: of the domains that it serves.
+    ///   - peers: what it tells others.
+    mutating func takeOwn(_ data: [DomainName: GatewayData], peers: [DomainName: Int], at now: Duration) {
+        let time = clock(now)
+        var gateway = gateways[own] ?? Gateway(heard: time)
+        gateway.isOnline = true
+        gateway.heard = time
+        for domain in domains {
+            if let data = data[domain] { gateway.data[domain] = data }
+            gateway.peers[domain] = .some(data[domain] == nil ? nil : peers[domain] ?? 0)
+        }
+        gateways[own] = gateway
+        tell(gateway, own)
+    }
+
     mutating func take(_ name: GatewayName, isOnline: Bool, isRetained: Bool, at now: Duration) {
-        change(name, isRetained, now) { $0.isOnline = isOnline }
+        change(name, isRetained, now, isNew: isOnline) { $0.isOnline = isOnline }
     }
 
     mutating func take(
@@ -57,37 +89,46 @@ struct Gateways: Sendable {
         at now: Duration
     ) {
         guard domains.contains(domain) else { return }
-        change(name, isRetained, now) { $0.data[domain] = data }
+        change(name, isRetained, now, isNew: true) { $0.data[domain] = data }
     }
 
     mutating func take(_ name: GatewayName, peers: Int?, in domain: DomainName, isRetained: Bool, at now: Duration) {
         guard domains.contains(domain) else { return }
-        change(name, isRetained, now) { $0.peers[domain] = .some(peers) }
+        change(name, isRetained, now, isNew: false) { $0.peers[domain] = .some(peers) }
     }
 
     /// What the broker had kept may be old: it makes nobody younger who is known.
+    ///
+    /// - Parameter isNew: whether a gateway that is not known gets a place for this.
     private mutating func change(
         _ name: GatewayName,
         _ isRetained: Bool,
         _ now: Duration,
+        isNew: Bool,
         _ body: (inout Gateway) -> Void
     ) {
         let time = clock(now)
-        guard var gateway = gateways[name] ?? place(for: name, at: time) else { return }
+        guard name != own, mayBe(name), var gateway = gateways[name] ?? (isNew ? place(for: name, at: time) : nil)
+        else { return }
         if !isRetained { gateway.heard = time }
         body(&gateway)
         gateways[name] = gateway
         tell(gateway, name)
     }
 
-    /// One more has room, or takes that of the one that was silent longest, if that is long enough.
+    /// One more has room, or takes that of the one that was silent longest, if that is long enough. Whom the operator names
+    /// has room in any case: of those that nobody vouches for the one that was silent longest goes.
     private mutating func place(for name: GatewayName, at time: Duration) -> Gateway? {
         if gateways.count >= BusLimit.gateways {
-            guard let longest = gateways.min(by: { $0.value.heard < $1.value.heard }),
-                time - longest.value.heard > FleetLimit.silence
+            func isVouchedFor(_ name: GatewayName) -> Bool {
+                name == own || trusted != nil || named.contains(name.text)
+            }
+            let others = gateways.filter { !isVouchedFor($0.key) }
+            guard let longest = others.min(by: { $0.value.heard < $1.value.heard }),
+                isVouchedFor(name) || time - longest.value.heard > FleetLimit.silence
             else { return nil }
             gateways[longest.key] = nil
-            fleet.take(.offline, from: longest.key.text, at: time)
+            fleet.dismiss(longest.key.text)
         }
         return Gateway(heard: time)
     }
@@ -127,8 +168,10 @@ struct Gateways: Sendable {
     // MARK: - Choice
 
     mutating func choose(for registration: Registration, at now: Duration) -> ChosenGateway? {
-        guard let text = fleet.choose(for: registration.key, in: registration.domain, at: clock(now)),
-            let data = GatewayName(text).flatMap({ gateways[$0]?.data[registration.domain] })
+        let time = clock(now)
+        let chosen = fleet.choose(for: registration.key, in: registration.domain, at: time).flatMap { GatewayName($0) }
+        guard let name = chosen ?? lastResort(for: registration, at: time),
+            let data = gateways[name]?.data[registration.domain]
         else { return nil }
         return ChosenGateway(
             address: data.externalAddress,
@@ -136,5 +179,19 @@ struct Gateways: Sendable {
             publicKey: data.publicKey,
             linkAddress: data.linkAddress
         )
+    }
+
+    /// Somebody, if all were said not to be there. Nobody has signed that; so it is this gateway if it serves the domain, or
+    /// else one of those that were heard from lately, and best one whose status says that it is there.
+    private func lastResort(for registration: Registration, at time: Duration) -> GatewayName? {
+        if gateways[own]?.peers[registration.domain] ?? nil != nil { return own }
+        let heard = gateways.filter {
+            $0.key != own && $0.value.data[registration.domain] != nil && time - $0.value.heard <= FleetLimit.silence
+        }
+        let online = heard.filter(\.value.isOnline)
+        let candidates = (online.isEmpty ? heard : online).keys.sorted { $0.text < $1.text }
+        guard !candidates.isEmpty else { return nil }
+        // Any of them, the same one for each router.
+        return candidates[Int(registration.key[0]) % candidates.count]
     }
 }

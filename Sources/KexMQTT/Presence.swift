@@ -45,6 +45,37 @@ struct Presence: Sendable {
         nextMetrics = .zero
     }
 
+    /// What others were told of this domain counts no more: it is to be told again.
+    mutating func tellAgain(_ topic: BusTopic) {
+        switch topic {
+        case .status: isToldOnline = false
+        case .data(_, let domain): toldData[domain] = nil
+        case .connectedPeers(let domain, _): toldPeers[domain] = nil
+        default: break
+        }
+    }
+
+    /// Whether this is what others were told, or will be told anyway.
+    func isTold(_ message: BusMessage) -> Bool {
+        switch message {
+        case .status(_, let isOnline): isOnline || !isToldOnline
+        case .data(_, let domain, let data): toldData[domain].map { $0 == data } ?? true
+        case .connectedPeers(let domain, _, let peers): toldPeers[domain].map { $0 == peers } ?? true
+        default: true
+        }
+    }
+
+    /// The domains in which routers may be sent here, and what others know of our routers there.
+    var own: (data: [DomainName: GatewayData], peers: [DomainName: Int]) {
+        var own: (data: [DomainName: GatewayData], peers: [DomainName: Int]) = ([:], [:])
+        for domain in settings.domains {
+            guard let data = data(of: domain) else { continue }
+            own.data[domain.name] = data
+            own.peers[domain.name] = toldPeers[domain.name].flatMap(\.self) ?? peers(of: domain)
+        }
+        return own
+    }
+
     /// When ``news(at:)`` has something even if nothing happens.
     var deadline: Duration? { isReady ? nextMetrics : nil }
 

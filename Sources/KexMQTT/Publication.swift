@@ -30,6 +30,8 @@ public enum BusNotice: Hashable, Sendable {
     case ignored(malformed: Int, untimely: Int, untrusted: Int, dropped: Int)
     /// A gateway's clock differs from ours by so much, or by nothing any more.
     case clock(gateway: String, ahead: Duration)
+    /// Somebody else has said something of this gateway under this topic, and was corrected.
+    case contradicted(topic: String)
     /// Our clock was stepped, forward if this is positive.
     case clockStepped(by: Duration)
     /// The broker keeps more notes of a gateway than it sends.

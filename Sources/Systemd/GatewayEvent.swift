@@ -95,6 +95,8 @@ public enum GatewayEvent: String, CaseIterable, Hashable, Sendable {
     case busIgnored = "bus-ignored"
     /// The broker did not send all notes that other gateways keep with it, or does not take ours.
     case busIncomplete = "bus-incomplete"
+    /// Somebody else has spoken of this gateway on the bus.
+    case busContradicted = "bus-contradicted"
     /// A program on the handler's sockets was disconnected, or not let in.
     case disconnected
     /// There are as many connections as there may be.

@@ -220,6 +220,10 @@ struct Service: ~Copyable {
             log.log(.busIgnored, .warning, "ignored messages on the bus: \(counts), \(untimely) of another time")
         case .clock(let gateway, let difference):
             tellClock(of: gateway, ahead: difference)
+        case .contradicted(let topic):
+            let line = "somebody else speaks of this gateway on the bus, under \(topic), and is corrected"
+            let advice = "is there another gateway of this name, or an account that may write too much?"
+            log.log(.busContradicted, .warning, "\(line); \(advice)")
         case .clockStepped(let step):
             let line = "the clock was put \(step > .zero ? "forward" : "back") by \(inWords(step))"
             log.log(.clockStepped, .warning, "\(line): everything is published and asked for anew")

@@ -39,6 +39,21 @@ import WireGuardTypes
         #expect(fleet.next(at: time) != "gw0")
     }
 
+    @Test("A note on a router makes nobody a gateway, and whoever is dismissed leaves its place to the next one")
+    func places() {
+        var fleet = Fleet(rule: .steady, domains: [mesh])
+        for number in 0..<FleetLimit.gateways {
+            fleet.take(router: keys[number], in: mesh, from: "fake\(number)", heard: now)
+        }
+        for number in 0..<FleetLimit.gateways { add("gw\(number)", routers: 100, to: &fleet, at: now) }
+        add("new", to: &fleet, at: now)
+        #expect(fleet.next(at: now) != "new")
+        fleet.dismiss("gw7")
+        fleet.dismiss("nobody")
+        add("new", to: &fleet, at: now)
+        #expect(fleet.next(at: now) == "new")
+    }
+
     @Test("Leaves out gateways with names longer than a host's")
     func names() {
         var fleet = Fleet(rule: .steady, domains: [mesh])

@@ -93,6 +93,8 @@ struct Community {
         whereabouts = Array(repeating: nil, count: routers)
         self.doors = Array(repeating: Fleet(rule: .steady, domains: [mesh]), count: doors)
         change(weights: weights)
+        // Whoever is no gateway hears no routers.
+        for gateway in weights.indices { tell(of: gateway) }
         if isSettled {
             let cards = weights.enumerated().flatMap { Array(repeating: $0, count: $1) }
             for router in 0..<routers { connect(router, to: cards[router * cards.count / routers]) }

@@ -396,6 +396,16 @@ import Testing
     func replay() {
         var gateway = Member()
         gateway.connect()
+        /// Whoever says nothing of itself is no gateway, and nothing of it is missed.
+        func arrive() {
+            for name in ["gw02", "gw03"] {
+                gateway.receive(.status(GatewayName(name)!, isOnline: true), isRetained: true)
+            }
+        }
+        gateway.receive(.count(domain, GatewayName("gw02")!, CountNote(time: 1, count: 3)), isRetained: true)
+        gateway.pass(.seconds(2))
+        #expect(gateway.subscribe().isEmpty)
+        arrive()
         func count(_ number: Int64) -> BusMessage {
             .count(domain, GatewayName("gw02")!, CountNote(time: gateway.now.wallClock, count: number))
         }
@@ -446,6 +456,7 @@ import Testing
         var gateway = Member()
         gateway.member.connect(at: gateway.now)
         while gateway.member.nextSubscription(at: gateway.now) != nil {}
+        gateway.receive(.status(GatewayName("gw02")!, isOnline: true), isRetained: true)
         gateway.receive(.count(domain, GatewayName("gw02")!, CountNote(time: 1, count: 1)), isRetained: true)
         gateway.pass(BusLimit.subscriptionTime - .milliseconds(1))
         #expect(gateway.subscribe().isEmpty)

@@ -29,6 +29,7 @@ struct Member {
     init(
         _ name: String = "gw01",
         staleAfter: Duration = .seconds(3600),
+        weights: [String: Int] = [:],
         signingKey: SigningKey? = nil,
         trusted: TrustedKeys? = nil
     ) {
@@ -38,6 +39,7 @@ struct Member {
                 name: GatewayName(name)!,
                 externalAddress: "\(name).example.net",
                 domains: [MemberSettings.Domain(name: domain, linkAddress: link, staleAfter: staleAfter)],
+                weights: weights,
                 signingKey: signingKey,
                 trusted: trusted
             )

@@ -155,6 +155,28 @@ import WireGuardTypes
         #expect(try (0..<10).allSatisfy { _ in try ask() == "gw01.example.net" })
     }
 
+    @Test("Lies about gateways leave nobody without an answer, and are corrected by those whom they are about")
+    func lies() throws {
+        let gateways = [try gateway("gw01"), try gateway("gw02", http: false)]
+        try online(gateways[0], gateways[1])
+        let listener = try broker.listener("wireguard-worker/+/status")
+        try listener.waitFor(#/gw01\/status 1/#)
+        try listener.waitFor(#/gw02\/status 1/#)
+        for name in ["gw01", "gw02"] {
+            try broker.publish("wireguard-metrics/ffww01/\(name)/connected_peers", "-1", "-r", "-q", "1")
+            try broker.publish("wireguard-worker/\(name)/status", "0", "-r", "-q", "1")
+        }
+        for _ in 0..<10 {
+            let outcome = FieldRouter(domain: "ffww01", key: anyKey()).exchange(port: gateways[0].httpPort)
+            guard case .gateway = outcome else { throw Failure("\(outcome)") }
+        }
+        for gateway in gateways { try gateway.mqtt?.waitFor(#/somebody else speaks of this gateway on the bus/#) }
+        try wait(for: "what is kept to be right") {
+            let late = try broker.listener("wireguard-metrics/#", "wireguard-worker/+/status").output
+            return late.matches(of: /status 1\n/).count == 2 && late.matches(of: /connected_peers 0\n/).count == 2
+        }
+    }
+
     // MARK: - Failures
 
     @Test(
@@ -377,6 +399,7 @@ import WireGuardTypes
     private func keepNotes(_ count: Int) throws {
         let peer = try BusPeer(broker)
         let keys = (0..<count).map { _ in PublicKey(text: anyKey())! }
+        try peer.publish(.status(GatewayName("gw09")!, isOnline: true), isRetained: true)
         for key in keys { try peer.say(.heard(at: wallClockSeconds()), of: key) }
         let note = CountNote(time: wallClockMilliseconds(), count: Int64(keys.count))
         try peer.publish(.count(DomainName("ffww01")!, GatewayName("gw09")!, note), isRetained: true)
