@@ -71,12 +71,17 @@ private func readExchange(_ bytes: [UInt8]) {
 
 private func readFrames(_ bytes: [UInt8]) {
     var again: [UInt8] = []
-    if let request = try? RegistrationFrame.request(in: bytes.span) {
+    for door in HandlerDoor.allCases {
+        guard let request = try? HandlerRequest(decoding: bytes.span, from: door) else { continue }
         switch request {
         case .registrations(let requests): RegistrationFrame.encode(requests, into: &again)
+        case .remoteRegistrations(let requests): FleetFrame.encode(requests, into: &again)
         case .statuses(let domains): RegistrationFrame.encode(statusOf: domains, into: &again)
+        case .news(let news): FleetFrame.encode(news, into: &again)
+        case .routers(let request): FleetFrame.encode(request, into: &again)
+        case .sweeps(let requests): ControlFrame.encode(requests, into: &again)
         }
-        precondition((try? RegistrationFrame.request(in: again.span)) == request, "requests have one meaning")
+        precondition((try? HandlerRequest(decoding: again.span, from: door)) == request, "requests have one meaning")
     }
     if let answer = try? RegistrationFrame.answer(in: bytes.span) {
         switch answer {
@@ -93,22 +98,16 @@ private func readFrames(_ bytes: [UInt8]) {
         }
         precondition((try? BusFrame.request(in: again.span)) == request, "requests have one meaning")
     }
-    if let request = try? ControlFrame.request(in: bytes.span) {
-        switch request {
-        case .sweeps(let requests): ControlFrame.encode(requests, into: &again)
-        case .news(let news): ControlFrame.encode(news, into: &again)
-        case .routers(let request): ControlFrame.encode(request, into: &again)
-        }
-        precondition((try? ControlFrame.request(in: again.span)) == request, "requests have one meaning")
-    }
-    if let answer = try? ControlFrame.answer(in: bytes.span) {
+    if let answer = try? FleetFrame.answer(in: bytes.span) {
         switch answer {
-        case .news(let answers): RegistrationFrame.encode(answers, into: &again)
-        case .routers(let routers): ControlFrame.encode(routers, into: &again)
-        case .removals(let removals): ControlFrame.encode(removals, into: &again)
-        case .routerListEnd(let end): ControlFrame.encode(end, into: &again)
+        case .registrations(let answers): RegistrationFrame.encode(answers, into: &again)
+        case .statuses(let statuses): RegistrationFrame.encode(statuses, into: &again)
+        case .news(let answers): FleetFrame.encode(toNews: answers, into: &again)
+        case .routers(let routers): FleetFrame.encode(routers, into: &again)
+        case .removals(let removals): FleetFrame.encode(removals, into: &again)
+        case .routerListEnd(let end): FleetFrame.encode(end, into: &again)
         }
-        precondition((try? ControlFrame.answer(in: again.span)) == answer, "answers have one meaning")
+        precondition((try? FleetFrame.answer(in: again.span)) == answer, "answers have one meaning")
     }
     _ = try? ControlFrame.report(in: bytes.span)
 }

@@ -1,4 +1,4 @@
-/// Numbers of the protocol between front doors, or the operator's programs, and `kex-handler`.
+/// Numbers of the protocol between `kex-handler` and those who ask it: see ``HandlerDoor``.
 ///
 /// Every packet of the SOCK_SEQPACKET connection is one frame: version (1 byte), kind (1), number of records (2, most
 /// significant byte first), then that many records of a fixed size. A frame of any other length is refused whole, and
@@ -22,6 +22,8 @@ enum Frame {
         case routerListEnd = 11
         case choiceRequests = 12
         case choices = 13
+        case remoteRegistrations = 14
+        case newsAnswers = 15
         case routerRemovals = 16
 
         static let largestRecord = allCases.map(\.recordSize).max() ?? 0
@@ -42,6 +44,8 @@ enum Frame {
             case .routerListEnd: RouterListEnd.encodedSize
             case .choiceRequests: ChoiceRequest.encodedSize
             case .choices: ChoiceAnswer.encodedSize
+            case .remoteRegistrations: RemoteRegistration.encodedSize
+            case .newsAnswers: RegistrationAnswer.encodedSize
             case .routerRemovals: RouterRemoval.encodedSize
             }
         }

@@ -6,8 +6,7 @@ internal import WireGuardTypes
 public struct RegistrationRequest: Hashable, Sendable {
     /// Chosen by the front door; the answer carries it back.
     public var id: UInt32
-    /// Where the router's connection comes from, IPv4 as a mapped address; ``bus`` if it came to another gateway. The one
-    /// thing the handler believes.
+    /// Where the router's connection comes from, IPv4 as a mapped address. The one thing the handler believes.
     public var source: IPv6Address
     public var registration: Registration
 
@@ -16,9 +15,18 @@ public struct RegistrationRequest: Hashable, Sendable {
         self.source = source
         self.registration = registration
     }
+}
 
-    /// The source of what another gateway passes on: `::`, which no connection comes from (RFC 4291, section 2.5.2).
-    public static let bus = IPv6Address(high: 0, low: 0)
+/// A registration that came to another gateway. It has no source here.
+public struct RemoteRegistration: Hashable, Sendable {
+    /// Chosen by the sender; the answer carries it back.
+    public var id: UInt32
+    public var registration: Registration
+
+    public init(id: UInt32, registration: Registration) {
+        self.id = id
+        self.registration = registration
+    }
 }
 
 /// The handler's verdict on one exchange. Success means that the kernel has acknowledged everything.
@@ -47,6 +55,22 @@ extension RegistrationRequest: Record {
     init(decoding bytes: Span<UInt8>, at position: inout Int) throws(MalformedFrame) {
         id = bytes.integer(&position)
         source = IPv6Address(high: bytes.integer(&position), low: bytes.integer(&position))
+        let key = try PublicKey(decoding: bytes, at: &position)
+        registration = Registration(domain: try DomainName(decoding: bytes, at: &position), key: key)
+    }
+}
+
+extension RemoteRegistration: Record {
+    static var encodedSize: Int { 4 + PublicKey.length + 1 + DomainName.maximumLength }
+
+    func encode(into bytes: inout [UInt8]) {
+        bytes.appendBigEndian(id)
+        registration.key.append(to: &bytes)
+        bytes.appendShortText(registration.domain.text, DomainName.maximumLength)
+    }
+
+    init(decoding bytes: Span<UInt8>, at position: inout Int) throws(MalformedFrame) {
+        id = bytes.integer(&position)
         let key = try PublicKey(decoding: bytes, at: &position)
         registration = Registration(domain: try DomainName(decoding: bytes, at: &position), key: key)
     }
@@ -84,13 +108,6 @@ extension DomainName {
     }
 }
 
-/// What a front door may ask.
-public enum FrontDoorRequest: Hashable, Sendable {
-    case registrations([RegistrationRequest])
-    /// How these domains are doing.
-    case statuses(of: [DomainName])
-}
-
 /// What the handler answers a front door.
 public enum FrontDoorAnswer: Hashable, Sendable {
     case registrations([RegistrationAnswer])
@@ -119,17 +136,6 @@ public enum RegistrationFrame {
     /// Replaces `bytes` by a frame about 1 to ``ChannelLimit/records`` domains.
     public static func encode(_ statuses: some Collection<DomainStatus>, into bytes: inout [UInt8]) {
         Frame.encode(.statuses, statuses, into: &bytes)
-    }
-
-    /// What a front door may send.
-    public static func request(in bytes: Span<UInt8>) throws(MalformedFrame) -> FrontDoorRequest {
-        let (kind, count) = try Frame.header(of: bytes)
-        switch kind {
-        case .registrations: return .registrations(try Frame.records(of: bytes, count: count))
-        case .statusRequests:
-            return .statuses(of: try Frame.records(of: bytes, count: count, as: StatusRequest.self).map(\.domain))
-        default: throw .unexpectedKind(kind.rawValue)
-        }
     }
 
     /// What the handler, or `kex-mqtt` in its place, may answer.

@@ -8,6 +8,10 @@ public struct Configuration: Hashable, Sendable {
     public var listen: [Endpoint] = [Self.defaultListen]
     /// Unix socket of `kex-handler` for front doors.
     public var handlerSocket = "/run/kex/handler.sock"
+    /// Unix socket of `kex-handler` for `kex-mqtt`. If it is not given, it is in the folder of ``handlerSocket``, so that two
+    /// gateways of one machine do not share it.
+    public var fleetSocket = "/run/kex/\(Self.fleetSocketName)"
+    static let fleetSocketName = "fleet.sock"
     /// Unix socket of `kex-handler` for the operator's programs.
     public var controlSocket = "/run/kex/control.sock"
     /// Folder in which `kex-handler` keeps what must outlive it and the machine.
@@ -173,7 +177,7 @@ extension Configuration: CustomStringConvertible {
     public var description: String {
         var lines = ["[Gateway]"]
         lines += listen.map { "Listen=\($0)" }
-        lines += ["HandlerSocket=\(handlerSocket)", "ControlSocket=\(controlSocket)"]
+        lines += ["HandlerSocket=\(handlerSocket)", "FleetSocket=\(fleetSocket)", "ControlSocket=\(controlSocket)"]
         lines.append("StateDirectory=\(stateDirectory)")
         if let prohibitedKeys { lines.append("ProhibitedKeys=\(prohibitedKeys)") }
         if !unlimitedSources.isEmpty {

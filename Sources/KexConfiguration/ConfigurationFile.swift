@@ -113,6 +113,8 @@ extension IPPrefix {
 private struct ConfigurationReader {
     var mistakes: [ConfigurationMistake]
     private var configuration = Configuration()
+    /// The path that was given; `nil` if none was.
+    private var fleetSocket: String?
     /// Lists that no longer have their default.
     private var givenLists: Set<WritableKeyPath<Configuration, [Endpoint]>> = []
     /// Where `NodeNamePath=` is given.
@@ -193,6 +195,7 @@ private struct ConfigurationReader {
         case "Listen": listen(entry, defaultPort: ProtocolLimit.port, \.listen)
         case "HandlerSocket":
             if let path = socketPath(of: entry) { configuration.handlerSocket = path }
+        case "FleetSocket": fleetSocket = socketPath(of: entry) ?? fleetSocket
         case "ControlSocket":
             if let path = socketPath(of: entry) { configuration.controlSocket = path }
         case "StateDirectory":
@@ -221,7 +224,8 @@ private struct ConfigurationReader {
             }
         default:
             let known =
-                "Listen, HandlerSocket, ControlSocket, StateDirectory, ProhibitedKeys, UnlimitedSources and ExternalName"
+                "Listen, HandlerSocket, FleetSocket, ControlSocket, StateDirectory, ProhibitedKeys, UnlimitedSources and "
+                + "ExternalName"
             fail(entry.location, "unknown key \(entry.key); [Gateway] has \(known)")
         }
     }
@@ -422,6 +426,23 @@ private struct ConfigurationReader {
         }
     }
 
+    private mutating func checkSockets(_ location: ConfigurationLocation) {
+        let folder = configuration.handlerSocket.lastIndex(of: "/").map { configuration.handlerSocket[...$0] } ?? "/"
+        configuration.fleetSocket = fleetSocket ?? folder + Configuration.fleetSocketName
+        var sockets = [
+            ("HandlerSocket", configuration.handlerSocket), ("FleetSocket", configuration.fleetSocket),
+            ("ControlSocket", configuration.controlSocket),
+        ]
+        if let bus = configuration.bus { sockets.append(("Socket of [Bus]", bus.socket)) }
+        for (index, (name, path)) in sockets.enumerated() {
+            guard let (other, _) = sockets[..<index].first(where: { $0.1 == path }) else { continue }
+            fail(location, "\(other) and \(name) are the same path, \(path)")
+        }
+        if SocketAddress(path: configuration.fleetSocket) == nil {
+            fail(location, "\(configuration.fleetSocket) is too long for a socket: set FleetSocket=")
+        }
+    }
+
     private mutating func socketPath(of entry: INIFile.Entry) -> String? {
         value(of: entry, expected: "an absolute path of at most \(SocketAddress.maximumPathLength) bytes") {
             $0.hasPrefix("/") && SocketAddress(path: $0) != nil ? $0 : nil
@@ -447,13 +468,7 @@ private struct ConfigurationReader {
         if let (location, entries) = bus { configuration.bus = bus(at: location, entries) }
         let whole = ConfigurationLocation(file: path, line: nil)
         if domains.isEmpty && mistakes.isEmpty { fail(whole, "no [Domain NAME] section: nothing to do") }
-        if configuration.handlerSocket == configuration.controlSocket {
-            fail(whole, "HandlerSocket and ControlSocket are the same path")
-        }
-        if let bus = configuration.bus, [configuration.handlerSocket, configuration.controlSocket].contains(bus.socket)
-        {
-            fail(whole, "Socket of [Bus] is the same path as another")
-        }
+        checkSockets(whole)
         let http = configuration.http
         if let location = nodeNamePath, http.nodeNameDomain == nil {
             fail(location, "NodeNamePath= needs NodeNameDomain=, the domain of those who post there")

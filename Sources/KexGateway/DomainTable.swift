@@ -379,11 +379,11 @@ public struct DomainTable: Sendable {
     /// Decides about one registration. An admission is in the table from now on, so that the next decision sees it.
     ///
     /// - Parameters:
-    ///   - source: where it comes from, IPv4 as a mapped address.
+    ///   - origin: who brings it.
     ///   - limits: what each source may do, of ``DomainLimit/newKeysOfSource``. Only new keys cost something.
     public mutating func decide(
         _ key: PublicKey,
-        from source: IPv6Address,
+        from origin: Origin,
         at now: Clocks,
         limits: inout SourceLimits
     ) -> Decision {
@@ -392,7 +392,7 @@ public struct DomainTable: Sendable {
         if routers[key] != nil { return decide(known: key, at: now) }
         let addresses = rules.addresses(of: key)
         if let refusal = objection(toAddressesOf: key, at: addresses) { return refusal }
-        if let refusal = takePlace(for: key, from: source, at: now.sinceStart, &limits) { return refusal }
+        if let refusal = takePlace(for: key, from: origin, at: now.sinceStart, &limits) { return refusal }
         let missing = rules.floodsAtRegistration ? rules.entries : rules.entries.subtracting(.flood)
         return .admit(add(key, Router(addresses: addresses), missing: missing))
     }
@@ -481,7 +481,7 @@ public struct DomainTable: Sendable {
     /// Makes a new key one of the pending, which costs its source and the domain a token; or says why not.
     private mutating func takePlace(
         for key: PublicKey,
-        from source: IPv6Address,
+        from origin: Origin,
         at now: Duration,
         _ limits: inout SourceLimits
     ) -> Decision? {
@@ -491,15 +491,19 @@ public struct DomainTable: Sendable {
             pending.insert(key, home: nil, at: now)
             return nil
         }
-        let isFresh = limits.isFresh(source, at: now)
-        guard limits.take(from: source, at: now) else {
-            return .refuse(.rateLimited, reason: "its source has brought too many new keys")
+        var isFresh = false
+        var home: IPv6Address?
+        if case .source(let source) = origin {
+            isFresh = limits.isFresh(source, at: now)
+            guard limits.take(from: source, at: now) else {
+                return .refuse(.rateLimited, reason: "its source has brought too many new keys")
+            }
+            home = limits.isUnlimited(source) ? nil : SourceLimits.home(of: source)
         }
         guard isFresh && freshKeys.take(DomainLimit.newKeys, at: now) || newKeys.take(DomainLimit.newKeys, at: now)
         else {
             return .refuse(.rateLimited, reason: "too many new keys come from everywhere")
         }
-        let home = limits.isUnlimited(source) ? nil : SourceLimits.home(of: source)
         guard pending.makeRoom(forOneFrom: home, at: now) else {
             return .refuse(.rateLimited, reason: "too many keys wait for their first handshake")
         }

@@ -50,7 +50,7 @@ public struct BusMember: Sendable {
     private var subscriptions: [Int32: Int] = [:]
     /// The domain whose routers the handler is being asked for.
     private var listed: Int?
-    private var nextControl: Duration = .zero
+    private var nextListing: Duration = .zero
 
     private var malformed = 0
     private var untimely = 0
@@ -508,9 +508,9 @@ extension BusMember {
 
 extension BusMember {
     /// Routers that the handler is to let in, at most one frame of them.
-    public mutating func nextRegistrations(at now: Moment) -> [RegistrationRequest] {
+    public mutating func nextRegistrations(at now: Moment) -> [RemoteRegistration] {
         newcomers.next(at: now.sinceStart).map { id, router in
-            RegistrationRequest(id: id, source: RegistrationRequest.bus, registration: registration(router))
+            RemoteRegistration(id: id, registration: registration(router))
         }
     }
 
@@ -524,20 +524,22 @@ extension BusMember {
         }
     }
 
-    public mutating func take(_ answers: [RegistrationAnswer], at now: Moment) {
-        for answer in answers { newcomers.take(answer, at: now.sinceStart) }
-    }
-
-    public mutating func take(_ statuses: [DomainStatus]) {
-        presence.take(statuses.filter { domains[$0.domain] != nil })
-        isOwnNew = true
-    }
-
-    /// The handler's socket for front doors is gone, or was never there.
+    /// The connection to the handler is gone, or was never there. The next handler is told everything: the broker is asked
+    /// for all notes once more.
     public mutating func loseHandler(at now: Moment) {
         newcomers.lose(at: now.sinceStart)
         presence.loseHandler(at: now.sinceStart)
         isOwnNew = true
+        elsewhere.lose(at: now.sinceStart)
+        for index in own.indices { own[index].loseHandler(at: now.sinceStart) }
+        listed = nil
+        nextListing = now.sinceStart + BusLimit.handlerPause
+    }
+
+    /// The handler is there again.
+    public mutating func regainHandler() {
+        guard isConnected else { return }
+        for index in settings.domains.indices { want(notes(of: index)) }
     }
 
     /// News that the handler is to be told, at most one frame of them.
@@ -549,15 +551,19 @@ extension BusMember {
 
     /// The domain whose routers the handler is to be asked for; one at a time.
     public mutating func nextList(at now: Moment) -> RouterListRequest? {
-        guard listed == nil, now.sinceStart >= nextControl,
+        guard listed == nil, now.sinceStart >= nextListing,
             let index = own.indices.first(where: { own[$0].nextList <= now.sinceStart })
         else { return nil }
         listed = index
         return RouterListRequest(domain: settings.domains[index].name, lastRemoval: own[index].lastRemoval)
     }
 
-    public mutating func take(_ answer: ControlAnswer, at now: Moment) {
+    public mutating func take(_ answer: FleetAnswer, at now: Moment) {
         switch answer {
+        case .registrations(let answers): for answer in answers { newcomers.take(answer, at: now.sinceStart) }
+        case .statuses(let statuses):
+            presence.take(statuses.filter { domains[$0.domain] != nil })
+            isOwnNew = true
         case .news(let answers): for answer in answers { elsewhere.take(answer, at: now.sinceStart) }
         case .routers(let records):
             if let listed { own[listed].take(records) }
@@ -568,21 +574,6 @@ extension BusMember {
             own[listed].finishList(isWhole: end.isWhole, lastRemoval: end.lastRemoval, at: now.sinceStart)
             self.listed = nil
         }
-    }
-
-    /// The handler's socket for the operator's programs is gone. The next handler is told everything: the broker is asked
-    /// for all notes once more.
-    public mutating func loseControl(at now: Moment) {
-        elsewhere.lose(at: now.sinceStart)
-        for index in own.indices { own[index].loseHandler(at: now.sinceStart) }
-        listed = nil
-        nextControl = now.sinceStart + BusLimit.handlerPause
-    }
-
-    /// The handler's socket for the operator's programs is there again.
-    public mutating func regainControl() {
-        guard isConnected else { return }
-        for index in settings.domains.indices { want(notes(of: index)) }
     }
 
     /// Whoever is wanted last is subscribed to last, so that it is what holds.
@@ -643,7 +634,7 @@ extension BusMember {
         var times = [requests.deadline, nextNotice, presence.questionDue, newcomers.earliest, elsewhere.earliest]
         if isConnected { times += [presence.deadline, recent.due, correctionDue, inFlight.isEmpty ? nil : nextCheck] }
         for index in own.indices {
-            if listed == nil { times.append(max(own[index].nextList, nextControl)) }
+            if listed == nil { times.append(max(own[index].nextList, nextListing)) }
             if isConnected { times += [own[index].countDue, replays[index].due] }
         }
         return times.compactMap(\.self).min()

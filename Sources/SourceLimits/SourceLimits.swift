@@ -76,11 +76,8 @@ public struct SourceLimits: Sendable {
         source.mappedIPv4 == nil && !source.isLinkLocal ? IPv6Address(high: source.high, low: 0) : source
     }
 
-    /// Whether the source is one of ``unlimited``, or `::`. Nobody has that address (RFC 4291, section 2.5.2): it stands
-    /// for what did not come from a source of the internet, but from another gateway.
-    public func isUnlimited(_ source: IPv6Address) -> Bool {
-        source.high == 0 && source.low == 0 || unlimited.contains { $0.contains(source) }
-    }
+    /// Whether the source is one of ``unlimited``.
+    public func isUnlimited(_ source: IPv6Address) -> Bool { unlimited.contains { $0.contains(source) } }
 
     /// Whether the source has done nothing lately: all of its tokens are there. Not for one without limit.
     public func isFresh(_ source: IPv6Address, at now: Duration) -> Bool {

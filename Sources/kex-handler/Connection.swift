@@ -3,7 +3,7 @@ internal import SystemCalls
 
 /// One program that has come in through a door.
 final class Connection {
-    let door: Door
+    let door: HandlerDoor
     let peer: PeerCredentials
     /// While packets wait in it, the program is asked for nothing new: so they are never more than the answers to what was
     /// taken at once.
@@ -11,7 +11,7 @@ final class Connection {
     /// Domains that it wants swept, and has no report of yet. While there are any, it is asked for nothing new.
     var sweeps: ArraySlice<SweepRequest> = []
 
-    init(_ packets: PacketConnection, door: Door, peer: PeerCredentials) {
+    init(_ packets: PacketConnection, door: HandlerDoor, peer: PeerCredentials) {
         self.packets = packets
         self.door = door
         self.peer = peer

@@ -1,19 +1,20 @@
+internal import HandlerChannel
 internal import SystemCalls
 internal import SystemPackage
 internal import Systemd
 
 /// The socket behind a door.
 final class DoorListener {
-    let door: Door
+    let door: HandlerDoor
     /// Of the socket's file.
     let path: String
     private let descriptor: OwnedDescriptor
     /// Whether the file is ours to remove: systemd keeps its own.
     private let ownsFile: Bool
-    /// Whether the event loop looks at it: not while the door has its most connections.
+    /// Whether the event loop looks at it.
     var isWatched = false
 
-    private init(_ descriptor: consuming OwnedDescriptor, door: Door, path: String, ownsFile: Bool) {
+    private init(_ descriptor: consuming OwnedDescriptor, door: HandlerDoor, path: String, ownsFile: Bool) {
         self.descriptor = descriptor
         self.door = door
         self.path = path
@@ -25,7 +26,7 @@ final class DoorListener {
     var raw: FileDescriptor { descriptor.raw }
 
     /// A socket of our own, which members of its file's group may connect to.
-    convenience init(_ door: Door, path: String) throws(SystemCallError) {
+    convenience init(_ door: HandlerDoor, path: String) throws(SystemCallError) {
         let descriptor = try Socket.listen(
             atPath: path,
             kind: .sequentialPacket,
@@ -41,7 +42,7 @@ final class DoorListener {
         var listeners: [DoorListener] = []
         try ListeningSocket.takeAll(of: .unixSequentialPacket) { socket throws(SystemCallError) in
             let name = socket.name
-            guard let door = Door.allCases.first(where: { $0.name == name }) else {
+            guard let door = HandlerDoor.allCases.first(where: { $0.name == name }) else {
                 throw SystemCallError("find a use for", "socket \(name) of systemd", errno: .invalidArgument)
             }
             let descriptor = socket.takeDescriptor()

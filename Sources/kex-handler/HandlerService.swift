@@ -2,11 +2,11 @@ internal import EventLoop
 internal import GatewayState
 internal import HandlerChannel
 internal import KexConfiguration
+internal import KexGateway
 internal import KexProtocol
 internal import LinkControl
 internal import Logging
 internal import Netlink
-internal import NetworkAddresses
 internal import ServiceProgram
 internal import SourceLimits
 internal import SystemCalls
@@ -21,6 +21,9 @@ struct HandlerService: ~Copyable {
     private let signals: SignalReceiver
     private var listeners: [UInt64: DoorListener] = [:]
     private var connections: [UInt64: Connection] = [:]
+    private var places: [HandlerDoor: DoorPlaces] = [:]
+    /// Whose domain was swept last.
+    private var lastSwept: UInt64 = 0
     private var lastToken = Self.crewToken
     /// In the order of the configuration.
     private var domains: [MeshDomain]
@@ -52,6 +55,8 @@ struct HandlerService: ~Copyable {
     private static let crewToken: UInt64 = 5
     /// Pause after an accept that failed, because the connection that waits would wake the loop again at once.
     private static let acceptPause = Duration.milliseconds(100)
+    /// Connections that are taken at a door before others have their turn: whoever connects again and again is one of many.
+    private static let acceptedPerRound = 64
 
     /// - Parameter listeners: the sockets to serve; one door may have several.
     init(
@@ -293,10 +298,11 @@ struct HandlerService: ~Copyable {
             }
             timetable = Timetable(of: domains)
             if self.configuration.handlerSocket != configuration.handlerSocket
+                || self.configuration.fleetSocket != configuration.fleetSocket
                 || self.configuration.controlSocket != configuration.controlSocket
                 || self.configuration.stateDirectory != configuration.stateDirectory
             {
-                let keys = "HandlerSocket=, ControlSocket= and StateDirectory="
+                let keys = "HandlerSocket=, FleetSocket=, ControlSocket= and StateDirectory="
                 log.log(.restartNeeded, .warning, "\(keys) take effect at the next start")
             }
             self.configuration = configuration
@@ -321,26 +327,23 @@ struct HandlerService: ~Copyable {
 
     // MARK: - Connections
 
-    /// A door with its most connections is not looked at, so that those who wait do not wake the loop.
+    /// Without a descriptor left no door is looked at for a while, so that those who wait do not wake the loop.
     private mutating func watchListeners() throws(SystemCallError) {
         if let time = nextAccept, time <= .now { nextAccept = nil }
-        for (token, listener) in listeners {
-            let hasRoom = nextAccept == nil && count(of: listener.door) < listener.door.maximumConnections
-            guard hasRoom != listener.isWatched else { continue }
-            if hasRoom {
+        let isOpen = nextAccept == nil
+        for (token, listener) in listeners where isOpen != listener.isWatched {
+            if isOpen {
                 try loop.watch(listener.raw, for: .readable, token: token)
             } else {
                 try loop.stopWatching(listener.raw)
             }
-            listener.isWatched = hasRoom
+            listener.isWatched = isOpen
         }
     }
 
-    private func count(of door: Door) -> Int { connections.values.count { $0.door == door } }
-
     private mutating func acceptConnections(from listener: DoorListener) {
         do throws(SystemCallError) {
-            while count(of: listener.door) < listener.door.maximumConnections {
+            for _ in 0..<Self.acceptedPerRound {
                 guard let accepted = try Socket.accept(from: listener.raw) else { return }
                 let descriptor = accepted.takeDescriptor()
                 let peer = try PeerCredentials(of: descriptor.raw)
@@ -353,10 +356,21 @@ struct HandlerService: ~Copyable {
                     )
                     continue
                 }
+                // One too many is closed at once: left waiting, it would shut out whoever comes behind it.
+                guard places[listener.door, default: DoorPlaces()].take(for: peer.user) else {
+                    let line = "process \(peer.process) of user \(peer.user) finds no place left at \(listener.path)"
+                    host.budget.log(.disconnected, .warning, line, to: log)
+                    continue
+                }
                 let connection = Connection(PacketConnection(descriptor), door: listener.door, peer: peer)
                 let token = newToken()
-                try loop.watch(connection.packets.raw, for: .readable, token: token)
                 connections[token] = connection
+                do throws(SystemCallError) {
+                    try loop.watch(connection.packets.raw, for: .readable, token: token)
+                } catch {
+                    disconnect(token, Disconnect(reason: nil))
+                    throw error
+                }
             }
         } catch {
             host.budget.log(.exhausted, .error, "\(error)", to: log)
@@ -372,20 +386,9 @@ struct HandlerService: ~Copyable {
                 try watch(connection, token, for: .readable)
             }
             guard connection.sweeps.isEmpty else { return }
-            switch connection.door {
-            case .front:
-                let (registrations, domains) = try requests(from: connection)
-                answer(registrations, connection, token: token)
-                tellStatus(of: domains, connection)
-            case .control:
-                let packet = try receive(from: connection)
-                guard !packet.isEmpty else { return }
-                switch try wellFormed({ () throws(MalformedFrame) in try ControlFrame.request(in: packet.span) }) {
-                case .sweeps(let requests): take(requests, connection)
-                case .news(let news): answer(news, connection)
-                case .routers(let request): tellRouters(request, connection)
-                }
-            }
+            let (arrivals, domains) = try takeRequests(of: connection)
+            answer(arrivals, connection, token: token)
+            tellStatus(of: domains, connection)
             try flush(connection, token)
         } catch {
             disconnect(token, error)
@@ -393,21 +396,38 @@ struct HandlerService: ~Copyable {
     }
 
     /// What waits is brought into the kernel together: up to a frame's worth, and what came in the frame that made it that
-    /// many. Questions about domains count as well.
-    private func requests(
-        from connection: Connection
-    ) throws(Disconnect) -> (registrations: [RegistrationRequest], statuses: [DomainName]) {
-        var registrations: [RegistrationRequest] = []
+    /// many. Questions about domains count as well. A request of another kind is dealt with at once.
+    private mutating func takeRequests(
+        of connection: Connection
+    ) throws(Disconnect) -> (arrivals: [Arrival], statuses: [DomainName]) {
+        var arrivals: [Arrival] = []
         var statuses: [DomainName] = []
-        while registrations.count + statuses.count < ChannelLimit.records {
+        while arrivals.count + statuses.count < ChannelLimit.records {
             let packet = try receive(from: connection)
             guard !packet.isEmpty else { break }
-            switch try wellFormed({ () throws(MalformedFrame) in try RegistrationFrame.request(in: packet.span) }) {
-            case .registrations(let requests): registrations += requests
+            let request = try wellFormed { () throws(MalformedFrame) in
+                try HandlerRequest(decoding: packet.span, from: connection.door)
+            }
+            switch request {
+            case .registrations(let requests):
+                arrivals += requests.map {
+                    Arrival(id: $0.id, registration: $0.registration, origin: .source($0.source))
+                }
+            case .remoteRegistrations(let requests):
+                arrivals += requests.map { Arrival(id: $0.id, registration: $0.registration, origin: .fleet) }
             case .statuses(let domains): statuses += domains
+            case .news(let news):
+                answer(news, connection)
+                return (arrivals, statuses)
+            case .routers(let request):
+                tellRouters(request, connection)
+                return (arrivals, statuses)
+            case .sweeps(let requests):
+                take(requests, connection)
+                return (arrivals, statuses)
             }
         }
-        return (registrations, statuses)
+        return (arrivals, statuses)
     }
 
     private func receive(from connection: Connection) throws(Disconnect) -> ArraySlice<UInt8> {
@@ -432,7 +452,9 @@ struct HandlerService: ~Copyable {
     }
 
     private mutating func disconnect(_ token: UInt64, _ cause: Disconnect) {
-        guard let connection = connections.removeValue(forKey: token), let reason = cause.reason else { return }
+        guard let connection = connections.removeValue(forKey: token) else { return }
+        places[connection.door]?.leave(connection.peer.user)
+        guard let reason = cause.reason else { return }
         host.budget.log(.disconnected, .warning, "disconnected process \(connection.peer.process): \(reason)", to: log)
     }
 
@@ -458,11 +480,7 @@ struct HandlerService: ~Copyable {
     // MARK: - Requests
 
     /// One batch for each domain, however the requests are mixed. The answers come in no order.
-    private mutating func answer(
-        _ requests: [RegistrationRequest],
-        _ connection: Connection,
-        token: UInt64
-    ) {
+    private mutating func answer(_ requests: [Arrival], _ connection: Connection, token: UInt64) {
         guard let name = requests.first?.registration.domain else { return }
         var answers: [RegistrationAnswer] = []
         answers.reserveCapacity(requests.count)
@@ -484,7 +502,7 @@ struct HandlerService: ~Copyable {
     }
 
     private mutating func answer(
-        _ requests: [RegistrationRequest],
+        _ requests: [Arrival],
         of name: DomainName,
         from token: UInt64,
         until deadline: MonotonicTime? = nil,
@@ -496,7 +514,7 @@ struct HandlerService: ~Copyable {
             return
         }
         // Several routers behind one key, or one that asks twice: one question, the same answer for all.
-        var keys: [(key: PublicKey, source: IPv6Address)] = []
+        var keys: [(key: PublicKey, origin: Origin)] = []
         var positions: [PublicKey: Int] = [:]
         let questions = requests.map { request in
             let key = request.registration.key
@@ -504,7 +522,7 @@ struct HandlerService: ~Copyable {
                 if let position = positions[key] { return position }
                 positions[key] = keys.count
             }
-            keys.append((key, request.source))
+            keys.append((key, request.origin))
             return keys.count - 1
         }
         let said = touch(index) { $0.register(keys, mayWait: deadline.map { .now < $0 } ?? true) }
@@ -573,7 +591,7 @@ struct HandlerService: ~Copyable {
             let refusals = touch(index) { $0.take(own) }
             answers += zip(own, refusals).map { RegistrationAnswer(id: $0.id, refusal: $1) }
         }
-        RegistrationFrame.encode(answers, into: &packet)
+        FleetFrame.encode(toNews: answers, into: &packet)
         connection.packets.enqueue(packet)
     }
 
@@ -582,37 +600,45 @@ struct HandlerService: ~Copyable {
             touch(index) { $0.list(after: request.lastRemoval) }
         }
         for start in stride(from: 0, to: list?.routers.count ?? 0, by: ChannelLimit.records) {
-            ControlFrame.encode((list?.routers ?? [])[start...].prefix(ChannelLimit.records), into: &packet)
+            FleetFrame.encode((list?.routers ?? [])[start...].prefix(ChannelLimit.records), into: &packet)
             connection.packets.enqueue(packet)
         }
         for start in stride(from: 0, to: list?.removals.count ?? 0, by: ChannelLimit.records) {
-            ControlFrame.encode((list?.removals ?? [])[start...].prefix(ChannelLimit.records), into: &packet)
+            FleetFrame.encode((list?.removals ?? [])[start...].prefix(ChannelLimit.records), into: &packet)
             connection.packets.enqueue(packet)
         }
         let last = list?.lastRemoval ?? request.lastRemoval
-        ControlFrame.encode(
+        FleetFrame.encode(
             RouterListEnd(domain: request.domain, isWhole: list != nil, lastRemoval: last),
             into: &packet
         )
         connection.packets.enqueue(packet)
     }
 
-    /// Sweeps one domain for each program that waits for one and has taken the report of the one before.
+    /// Sweeps one domain for a program that waits for that and has taken the report of the one before. Programs take turns,
+    /// and front doors have theirs after each domain.
     private mutating func sweepNext() {
-        for (token, connection) in connections where connection.packets.isEmpty {
-            guard let request = connection.sweeps.popFirst(), let name = request.domain else { continue }
-            if let index = timetable.index(of: name) {
-                timetable.noteChange(of: index)
-                sweep(domains[index], isDryRun: request.isDryRun, connection)
-            } else {
-                send(SweepEnd(domain: name, peers: 0, trouble: "the handler has no such domain"), connection)
-            }
-            if connection.sweeps.isEmpty { send(SweepEnd(domain: nil, peers: 0, trouble: nil), connection) }
-            do throws(Disconnect) {
-                try flush(connection, token)
-            } catch {
-                disconnect(token, error)
-            }
+        var next: UInt64?
+        for (token, connection) in connections where !connection.sweeps.isEmpty && connection.packets.isEmpty {
+            // Round and round, in the order in which they came.
+            let isSooner = next.map { (token <= lastSwept ? 1 : 0, token) < ($0 <= lastSwept ? 1 : 0, $0) }
+            if isSooner ?? true { next = token }
+        }
+        guard let token = next, let connection = connections[token], let request = connection.sweeps.popFirst(),
+            let name = request.domain
+        else { return }
+        lastSwept = token
+        if let index = timetable.index(of: name) {
+            timetable.noteChange(of: index)
+            sweep(domains[index], isDryRun: request.isDryRun, connection)
+        } else {
+            send(SweepEnd(domain: name, peers: 0, trouble: "the handler has no such domain"), connection)
+        }
+        if connection.sweeps.isEmpty { send(SweepEnd(domain: nil, peers: 0, trouble: nil), connection) }
+        do throws(Disconnect) {
+            try flush(connection, token)
+        } catch {
+            disconnect(token, error)
         }
     }
 

@@ -8,7 +8,7 @@ struct ParkedRequests {
     struct Request {
         /// Of the connection that it came over.
         let token: UInt64
-        let request: RegistrationRequest
+        let request: Arrival
         /// When it is answered in any case.
         let deadline: MonotonicTime
     }
@@ -28,7 +28,7 @@ struct ParkedRequests {
 
     /// - Parameter deadline: of a request that has waited before; `nil` for a new one.
     /// - Returns: whether there is room.
-    mutating func park(_ request: RegistrationRequest, from token: UInt64, until deadline: MonotonicTime?) -> Bool {
+    mutating func park(_ request: Arrival, from token: UInt64, until deadline: MonotonicTime?) -> Bool {
         let deadline = deadline ?? .now + Self.patience
         guard count < Self.limit, .now < deadline else { return false }
         requests[request.registration.domain, default: []].append(

@@ -26,7 +26,7 @@ extension MeshDomain {
     /// - Parameters:
     ///   - keys: each once.
     ///   - mayWait: whether ``RegistrationAnswer/later`` is an answer.
-    func register(_ keys: [(key: PublicKey, source: IPv6Address)], mayWait: Bool = true) -> [RegistrationAnswer] {
+    func register(_ keys: [(key: PublicKey, origin: Origin)], mayWait: Bool = true) -> [RegistrationAnswer] {
         do throws(Trouble) {
             try refresh()
         } catch {
@@ -35,16 +35,16 @@ extension MeshDomain {
         let now = host.clocks
         var answers = [RegistrationAnswer](repeating: .said(nil), count: keys.count)
         var admissions: [(index: Int, admission: DomainTable.Admission)] = []
-        for (index, (key, source)) in keys.enumerated() {
-            switch table.decide(key, from: source, at: now, limits: &host.newKeys) {
+        for (index, (key, origin)) in keys.enumerated() {
+            switch table.decide(key, from: origin, at: now, limits: &host.newKeys) {
             case .present:
                 guard let addresses = learned.unfinished.removeValue(forKey: key) else { continue }
-                noteRegistered(key, addresses, from: source, isNew: true)
+                noteRegistered(key, addresses, from: origin, isNew: true)
             case .admit(let admission): admissions.append((index, admission))
             case .refuse(let refusal, let reason):
                 answers[index] = .said(refusal)
                 guard host.refusalNotices.permits(refusal, key, settings.name) else { continue }
-                noteStranger(.refused, .info, key, "refused \(key) from \(source.originDescription): \(reason)")
+                noteStranger(.refused, .info, key, "refused \(key) from \(origin): \(reason)")
             }
         }
         // A session that is certainly dead ends before its router is answered and begins the next one.
@@ -56,7 +56,7 @@ extension MeshDomain {
         let outcomes = admit(admissions.map(\.admission), mayWait: mayWait)
         if outcomes.contains(nil) { scheduleListening(isNews: true) }
         for ((index, admission), trouble) in zip(admissions, outcomes) {
-            let (key, source) = keys[index]
+            let (key, origin) = keys[index]
             if let trouble, trouble.isTableFull, mayWait {
                 answers[index] = .later
                 if admission.isNewPeer { learned.unfinished[key] = admission.addresses }
@@ -68,10 +68,10 @@ extension MeshDomain {
                     remove([(key, admission.addresses)], isOwnWord: false, hasSpoken: false) { _ in }
                 }
                 answers[index] = .said(.unavailable)
-                let line = "could not register \(key) from \(source.originDescription): \(trouble)"
+                let line = "could not register \(key) from \(origin): \(trouble)"
                 noteStranger(.failed, .error, key, line)
             } else {
-                noteRegistered(key, admission.addresses, from: source, isNew: admission.isNewPeer || isUnfinished)
+                noteRegistered(key, admission.addresses, from: origin, isNew: admission.isNewPeer || isUnfinished)
             }
         }
         return answers
@@ -80,12 +80,12 @@ extension MeshDomain {
     private func noteRegistered(
         _ key: PublicKey,
         _ addresses: RouterAddresses,
-        from source: IPv6Address,
+        from origin: Origin,
         isNew: Bool
     ) {
         let what = isNew ? "registered" : "repaired the fdb entries of"
         let name = table.rules.allowedKeys?[key].map { $0.isEmpty ? "" : " (\($0))" } ?? ""
-        let line = "\(what) \(key)\(name) from \(source.originDescription): \(addresses.linkLocal), \(addresses.mac)"
+        let line = "\(what) \(key)\(name) from \(origin): \(addresses.linkLocal), \(addresses.mac)"
         noteStranger(isNew ? .registered : .repaired, .info, key, line)
     }
 
@@ -189,12 +189,5 @@ extension DomainTable.Admission {
     var peerChange: PeerChange {
         let linkLocals = [addresses.linkLocal] + furtherLinkLocals
         return .add(PeerSettings(publicKey: key, allowedIPs: linkLocals.map(IPPrefix.init(host:))))
-    }
-}
-
-extension IPv6Address {
-    /// Where a registration comes from, for the log.
-    fileprivate var originDescription: String {
-        self == RegistrationRequest.bus ? "another gateway" : unmappedDescription
     }
 }

@@ -1,5 +1,6 @@
 internal import CommandLineOptions
 internal import GatewayState
+internal import HandlerChannel
 internal import KexConfiguration
 internal import ServiceProgram
 internal import SystemCalls
@@ -30,6 +31,7 @@ program.run { configuration throws(ConfigurationError) in
     if listeners.isEmpty {
         listeners = [
             try DoorListener(.front, path: configuration.handlerSocket),
+            try DoorListener(.fleet, path: configuration.fleetSocket),
             try DoorListener(.control, path: configuration.controlSocket),
         ]
     }

@@ -9,10 +9,10 @@ internal import SystemCalls
 struct Membership {
     let member: MemberSettings
     let broker: BrokerSettings
-    /// Of `kex-mqtt` for front doors, and of the handler.
+    /// Of `kex-mqtt` for front doors.
     let socket: String
-    let handlerSocket: String
-    let controlSocket: String
+    /// Of the handler for us.
+    let fleetSocket: String
 
     /// Largest file of keys in bytes: more than ``TrustedKeys/maximumKeys`` need.
     private static let largestFile = 1 << 18
@@ -70,8 +70,7 @@ struct Membership {
         member = settings
         self.broker = broker
         socket = bus.socket
-        handlerSocket = configuration.handlerSocket
-        controlSocket = configuration.controlSocket
+        fleetSocket = configuration.fleetSocket
     }
 
     /// Whether nothing else is different that matters while the service runs.

@@ -3,7 +3,7 @@ internal import HandlerChannel
 internal import SystemCalls
 internal import SystemPackage
 
-/// A connection to one of the handler's sockets, made anew when it is lost.
+/// The connection to the handler, made anew when it is lost.
 final class Outlet {
     let path: String
     private let token: UInt64

@@ -15,7 +15,6 @@ struct Service: ~Copyable {
     private let signals: SignalReceiver
     private var doors: Doors
     private let handler: Outlet
-    private let control: Outlet
     private var link: BrokerLink
     private var backoff = Backoff()
     /// When the broker may be called; `nil` while there is a connection, or one in the making.
@@ -29,7 +28,7 @@ struct Service: ~Copyable {
     private let log: Logger
     private var budget = LineBudget()
     private var watchdog = Watchdog()
-    /// The log's last word on the broker, and on the handler's two sockets.
+    /// The log's last word on the broker, and on the handler.
     private var toldBroker: Bool?
     private var toldHandler: Bool?
     private var brokerNotice = NoticeLimiter(interval: Self.noticeTime)
@@ -39,9 +38,8 @@ struct Service: ~Copyable {
         static let signals: UInt64 = 0
         static let broker: UInt64 = 1
         static let handler: UInt64 = 2
-        static let control: UInt64 = 3
         /// Doors are above it.
-        static let listener: UInt64 = 4
+        static let listener: UInt64 = 3
     }
 
     /// Least time between two log lines on the same subject.
@@ -58,8 +56,7 @@ struct Service: ~Copyable {
         self.doors = doors
         self.signals = signals
         self.loop = loop
-        handler = Outlet(path: membership.handlerSocket, token: Token.handler)
-        control = Outlet(path: membership.controlSocket, token: Token.control)
+        handler = Outlet(path: membership.fleetSocket, token: Token.handler)
         link = BrokerLink(membership.broker, token: Token.broker)
         member = BusMember(membership.member)
         self.membership = membership
@@ -100,8 +97,7 @@ struct Service: ~Copyable {
                         isEnding = true
                     }
                 case Token.broker: link.handle(event.readiness)
-                case Token.handler: receive(from: handler)
-                case Token.control: receive(from: control)
+                case Token.handler: receiveFromHandler()
                 case Token.listener: doors.accept(loop, now: now, &budget, log)
                 default: serve(event.token)
                 }
@@ -113,7 +109,7 @@ struct Service: ~Copyable {
     }
 
     private var deadline: MonotonicTime? {
-        var times = [link.deadline, nextCall, watchdog.nextFeed, handler.deadline, control.deadline, doors.nextAccept]
+        var times = [link.deadline, nextCall, watchdog.nextFeed, handler.deadline, doors.nextAccept]
         let due = member.deadline(at: moment)
         times.append(due.map { MonotonicTime(nanoseconds: 0) + $0 })
         return times.compactMap(\.self).min()
@@ -128,7 +124,6 @@ struct Service: ~Copyable {
         }
         callHandler()
         if handler.isOpen { askHandler() }
-        if control.isOpen { askControl() }
         try publish()
         answerDoors()
         for notice in member.takeNotices() { tell(notice) }
@@ -263,14 +258,9 @@ struct Service: ~Copyable {
 
     private mutating func callHandler() {
         do throws(SystemCallError) {
-            _ = try handler.open(loop, now: now, pause: BusLimit.handlerPause)
+            if try handler.open(loop, now: now, pause: BusLimit.handlerPause) { member.regainHandler() }
         } catch {
-            lose(handler, "\(error)")
-        }
-        do throws(SystemCallError) {
-            if try control.open(loop, now: now, pause: BusLimit.handlerPause) { member.regainControl() }
-        } catch {
-            lose(control, "\(error)")
+            loseHandler("\(error)")
         }
     }
 
@@ -279,74 +269,57 @@ struct Service: ~Copyable {
         while true {
             let requests = member.nextRegistrations(at: moment)
             guard !requests.isEmpty else { break }
-            RegistrationFrame.encode(requests, into: &packet)
+            FleetFrame.encode(requests, into: &packet)
             handler.send(packet)
         }
         for domains in member.nextQuestions(at: moment) {
             RegistrationFrame.encode(statusOf: domains, into: &packet)
             handler.send(packet)
         }
-        flush(handler)
-    }
-
-    private mutating func askControl() {
-        var packet: [UInt8] = []
         while true {
             let news = member.nextNews(at: moment)
             guard !news.isEmpty else { break }
-            ControlFrame.encode(news, into: &packet)
-            control.send(packet)
+            FleetFrame.encode(news, into: &packet)
+            handler.send(packet)
         }
         if let request = member.nextList(at: moment) {
-            ControlFrame.encode(request, into: &packet)
-            control.send(packet)
+            FleetFrame.encode(request, into: &packet)
+            handler.send(packet)
         }
-        flush(control)
-    }
-
-    private mutating func flush(_ outlet: Outlet) {
         do throws(SystemCallError) {
-            try outlet.flush(loop)
+            try handler.flush(loop)
         } catch {
-            lose(outlet, "\(error)")
+            loseHandler("\(error)")
         }
     }
 
-    private mutating func receive(from outlet: Outlet) {
+    private mutating func receiveFromHandler() {
         do {
             for _ in 0..<Self.packetsPerRound {
-                guard outlet.isOpen else { return }
-                guard let packet = try outlet.receive() else { return lose(outlet, "it closed the connection") }
+                guard handler.isOpen else { return }
+                guard let packet = try handler.receive() else { return loseHandler("it closed the connection") }
                 guard !packet.isEmpty else { break }
-                if outlet === control {
-                    member.take(try ControlFrame.answer(in: packet.span), at: moment)
-                } else {
-                    switch try RegistrationFrame.answer(in: packet.span) {
-                    case .registrations(let answers): member.take(answers, at: moment)
-                    case .statuses(let statuses): member.take(statuses)
-                    case .choices: throw MalformedFrame.record("a choice")
-                    }
-                }
+                member.take(try FleetFrame.answer(in: packet.span), at: moment)
             }
-            if toldHandler == false, handler.isOpen, control.isOpen {
+            if toldHandler == false, handler.isOpen {
                 log.log(.handlerBack, .notice, "the handler answers again")
                 toldHandler = true
             }
         } catch {
-            lose(outlet, "\(error)")
+            loseHandler("\(error)")
         }
     }
 
     /// Packets that are taken from the handler before others have their turn.
     private static let packetsPerRound = 64
 
-    private mutating func lose(_ outlet: Outlet, _ reason: String) {
-        outlet.close()
-        if outlet === control { member.loseControl(at: moment) } else { member.loseHandler(at: moment) }
+    private mutating func loseHandler(_ reason: String) {
+        handler.close()
+        member.loseHandler(at: moment)
         guard toldHandler != false else { return }
         toldHandler = false
-        let advice = "is kex-handler running, with the same sockets, and is this user in its groups?"
-        log.log(.handlerLost, .error, "\(outlet.path): \(reason); \(advice)")
+        let advice = "is kex-handler running, with the same FleetSocket=, and is this user in its group?"
+        log.log(.handlerLost, .error, "\(handler.path): \(reason); \(advice)")
     }
 
     // MARK: - Front doors
@@ -392,14 +365,9 @@ struct Service: ~Copyable {
         defer { ServiceState.ready(status: status) }
         do throws(ConfigurationError) {
             let (_, new) = try source.read()
-            if new.socket != membership.socket || new.handlerSocket != membership.handlerSocket
-                || new.controlSocket != membership.controlSocket
-            {
-                log.log(
-                    .restartNeeded,
-                    .warning,
-                    "Socket=, HandlerSocket= and ControlSocket= take effect at the next start"
-                )
+            if new.socket != membership.socket || new.fleetSocket != membership.fleetSocket {
+                let keys = "Socket=, HandlerSocket= and FleetSocket="
+                log.log(.restartNeeded, .warning, "\(keys) take effect at the next start")
             }
             defer { membership = new }
             if new.differsInSharesAtMost(from: membership) {
@@ -416,7 +384,6 @@ struct Service: ~Copyable {
         answerDoors()
         // What the handler still answers was asked by a member that is no more.
         handler.close()
-        control.close()
         unsent = nil
         onlineSince = nil
         member = BusMember(membership.member)

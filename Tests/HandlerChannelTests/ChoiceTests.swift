@@ -26,7 +26,7 @@ import WireGuardTypes
         BusFrame.encode(requests, into: &bytes)
         #expect(bytes.count == 4 + 64 * 79)
         #expect(try BusFrame.request(in: bytes.span) == .choices(requests))
-        #expect(throws: MalformedFrame.unexpectedKind(12)) { try RegistrationFrame.request(in: bytes.span) }
+        #expect(throws: MalformedFrame.unexpectedKind(12)) { try HandlerRequest(decoding: bytes.span, from: .front) }
         let longest = String(repeating: "a", count: ChosenGateway.maximumAddress)
         let answers = [
             ChoiceAnswer(id: 1, gateway: gateway("gw01.example.net")), ChoiceAnswer(id: 2, gateway: nil),
@@ -41,7 +41,7 @@ import WireGuardTypes
     @Test("Registrations are taken as the handler takes them, and nothing else")
     func otherFrames() throws {
         let registration = Registration(domain: DomainName("ffww01")!, key: key)
-        let request = RegistrationRequest(id: 1, source: RegistrationRequest.bus, registration: registration)
+        let request = RegistrationRequest(id: 1, source: IPv6Address(high: 0, low: 1), registration: registration)
         var bytes: [UInt8] = []
         RegistrationFrame.encode([request], into: &bytes)
         #expect(try BusFrame.request(in: bytes.span) == .registrations([request]))

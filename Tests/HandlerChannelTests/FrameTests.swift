@@ -28,10 +28,17 @@ private func frame(of answers: [RegistrationAnswer]) -> [UInt8] {
     return bytes
 }
 
+private func bytes(_ encode: (inout [UInt8]) -> Void) -> [UInt8] {
+    var bytes: [UInt8] = []
+    encode(&bytes)
+    return bytes
+}
+
 extension RegistrationFrame {
     /// Of a frame that is to have registrations.
     fileprivate static func requests(in bytes: Span<UInt8>) throws(MalformedFrame) -> [RegistrationRequest] {
-        guard case .registrations(let requests) = try request(in: bytes) else { throw .unexpectedKind(bytes[1]) }
+        let request = try HandlerRequest(decoding: bytes, from: .front)
+        guard case .registrations(let requests) = request else { throw .unexpectedKind(bytes[1]) }
         return requests
     }
 }
@@ -101,7 +108,7 @@ extension RegistrationFrame {
         "are refused for a bad header",
         arguments: [
             (0, 0, .version(0)), (0, 2, .version(2)),
-            (1, 0, .unexpectedKind(0)), (1, 14, .unexpectedKind(14)),
+            (1, 0, .unexpectedKind(0)), (1, 17, .unexpectedKind(17)),
             (3, 0, .recordCount(0)), (3, 65, .recordCount(65)), (2, 1, .recordCount(257)),
             (2, 255, .recordCount(65281)),
         ] as [(Int, UInt8, MalformedFrame)]
@@ -126,7 +133,6 @@ extension RegistrationFrame {
         let answers = frame(of: [RegistrationAnswer(id: 1, refusal: nil)])
         #expect(throws: MalformedFrame.unexpectedKind(1)) { try RegistrationFrame.answers(in: requests.span) }
         #expect(throws: MalformedFrame.unexpectedKind(2)) { try RegistrationFrame.requests(in: answers.span) }
-        #expect(throws: MalformedFrame.unexpectedKind(1)) { try ControlFrame.request(in: requests.span) }
         #expect(throws: MalformedFrame.unexpectedKind(2)) { try ControlFrame.report(in: answers.span) }
         #expect(throws: MalformedFrame.unexpectedKind(1)) { try RegistrationFrame.answer(in: requests.span) }
     }
@@ -182,14 +188,12 @@ extension RegistrationFrame {
         let names = statuses.map(\.domain)
         var question: [UInt8] = []
         RegistrationFrame.encode(statusOf: names, into: &question)
-        #expect(try RegistrationFrame.request(in: question.span) == .statuses(of: names))
+        #expect(try HandlerRequest(decoding: question.span, from: .front) == .statuses(of: names))
         let answer = frame(of: statuses)
         #expect(try RegistrationFrame.answer(in: answer.span) == .statuses(statuses))
-        #expect(throws: MalformedFrame.unexpectedKind(7)) { try RegistrationFrame.request(in: answer.span) }
         #expect(throws: MalformedFrame.unexpectedKind(6)) { try RegistrationFrame.answer(in: question.span) }
         // kexd asks no such thing.
         #expect(throws: MalformedFrame.unexpectedKind(7)) { try RegistrationFrame.answers(in: answer.span) }
-        #expect(throws: MalformedFrame.unexpectedKind(6)) { try ControlFrame.request(in: question.span) }
     }
 
     @Test("are refused for a flag that is none")
@@ -206,66 +210,23 @@ extension RegistrationFrame {
 }
 
 @Suite("Frames for the operator's programs") struct ControlFrameTests {
-    private func bytes(_ encode: (inout [UInt8]) -> Void) -> [UInt8] {
-        var bytes: [UInt8] = []
-        encode(&bytes)
-        return bytes
-    }
-
     @Test("with sweeps come back as they were")
     func sweeps() throws {
         let all = [SweepRequest(domain: nil, isDryRun: true)]
         let some = [longest, DomainName("a")!].map { SweepRequest(domain: $0, isDryRun: false) }
         for requests in [all, some] {
             let frame = bytes { ControlFrame.encode(requests, into: &$0) }
-            #expect(try ControlFrame.request(in: frame.span) == .sweeps(requests))
+            #expect(try HandlerRequest(decoding: frame.span, from: .control) == .sweeps(requests))
         }
         for twice in [all + some, all + all, some + some] {
             let frame = bytes { ControlFrame.encode(twice, into: &$0) }
             #expect(throws: MalformedFrame.record("a domain that is named twice")) {
-                try ControlFrame.request(in: frame.span)
+                try HandlerRequest(decoding: frame.span, from: .control)
             }
         }
         var bad = bytes { ControlFrame.encode(all, into: &$0) }
         bad[4] = 2
-        #expect(throws: MalformedFrame.record("flag 2")) { try ControlFrame.request(in: bad.span) }
-    }
-
-    @Test("with what other gateways say, and with routers, come back as they were")
-    func routers() throws {
-        let registration = Registration(domain: longest, key: key)
-        let news = RouterNews.Kind.allCases.map { kind in
-            RouterNews(id: .max, kind: kind, time: .max, registration: registration)
-        }
-        var frame = bytes { ControlFrame.encode(news, into: &$0) }
-        #expect(try ControlFrame.request(in: frame.span) == .news(news))
-        frame[8] = 3
-        #expect(throws: MalformedFrame.record("news 3")) { try ControlFrame.request(in: frame.span) }
-
-        let request = RouterListRequest(domain: longest, lastRemoval: .max)
-        let question = bytes { ControlFrame.encode(request, into: &$0) }
-        #expect(try ControlFrame.request(in: question.span) == .routers(request))
-        var nameless = question
-        for index in 12..<nameless.count { nameless[index] = 0 }
-        #expect(throws: MalformedFrame.self) { try ControlFrame.request(in: nameless.span) }
-        let removals = [RouterRemoval(key: key), RouterRemoval(key: key)]
-        let removed = bytes { ControlFrame.encode(removals, into: &$0) }
-        #expect(try ControlFrame.answer(in: removed.span) == .removals(removals))
-
-        let routers = [nil, 0, 1, .max].map { RouterRecord(key: key, lastHandshake: $0) }
-        let list = bytes { ControlFrame.encode(routers, into: &$0) }
-        #expect(try ControlFrame.answer(in: list.span) == .routers(routers))
-        for isWhole in [false, true] {
-            let end = RouterListEnd(domain: longest, isWhole: isWhole, lastRemoval: 0x1234)
-            var frame = bytes { ControlFrame.encode(end, into: &$0) }
-            #expect(try ControlFrame.answer(in: frame.span) == .routerListEnd(end))
-            frame[4] = 2
-            #expect(throws: MalformedFrame.record("flag 2")) { try ControlFrame.answer(in: frame.span) }
-        }
-        let answers = bytes { RegistrationFrame.encode([RegistrationAnswer(id: 7, refusal: .domainFull)], into: &$0) }
-        #expect(try ControlFrame.answer(in: answers.span) == .news([RegistrationAnswer(id: 7, refusal: .domainFull)]))
-        #expect(throws: MalformedFrame.unexpectedKind(9)) { try ControlFrame.answer(in: question.span) }
-        #expect(throws: MalformedFrame.unexpectedKind(10)) { try ControlFrame.request(in: list.span) }
+        #expect(throws: MalformedFrame.record("flag 2")) { try HandlerRequest(decoding: bad.span, from: .control) }
     }
 
     @Test("with events come back as they were, for each action and with no handshake at all")
@@ -320,5 +281,58 @@ extension RegistrationFrame {
         let largest = bytes { ControlFrame.encode([SweepEvent](repeating: event, count: 64), into: &$0) }
         #expect(largest.count <= ChannelLimit.frameSize)
         #expect(frame(of: (0..<64).map { request($0, longest) }).count <= ChannelLimit.frameSize)
+    }
+}
+
+@Suite("Frames for the program that speaks with other gateways") struct FleetFrameTests {
+    @Test("with what other gateways say, and with routers, come back as they were")
+    func routers() throws {
+        let registration = Registration(domain: longest, key: key)
+        let news = RouterNews.Kind.allCases.map { kind in
+            RouterNews(id: .max, kind: kind, time: .max, registration: registration)
+        }
+        var frame = bytes { FleetFrame.encode(news, into: &$0) }
+        #expect(try HandlerRequest(decoding: frame.span, from: .fleet) == .news(news))
+        frame[8] = 3
+        #expect(throws: MalformedFrame.record("news 3")) { try HandlerRequest(decoding: frame.span, from: .fleet) }
+
+        let request = RouterListRequest(domain: longest, lastRemoval: .max)
+        let question = bytes { FleetFrame.encode(request, into: &$0) }
+        #expect(try HandlerRequest(decoding: question.span, from: .fleet) == .routers(request))
+        var nameless = question
+        for index in 12..<nameless.count { nameless[index] = 0 }
+        #expect(throws: MalformedFrame.self) { try HandlerRequest(decoding: nameless.span, from: .fleet) }
+        let removals = [RouterRemoval(key: key), RouterRemoval(key: key)]
+        let removed = bytes { FleetFrame.encode(removals, into: &$0) }
+        #expect(try FleetFrame.answer(in: removed.span) == .removals(removals))
+
+        let routers = [nil, 0, 1, .max].map { RouterRecord(key: key, lastHandshake: $0) }
+        let list = bytes { FleetFrame.encode(routers, into: &$0) }
+        #expect(try FleetFrame.answer(in: list.span) == .routers(routers))
+        for isWhole in [false, true] {
+            let end = RouterListEnd(domain: longest, isWhole: isWhole, lastRemoval: 0x1234)
+            var frame = bytes { FleetFrame.encode(end, into: &$0) }
+            #expect(try FleetFrame.answer(in: frame.span) == .routerListEnd(end))
+            frame[4] = 2
+            #expect(throws: MalformedFrame.record("flag 2")) { try FleetFrame.answer(in: frame.span) }
+        }
+        let refusals = [RegistrationAnswer(id: 7, refusal: .domainFull)]
+        // Answers to news and to registrations have numbers of their own.
+        let answers = bytes { FleetFrame.encode(toNews: refusals, into: &$0) }
+        #expect(try FleetFrame.answer(in: answers.span) == .news(refusals))
+        let others = bytes { RegistrationFrame.encode(refusals, into: &$0) }
+        #expect(try FleetFrame.answer(in: others.span) == .registrations(refusals))
+        #expect(throws: MalformedFrame.unexpectedKind(9)) { try FleetFrame.answer(in: question.span) }
+    }
+
+    @Test("with registrations that came to another gateway have no source, and come back as they were")
+    func remoteRegistrations() throws {
+        let requests = [longest, DomainName("ffww01")!].enumerated().map { index, domain in
+            RemoteRegistration(id: UInt32.max - UInt32(index), registration: Registration(domain: domain, key: key))
+        }
+        let frame = bytes { FleetFrame.encode(requests, into: &$0) }
+        #expect(frame.count == 4 + 2 * (4 + 32 + 43))
+        #expect(frame.prefix(4) == [1, 14, 0, 2])
+        #expect(try HandlerRequest(decoding: frame.span, from: .fleet) == .remoteRegistrations(requests))
     }
 }

@@ -270,13 +270,35 @@ import WireGuardTypes
         }
     }
 
-    @Test("The socket of the bus is not the handler's")
+    @Test("Each socket has a path of its own")
     func sameSocket() throws {
-        let path = try folder.write(
-            "[Domain a]\nWireGuard=wga\nVXLAN=vxa\n[Bus]\nBroker=b\nSocket=/run/kex/control.sock\n"
-        )
-        let error = try #require(throws: ConfigurationError.self) { try Configuration(path: path) }
-        #expect(error.description == "\(path): Socket of [Bus] is the same path as another")
+        let names = ["HandlerSocket", "FleetSocket", "ControlSocket", "Socket of [Bus]"]
+        for (index, name) in names.enumerated() {
+            for other in names[..<index] {
+                let lines = names[..<3].map { $0 == name || $0 == other ? "\($0)=/run/same\n" : "" }.joined()
+                let bus = name == names[3] ? "[Bus]\nBroker=b\nSocket=/run/same\n" : ""
+                let path = try folder.write("[Gateway]\n\(lines)[Domain a]\nWireGuard=wga\nVXLAN=vxa\n\(bus)")
+                let error = try #require(throws: ConfigurationError.self) { try Configuration(path: path) }
+                #expect(error.description == "\(path): \(other) and \(name) are the same path, /run/same")
+            }
+        }
+    }
+
+    @Test("The socket for kex-mqtt is beside that for front doors, unless it is named")
+    func fleetSocket() throws {
+        func path(_ lines: String) throws -> String {
+            let file = try folder.write("[Gateway]\n\(lines)[Domain a]\nWireGuard=wga\nVXLAN=vxa\n")
+            return try Configuration(path: file).fleetSocket
+        }
+        #expect(try path("") == "/run/kex/fleet.sock")
+        #expect(try path("HandlerSocket=/run/gw2/handler.sock\n") == "/run/gw2/fleet.sock")
+        #expect(try path("HandlerSocket=/h\n") == "/fleet.sock")
+        #expect(try path("FleetSocket=/run/f\nHandlerSocket=/run/gw2/handler.sock\n") == "/run/f")
+        // 107 bytes is what a path may have.
+        let long = "/" + String(repeating: "f", count: 95) + "/"
+        #expect(try path("HandlerSocket=\(long)h\n") == "\(long)fleet.sock")
+        let error = try #require(throws: ConfigurationError.self) { try path("HandlerSocket=/f\(long)h\n") }
+        #expect(error.description.contains("/f\(long)fleet.sock is too long for a socket: set FleetSocket="))
     }
 
     @Test("At their limits, names and lines are taken")

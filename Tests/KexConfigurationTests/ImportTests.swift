@@ -76,6 +76,7 @@ import Testing
                 [Gateway]
                 Listen=[::]:10012
                 HandlerSocket=/run/kex/handler.sock
+                FleetSocket=/run/kex/fleet.sock
                 ControlSocket=/run/kex/control.sock
                 StateDirectory=/var/lib/kex
                 ExternalName=gw04.ext.example.net

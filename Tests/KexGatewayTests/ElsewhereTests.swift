@@ -191,7 +191,7 @@ private let hour: Int64 = 3600
         _ = hear(1)
         pass(2 * hour)
         var limits = SourceLimits(of: DomainLimit.newKeysOfSource, unlimited: [], slots: 4)
-        _ = table.decide(key(1), from: IPv6Address(high: 1, low: 0), at: now, limits: &limits)
+        _ = table.decide(key(1), from: .source(IPv6Address(high: 1, low: 0)), at: now, limits: &limits)
         #expect(!isForgotten(1))
         pass(31)
         _ = table.deadSessions([router(1)], at: now.sinceStart)

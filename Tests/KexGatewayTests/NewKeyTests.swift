@@ -26,7 +26,11 @@ private struct Gateway {
     }
 
     mutating func register(_ number: Int, from address: IPv6Address) -> String {
-        switch table.decide(key(number), from: address, at: now, limits: &limits) {
+        register(number, from: .source(address))
+    }
+
+    mutating func register(_ number: Int, from origin: Origin) -> String {
+        switch table.decide(key(number), from: origin, at: now, limits: &limits) {
         case .admit(let admission):
             table.confirm(admission)
             return admission.isNewPeer ? "in" : "known"
@@ -65,7 +69,7 @@ private struct Gateway {
     @Test("What another gateway passes on has no limit of a source, and those of the domain")
     func otherGateways() {
         var gateway = Gateway(rules(maximumPeers: 3000))
-        let (bus, limited) = (IPv6Address(high: 0, low: 0), Refusal.rateLimited.code)
+        let (bus, limited) = (Origin.fleet, Refusal.rateLimited.code)
         #expect((0..<1000).allSatisfy { gateway.register($0, from: bus) == "in" })
         // Half of the domain's new keys are for sources that brought none lately, which this is not.
         #expect(gateway.register(1000, from: bus) == limited)
@@ -76,6 +80,14 @@ private struct Gateway {
         #expect(gateway.register(2023, from: bus) == limited)
         gateway.pass(9)
         #expect(gateway.register(2024, from: bus) == "in")
+    }
+
+    @Test("No address stands for another gateway", arguments: ["::", "::1", "::ffff:0.0.0.0", "ff02::1"])
+    func noSentinel(text: String) {
+        var gateway = Gateway(rules(maximumPeers: 3000))
+        let source = IPv6Address(text)!
+        #expect((0..<32).allSatisfy { gateway.register($0, from: source) == "in" })
+        #expect(gateway.register(32, from: source) == Refusal.rateLimited.code)
     }
 
     @Test("A key that shook hands stays; one that did not is due after its time, not before")

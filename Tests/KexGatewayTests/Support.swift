@@ -62,7 +62,7 @@ extension DomainTable {
     mutating func decide(_ key: PublicKey) -> Decision {
         var limits = SourceLimits(of: DomainLimit.newKeysOfSource, unlimited: [IPPrefix("::/0")!], slots: 4)
         let now = Clocks(wallClock: 0, sinceStart: .zero)
-        return decide(key, from: IPv6Address(high: 1, low: 0), at: now, limits: &limits)
+        return decide(key, from: .source(IPv6Address(high: 1, low: 0)), at: now, limits: &limits)
     }
 
     /// The same device, at no particular time; nothing is missing then.

@@ -8,12 +8,12 @@ import SystemPackage
 /// A socket that listens where the handler would, and answers as a test says, on a thread of its own.
 final class FakeHandler: Sendable {
     /// What it does with a packet: the packets that it answers with, or `nil` for hanging up.
-    typealias Behaviour = @Sendable (FrontDoorRequest) -> [[UInt8]]?
+    typealias Behaviour = @Sendable (HandlerRequest) -> [[UInt8]]?
 
     let path: String
     private struct State {
         var behaviour: Behaviour
-        var packets: [FrontDoorRequest] = []
+        var packets: [HandlerRequest] = []
         var connections = 0
     }
     private let state: Mutex<State>
@@ -67,7 +67,7 @@ final class FakeHandler: Sendable {
             else { continue }
             guard case .bytes(let count)? = try? Socket.receive(from: connection.raw, into: &buffer) else { return }
             let packet = buffer[..<count]
-            guard let request = try? RegistrationFrame.request(in: packet.span) else { return }
+            guard let request = try? HandlerRequest(decoding: packet.span, from: .front) else { return }
             let behaviour = state.withLock { state in
                 state.packets.append(request)
                 return state.behaviour
@@ -80,7 +80,7 @@ final class FakeHandler: Sendable {
     func behave(_ behaviour: @escaping Behaviour) { state.withLock { $0.behaviour = behaviour } }
 
     /// What it was asked, packet by packet.
-    var packets: [FrontDoorRequest] { state.withLock { $0.packets } }
+    var packets: [HandlerRequest] { state.withLock { $0.packets } }
     var connections: Int { state.withLock { $0.connections } }
 
     var registrations: [RegistrationRequest] {
@@ -104,6 +104,7 @@ final class FakeHandler: Sendable {
                 let answers = requests.map { RegistrationAnswer(id: $0.id, refusal: refusal) }
                 RegistrationFrame.encode(answers, into: &packet)
             case .statuses(let domains): RegistrationFrame.encode(domains.map(status), into: &packet)
+            default: return nil
             }
             return [packet]
         }

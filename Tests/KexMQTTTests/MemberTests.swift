@@ -76,7 +76,7 @@ import Testing
         let other = Registration(domain: DomainName("other")!, key: key(1))
         gateway.connect()
         gateway.member.register(
-            RegistrationRequest(id: 1, source: RegistrationRequest.bus, registration: other),
+            RegistrationRequest(id: 1, source: IPv6Address(high: 0, low: 0), registration: other),
             door: 5,
             at: gateway.now
         )
@@ -266,7 +266,7 @@ import Testing
         var gateway = Member()
         gateway.connect()
         for number in 0..<300 { gateway.receive(.registration(registration(number))) }
-        var asked: [RegistrationRequest] = []
+        var asked: [RemoteRegistration] = []
         while true {
             let requests = gateway.member.nextRegistrations(at: gateway.now)
             if requests.isEmpty { break }

@@ -1,6 +1,7 @@
 import BusMessages
 import HandlerChannel
 import KexProtocol
+import NetworkAddresses
 import Testing
 
 @testable import KexMQTT
@@ -121,7 +122,7 @@ import Testing
         gateway.list([(2, gateway.seconds)], removed: [1])
         gateway.pass(.seconds(5))
         #expect(gateway.member.nextList(at: gateway.now)?.lastRemoval == 1)
-        gateway.member.loseControl(at: gateway.now)
+        gateway.member.loseHandler(at: gateway.now)
         gateway.pass(.seconds(5))
         #expect(gateway.member.nextList(at: gateway.now)?.lastRemoval == 0)
     }
@@ -222,7 +223,7 @@ import Testing
         gateway.connect()
         gateway.list((0..<1000).map { ($0, gateway.seconds) })
         #expect(gateway.publications().count == BusLimit.notesAtBroker)
-        let request = RegistrationRequest(id: 7, source: RegistrationRequest.bus, registration: registration(5000))
+        let request = RegistrationRequest(id: 7, source: IPv6Address(high: 0, low: 0), registration: registration(5000))
         gateway.member.register(request, door: 1, at: gateway.now)
         #expect(gateway.publications().map(\.message) == [.registration(registration(5000))])
     }
@@ -288,9 +289,9 @@ import Testing
         gateway.connect()
         gateway.list([(1, gateway.seconds)])
         let note = gateway.publications().first { $0.topic.hasPrefix("kex/ffww01/router/") }!
-        gateway.member.loseControl(at: gateway.now)
+        gateway.member.loseHandler(at: gateway.now)
         gateway.pass(BusLimit.handlerPause)
-        gateway.member.regainControl()
+        gateway.member.regainHandler()
         gateway.subscribe()
         gateway.deliver(note, isRetained: true)
         #expect(gateway.news().map(\.registration.key) == [key(1)])
@@ -358,9 +359,9 @@ import Testing
         #expect(gateway.news().count == 1)
         gateway.hear(2, .heard(at: gateway.seconds))
         _ = gateway.member.nextNews(at: gateway.now)
-        gateway.member.loseControl(at: gateway.now)
+        gateway.member.loseHandler(at: gateway.now)
         gateway.pass(BusLimit.handlerPause)
-        gateway.member.regainControl()
+        gateway.member.regainHandler()
         #expect(gateway.subscribe() == [Self.notes, "\(Self.notes) without kept"])
         gateway.receive(.router(registration(1), note), isRetained: true)
         #expect(Set(gateway.news().map(\.registration.key)) == [key(1), key(2)])
@@ -433,7 +434,7 @@ import Testing
         gateway.pass(.seconds(100))
         #expect(gateway.subscribe().isEmpty)
         // Of another one it is asked for all the same; and of this one, when it was complete in between.
-        gateway.member.regainControl()
+        gateway.member.regainHandler()
         gateway.subscribe()
         gateway.receive(.count(domain, GatewayName("gw03")!, CountNote(time: 1, count: 1)), isRetained: true)
         gateway.pass(.seconds(2))
@@ -442,7 +443,7 @@ import Testing
         gateway.hear(4, .heard(at: gateway.seconds), from: "gw03", isRetained: true)
         gateway.pass(.seconds(2))
         #expect(gateway.subscribe().isEmpty)
-        gateway.member.regainControl()
+        gateway.member.regainHandler()
         gateway.subscribe()
         gateway.hear(4, .heard(at: gateway.seconds), from: "gw03", isRetained: true)
         // Notes that are published just now are not among those that were kept.

@@ -129,15 +129,14 @@ struct Member {
 
     /// The handler says that the domain is well.
     mutating func tellStatus(isInService: Bool = true, connected: UInt32 = 3) {
-        member.take([
-            DomainStatus(
-                domain: domain,
-                isInService: isInService,
-                publicKey: isInService ? key(9999) : nil,
-                listenPort: isInService ? 10010 : nil,
-                connected: connected
-            )
-        ])
+        let status = DomainStatus(
+            domain: domain,
+            isInService: isInService,
+            publicKey: isInService ? key(9999) : nil,
+            listenPort: isInService ? 10010 : nil,
+            connected: connected
+        )
+        member.take(.statuses([status]), at: now)
         member.advance(to: now)
     }
 
@@ -148,8 +147,7 @@ struct Member {
             let requests = member.nextRegistrations(at: now)
             guard !requests.isEmpty else { return keys }
             keys += requests.map(\.registration.key)
-            precondition(requests.allSatisfy { $0.source == RegistrationRequest.bus })
-            member.take(requests.map { RegistrationAnswer(id: $0.id, refusal: refusal) }, at: now)
+            member.take(.registrations(requests.map { RegistrationAnswer(id: $0.id, refusal: refusal) }), at: now)
         }
     }
 

@@ -48,7 +48,7 @@ final class TestHandler {
     func requests() throws -> [RegistrationRequest] {
         let packet = try receive()
         guard !packet.isEmpty else { throw TimedOut(what: "the front door hung up") }
-        guard case .registrations(let requests) = try RegistrationFrame.request(in: packet.span) else {
+        guard case .registrations(let requests) = try HandlerRequest(decoding: packet.span, from: .front) else {
             throw TimedOut(what: "registrations")
         }
         return requests

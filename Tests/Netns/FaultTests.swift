@@ -212,8 +212,9 @@ import Testing
         handler.end(with: SIGTERM)
         #expect(listener.status == 0)
         #expect(handler.status == 0)
-        #expect(!FileManager.default.fileExists(atPath: "\(gateway.folder)/handler.sock"))
-        #expect(!FileManager.default.fileExists(atPath: "\(gateway.folder)/control.sock"))
+        for name in ["handler", "fleet", "control"] {
+            #expect(!FileManager.default.fileExists(atPath: "\(gateway.folder)/\(name).sock"))
+        }
     }
 
     @Test("Nonsense on the handler's socket ends that connection, not the handler")

@@ -4,38 +4,6 @@ import Testing
 @testable import kex_handler
 
 @Suite("The handler's limits and doors", .serialized) struct HandlerTests {
-    @Test("Sixteen connections have room at a door; one more waits until one of them ends")
-    func connections() throws {
-        let gateway = try GatewayFixture(domains: ["ffww01"])
-        try gateway.startHandler()
-        let script = """
-            import socket, struct, sys
-            def connect():
-                s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-                s.settimeout(1)
-                s.connect(sys.argv[1])
-                return s
-            key = bytes(range(32))
-            request = b'\\x01\\x01\\x00\\x01' + struct.pack('>I16s32sB42s', 7, b'', key, 7, b'unknown')
-            def ask(s):
-                s.send(request)
-                return s.recv(100)
-            answer = b'\\x01\\x02\\x00\\x01' + struct.pack('>IB', 7, 2)
-            held = [connect() for _ in range(16)]
-            assert all(ask(s) == answer for s in held)
-            waiting = connect()
-            try:
-                ask(waiting)
-                sys.exit('the seventeenth was served')
-            except TimeoutError:
-                pass
-            held[0].close()
-            assert waiting.recv(100) == answer
-            """
-        let result = try Command.run("python3", ["-c", script, "\(gateway.folder)/handler.sock"])
-        #expect(result.status == 0, "\(result.errors)")
-    }
-
     @Test("Frames that wait together are answered together, each request once, in frames of 64 at most")
     func frames() throws {
         let gateway = try GatewayFixture(domains: ["ffww01"])
@@ -114,14 +82,14 @@ import Testing
         let gateway = try GatewayFixture(domains: ["ffww01"])
         let script = """
             import os, socket, sys
-            sockets = [socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(2)]
-            for s, path in zip(sockets, ('control', 'handler')):
+            sockets = [socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(3)]
+            for s, path in zip(sockets, ('control', 'handler', 'fleet')):
                 s.bind(sys.argv[1] + '/' + path + '.sock')
                 s.listen()
             high = [os.dup2(s.fileno(), 10 + n) for n, s in enumerate(sockets)]
-            for n in range(2):
+            for n in range(3):
                 os.dup2(high[n], 3 + n)
-            os.environ.update(LISTEN_FDS='2', LISTEN_PID=str(os.getpid()), LISTEN_FDNAMES=sys.argv[2])
+            os.environ.update(LISTEN_FDS='3', LISTEN_PID=str(os.getpid()), LISTEN_FDNAMES=sys.argv[2])
             os.execv(sys.argv[3], [sys.argv[3], '--config', sys.argv[1] + '/kex.conf'])
             """
         func start(_ names: String) throws -> Daemon {
@@ -131,16 +99,16 @@ import Testing
             ]
             return try Daemon(words, log: "\(gateway.folder)/activated.log")
         }
-        let handler = try start("control:handler")
+        let handler = try start("control:handler:fleet")
         try handler.waitFor(#/ready: 1 of 1/#)
         #expect(try gateway.cleanup().output == "ffww01: 0 routers looked at\n")
         handler.end(with: SIGTERM)
         #expect(handler.status == 0)
-        for name in ["handler", "control"] {
+        for name in ["handler", "fleet", "control"] {
             #expect(FileManager.default.fileExists(atPath: "\(gateway.folder)/\(name).sock"))
             unlink("\(gateway.folder)/\(name).sock")
         }
-        let stranger = try start("control:other")
+        let stranger = try start("control:other:fleet")
         try stranger.waitFor(#/cannot find a use for socket other of systemd/#)
     }
 }

@@ -20,25 +20,28 @@ extension InContainer {
                 apt-get update -qq
                 apt-get install -y -qq /share/kex_*.deb > /dev/null
                 ! dpkg-query --show --showformat '${Package}\\n' | grep -i -e swift -e clang -e llvm
-                for unit in kexd.socket kex-http.socket kex-https.socket kex-bus.socket kex-handler.socket kex-control.socket \
-                    kexd.service kex-http.service kex-mqtt.service kex-handler.service; do
+                for unit in kexd.socket kex-http.socket kex-https.socket kex-bus.socket kex-handler.socket kex-fleet.socket \
+                    kex-control.socket kexd.service kex-http.service kex-mqtt.service kex-handler.service; do
                     echo "$unit $(systemctl is-enabled $unit) $(systemctl is-active $unit || true)"
                 done
                 for program in kexd kex-http kex-mqtt kex-handler kex-cleanup kex-client; do $program --version; done
-                id -gn kex-http; id -gn kexd; id -gn kex-handler; id -gn kex-cleanup
+                id -Gn kex-http; id -Gn kexd; id -Gn kex-mqtt; id -Gn kex-handler; id -Gn kex-cleanup
                 """,
                 seconds: 120
             )
-            #expect(output.components(separatedBy: "disabled inactive").count == 11, "\(output)")
-            #expect(output.hasSuffix("kex\nkex\nkex-handler\nkex-admin"), "\(output)")
+            #expect(output.components(separatedBy: "disabled inactive").count == 12, "\(output)")
+            #expect(output.hasSuffix("kex\nkex\nkex-bus\nkex-handler\nkex-admin"), "\(output)")
             try machine.installPackage()
             #expect(try machine.check(". /share/lab.sh; \(register(key(1)))") == "")
+            // An older package had kex-mqtt in these groups.
+            try machine.check("usermod --gid kex --append --groups kex-admin,mail kex-mqtt")
             // Upgrade: the same package once more. Peers, configuration and state stay, and the services are new.
             let before = try machine.check(
                 "systemctl show -P MainPID kexd kex-handler; wg show wgww01 peers; md5sum /etc/kex/*"
             )
             try machine.check("apt-get install -y -qq --reinstall /share/kex_*.deb > /dev/null", seconds: 120)
             try machine.wait(seconds: 10, for: "the services", until: "systemctl is-active kexd kex-handler")
+            #expect(try machine.check("id -Gn kex-mqtt") == "kex-bus mail")
             let after = try machine.check(
                 "systemctl show -P MainPID kexd kex-handler; wg show wgww01 peers; md5sum /etc/kex/*"
             )

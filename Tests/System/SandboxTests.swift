@@ -40,12 +40,7 @@ enum Sandbox {
         Row(directive: "PrivateNetwork", value: "yes", attempt: "interfaces", units: withoutNetwork),
         Row(directive: "CapabilityBoundingSet", value: "", attempt: "chown"),
         Row(directive: "NoNewPrivileges", value: "yes", attempt: "new-privileges"),
-        Row(
-            directive: "PrivateUsers",
-            value: "yes",
-            attempt: "host-users",
-            units: withoutNetwork + ["kex-mqtt.service"]
-        ),
+        Row(directive: "PrivateUsers", value: "yes", attempt: "host-users", units: withoutNetwork),
         Row(directive: "ProtectSystem", value: "strict", attempt: "write-usr"),
         Row(directive: "ProtectSystem", value: "strict", attempt: "write-etc"),
         Row(directive: "ProtectHome", value: "yes", attempt: "home"),
@@ -153,7 +148,8 @@ enum Sandbox {
             let lets = names.contains("datagram") ? "RestrictAddressFamilies=AF_INET" : ""
             let output = try machine.check(
                 """
-                systemctl stop kexd.socket kex-http.socket kex-bus.socket kex-handler.socket kex-control.socket \(unit)
+                systemctl stop kexd.socket kex-http.socket kex-bus.socket kex-handler.socket kex-fleet.socket \
+                    kex-control.socket \(unit)
                 mkdir -p \(folder)
                 cat > \(folder)/probe.conf <<END
                 [Service]
@@ -175,7 +171,7 @@ enum Sandbox {
                 rm -r \(folder)
                 systemctl daemon-reload
                 systemctl stop \(unit)
-                systemctl start kexd.socket kex-handler.socket kex-control.socket kex-handler.service
+                systemctl start kexd.socket kex-handler.service
                 """
             )
             let found = results(output)
@@ -188,7 +184,7 @@ enum Sandbox {
     /// Directives of the units that are no part of the sandbox, or shown in another way.
     static let elsewhere = [
         "Type": "tests of activation", "ExecStart": "all tests", "ExecReload": "tests of reloading",
-        "User": "tests of rights", "Group": "tests of rights", "SupplementaryGroups": "tests of the bus",
+        "User": "tests of rights", "Group": "tests of rights",
         "Restart": "tests of faults",
         "RestartSec": "tests of faults",
         "WatchdogSec": "tests of the watchdog", "Sockets": "tests of activation", "TimeoutStartSec": "",

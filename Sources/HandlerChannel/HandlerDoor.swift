@@ -1,0 +1,72 @@
+public import KexProtocol
+
+/// The sockets of `kex-handler`, and what may be asked at each. Who asks is told by the socket that they came in by, never by
+/// what they send.
+public enum HandlerDoor: CaseIterable, Sendable {
+    /// For front doors: `kexd` and its like.
+    case front
+    /// For the one program that speaks with other gateways, `kex-mqtt`.
+    case fleet
+    /// For the operator's programs.
+    case control
+
+    /// `FileDescriptorName=` of its socket unit.
+    public var name: String {
+        switch self {
+        case .front: "handler"
+        case .fleet: "fleet"
+        case .control: "control"
+        }
+    }
+
+    /// The requests that are taken. `docs/PRIVSEP.md` has the same table.
+    var requests: Set<Frame.Kind> {
+        switch self {
+        case .front: [.registrations, .statusRequests]
+        case .fleet: [.remoteRegistrations, .statusRequests, .routerNews, .routerListRequest]
+        case .control: [.sweep]
+        }
+    }
+}
+
+/// What the handler may be asked.
+public enum HandlerRequest: Hashable, Sendable {
+    /// Let these routers in, which came to a front door of this gateway.
+    case registrations([RegistrationRequest])
+    /// Let these routers in, which came to another gateway.
+    case remoteRegistrations([RemoteRegistration])
+    /// How these domains are doing.
+    case statuses(of: [DomainName])
+    /// What other gateways say of routers: each is answered.
+    case news([RouterNews])
+    /// All routers of a domain and their handshakes, and who was taken out on purpose.
+    case routers(RouterListRequest)
+    /// Look for silent routers.
+    case sweeps([SweepRequest])
+
+    /// Reads one frame.
+    ///
+    /// - Parameter door: where it came in. Of a frame that is not for this door only the header is read.
+    public init(decoding bytes: Span<UInt8>, from door: HandlerDoor) throws(MalformedFrame) {
+        let (kind, count) = try Frame.header(of: bytes)
+        guard door.requests.contains(kind) else { throw .unexpectedKind(kind.rawValue) }
+        switch kind {
+        case .registrations: self = .registrations(try Frame.records(of: bytes, count: count))
+        case .remoteRegistrations: self = .remoteRegistrations(try Frame.records(of: bytes, count: count))
+        case .statusRequests:
+            self = .statuses(of: try Frame.records(of: bytes, count: count, as: StatusRequest.self).map(\.domain))
+        case .routerNews: self = .news(try Frame.records(of: bytes, count: count))
+        case .routerListRequest:
+            guard count == 1 else { throw .recordCount(count) }
+            self = .routers(try Frame.records(of: bytes, count: count)[0])
+        case .sweep:
+            let requests: [SweepRequest] = try Frame.records(of: bytes, count: count)
+            let domains = Set(requests.map(\.domain))
+            guard domains.count == requests.count, !domains.contains(nil) || requests.count == 1 else {
+                throw .record("a domain that is named twice")
+            }
+            self = .sweeps(requests)
+        default: throw .unexpectedKind(kind.rawValue)
+        }
+    }
+}
