@@ -230,7 +230,8 @@ let package = Package(
             path: "Tests/KernelTestSupport",
             swiftSettings: settings
         ),
-        .target(name: "FieldRouter", path: "Tests/FieldRouter", swiftSettings: settings),
+        .target(name: "Patience", path: "Tests/Patience", swiftSettings: settings),
+        .target(name: "FieldRouter", dependencies: ["Patience"], path: "Tests/FieldRouter", swiftSettings: settings),
         .target(
             name: "RecordingLog",
             dependencies: [logging],
@@ -249,6 +250,7 @@ let package = Package(
         tests(
             "WireGuardControlTests",
             [
+                "Patience",
                 "KernelTestSupport", "Netlink", "NetworkAddresses", "SystemCalls", "WireGuardControl", "WireGuardTypes",
                 system,
             ]
@@ -258,11 +260,12 @@ let package = Package(
         tests("SystemCallsTests", ["NetworkAddresses", "SystemCalls", system]),
         tests(
             "KexConfigurationTests",
-            ["EUI64", "KexConfiguration", "KexProtocol", "NetworkAddresses", "WireGuardTypes", "kex-handler"]
+            ["EUI64", "KexConfiguration", "KexProtocol", "NetworkAddresses", "WireGuardTypes", "kex-handler", "kex-http", "kex-mqtt"]
         ),
         tests(
             "KexClientTests",
             [
+                "Patience",
                 "CLinux", "kex-client", "EUI64", "KexConfiguration", "KexProtocol", "NetworkAddresses", "SystemCalls",
                 "WireGuardTypes", system,
             ]
@@ -281,10 +284,11 @@ let package = Package(
             "KexMQTTTests",
             ["BusMessages", "HandlerChannel", "KexMQTT", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]
         ),
-        tests("MosquittoTests", ["EventLoop", "Mosquitto", "NetworkAddresses", "SystemCalls", system]),
+        tests("MosquittoTests", ["Patience", "EventLoop", "Mosquitto", "NetworkAddresses", "SystemCalls", system]),
         tests(
             "KexHTTPTests",
             [
+                "Patience",
                 "FieldRouter", "HandlerChannel", "KexHTTP", "KexProtocol", "NetworkAddresses", "RecordingLog",
                 "SourceLimits", "SystemCalls", "WireGuardTypes", "kex-http", logging, system,
             ]
@@ -296,6 +300,7 @@ let package = Package(
         tests(
             "KexServerTests",
             [
+                "Patience",
                 "HandlerChannel", "KexProtocol", "KexServer", "NetworkAddresses", "RecordingLog", "SourceLimits",
                 "SystemCalls", "WireGuardTypes", "kexd", logging, system,
             ]
@@ -307,7 +312,7 @@ let package = Package(
             dependencies: [
                 "kex-crowd",
                 "BusMessages", "EUI64", "EventLoop", "FieldRouter", "HandlerChannel", "KexProtocol", "Mosquitto",
-                "NetworkAddresses", "SystemCalls", "Systemd", "WireGuardTypes", "kexd",
+                "NetworkAddresses", "Patience", "SystemCalls", "Systemd", "WireGuardTypes", "kexd",
                 "kex-handler",
                 "kex-cleanup", "kex-client", "kex-http", "kex-mqtt", logging, system,
             ],
@@ -340,6 +345,7 @@ let package = Package(
         ),
         .testTarget(
             name: "SystemTests",
+            dependencies: ["Patience"],
             path: "Tests/System",
             exclude: ["agent.py", "probe.py", "lab.sh", "mesh", "wireguard-go@.service"],
             swiftSettings: settings

@@ -1,4 +1,5 @@
 import Glibc
+public import Patience
 
 /// A client of HTTP that sends exactly the bytes that a test says.
 public final class HTTPClient {
@@ -28,7 +29,7 @@ public final class HTTPClient {
     /// - Parameters:
     ///   - source: last three bytes of its own address, in 127.0.0.0/8.
     ///   - patience: seconds that it waits for an answer.
-    public init(port: UInt16, source: UInt32 = 1, patience: Int = 20) throws {
+    public init(port: UInt16, source: UInt32 = 1, patience: Int = Int(Patience.program)) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         func call(_ name: String, _ host: UInt32, _ port: UInt16, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32)
             throws

@@ -42,8 +42,7 @@ import Testing
         let answer = try client.answer()
         #expect(answer.status == 413)
         #expect(answer.field("Connection") == "close")
-        let time = try seconds { () throws in #expect(try client.end() == "") }
-        #expect(time < 3)
+        #expect(try client.end() == "")
     }
 
     @Test(
@@ -78,7 +77,7 @@ import Testing
             }
             _ = try? client.end()
         }
-        #expect(time > 0.5 && time < 1.2, "\(time)")
+        #expect(time > 0.5, "\(time)")
         #expect(handler.packets.isEmpty)
     }
 
@@ -96,7 +95,7 @@ import Testing
         try client.send(post(v1, Self.exchange))
         #expect(try client.answer().status == 200)
         let time = try seconds { () throws in #expect(try client.end() == "") }
-        #expect(time > 0.5 && time < 1.2, "\(time)")
+        #expect(time > 0.5, "\(time)")
     }
 
     @Test(
@@ -110,11 +109,8 @@ import Testing
         let door = try TestDoor(handler: handler.path)
         let client = try HTTPClient(port: door.port)
         try client.send(request)
-        let time = try seconds { () throws in
-            #expect(try client.answer().body == accepted)
-            #expect(try client.end() == "")
-        }
-        #expect(time < 1)
+        #expect(try client.answer().body == accepted)
+        #expect(try client.end() == "")
     }
 
     @Test("A client that has half closed gets its answer")
@@ -124,18 +120,14 @@ import Testing
             let client = try HTTPClient(port: door.port)
             try client.send(request)
             client.finishSending()
-            let time = try seconds { () throws in
-                #expect(try client.answer().status == 200)
-                #expect(try client.end() == "")
-            }
-            #expect(time < 1)
+            #expect(try client.answer().status == 200)
+            #expect(try client.end() == "")
         }
         // An incomplete request is none.
         let client = try HTTPClient(port: door.port)
         try client.send(String(post(v1, Self.exchange).dropLast()))
         client.finishSending()
-        let time = try seconds { () throws in _ = try? client.end() }
-        #expect(time < 1)
+        _ = try? client.end()
         #expect(handler.registrations.count == 2)
     }
 
@@ -150,8 +142,7 @@ import Testing
         let door = try TestDoor(handler: handler.path)
         let client = try HTTPClient(port: door.port)
         try client.send(request)
-        let time = try seconds { () throws in #expect(try client.end().hasPrefix("HTTP/1.1 400 ")) }
-        #expect(time < 2)
+        #expect(try client.end().hasPrefix("HTTP/1.1 400 "))
     }
 
     @Test("Requests that a client sends without waiting are answered one after the other")

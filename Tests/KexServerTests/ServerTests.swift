@@ -1,4 +1,5 @@
 import Glibc
+import Patience
 import RecordingLog
 import HandlerChannel
 import KexProtocol
@@ -534,13 +535,13 @@ private func limits(_ change: (inout ServerLimits) -> Void) -> ServerLimits {
         let start = MonotonicTime.now
         let next = try TestClient(port: server.port)
         try next.send("ffww02\n")
-        while !next.hasAnswer, MonotonicTime.now - start < .seconds(2) {
+        while !next.hasAnswer, MonotonicTime.now - start < .seconds(Patience.program) {
             if isSending { try? lingering.send("x") }
             usleep(10_000)
         }
         #expect(try next.outcome() == .closed("ERR: INVALID_DOMAIN\n"))
         let time = MonotonicTime.now - start
-        #expect((.milliseconds(80)..<(.seconds(2))).contains(time), "\(time)")
+        #expect(time >= .milliseconds(80), "\(time)")
     }
 }
 

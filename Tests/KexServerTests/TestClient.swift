@@ -1,10 +1,11 @@
 import Glibc
 import NetworkAddresses
+import Patience
 import SystemCalls
 import SystemPackage
 
 /// What a test waits for at most, in milliseconds. A test that gets here has failed.
-let patience: Int32 = 5000
+let patience = Int32(Patience.program * 1000)
 
 /// Something that should have happened did not.
 struct TimedOut: Error {

@@ -53,7 +53,7 @@ import Testing
     )
     func strange(bytes: [UInt8]) throws {
         let connection = try answer(bytes)
-        _ = try withExtendedLifetime(connection) { try client.disconnection(seconds: 20) }
+        _ = try withExtendedLifetime(connection) { try client.disconnection() }
         #expect(!client.events.contains(.connected))
     }
 

@@ -2,6 +2,7 @@ import EventLoop
 import Foundation
 import Mosquitto
 import NetworkAddresses
+import Patience
 import SystemCalls
 import SystemPackage
 
@@ -60,7 +61,7 @@ final class TestBroker {
 
     func start() throws {
         process = try spawn("/usr/sbin/mosquitto", "-c", configuration)
-        let deadline = MonotonicTime.now + .seconds(10)
+        let deadline = MonotonicTime.now + .seconds(Patience.program)
         while !isListening {
             guard .now < deadline else { throw Failure("mosquitto does not listen") }
             usleep(5000)
@@ -145,7 +146,9 @@ final class TestClient {
 
     /// Lets the loop go on until `found` finds something among the events.
     @discardableResult
-    func wait<Found>(for what: String, seconds: Double = 10, _ found: ([BrokerEvent]) -> Found?) throws -> Found {
+    func wait<Found>(for what: String, seconds: Double = Patience.program, _ found: ([BrokerEvent]) -> Found?) throws
+        -> Found
+    {
         let deadline = MonotonicTime.now + .seconds(seconds)
         while true {
             if let result = found(events) { return result }
@@ -178,8 +181,8 @@ final class TestClient {
         return try disconnection()
     }
 
-    func disconnection(seconds: Double = 10) throws -> Disconnection {
-        try wait(for: "the end of the connection", seconds: seconds) { events in
+    func disconnection() throws -> Disconnection {
+        try wait(for: "the end of the connection") { events in
             for case .disconnected(let reason) in events { return reason }
             return nil
         }
@@ -217,8 +220,8 @@ final class TestClient {
         events.compactMap { if case .message(let message) = $0 { message } else { nil } }
     }
 
-    func waitForMessages(_ count: Int, seconds: Double = 10) throws -> [BrokerMessage] {
-        try wait(for: "\(count) messages", seconds: seconds) { events in
+    func waitForMessages(_ count: Int) throws -> [BrokerMessage] {
+        try wait(for: "\(count) messages") { events in
             events.count >= count && messages.count >= count ? messages : nil
         }
     }

@@ -314,7 +314,7 @@ private func malformed(_ detail: String) -> NetlinkError {
         var buffer = [UInt8](repeating: 0, count: 100)
         let start = ContinuousClock.now
         #expect(throws: Errno.resourceTemporarilyUnavailable) { try transport.receive(into: &buffer) }
-        #expect((.milliseconds(40)...(.seconds(2))).contains(ContinuousClock.now - start))
+        #expect(ContinuousClock.now - start >= .milliseconds(40))
     }
 
     @Test("notices an answer that was cut off")

@@ -63,10 +63,10 @@ import WireGuardTypes
         try online(gateway)
         let own = anyKey()
         #expect(FieldRouter(domain: "ffww01", key: own).post(v1, gateway.httpPort) == .registered)
-        try wait(seconds: 1, for: "the worker") { worker.keys == [own] }
+        try wait(for: "the worker") { worker.keys == [own] }
         let theirs = anyKey()
         #expect(try FieldBroker(broker).exchange(theirs).worker.isEmpty == false)
-        try wait(seconds: 1, for: "the peer") { try gateway.peers()[theirs] != nil }
+        try wait(for: "the peer") { try gateway.peers()[theirs] != nil }
         #expect(try Set(gateway.peers().keys) == [own, theirs])
         #expect(worker.keys == [own, theirs])
     }
@@ -87,7 +87,7 @@ import WireGuardTypes
         let ours = try #require(answers.first { $0.worker == "gw01" })
         #expect(ours.data.contains("\"PublicKey\": \"\(try gateway.ownKey())\""))
         #expect(answers.allSatisfy { $0.worker == "gw01" || $0.data == worker.data })
-        try wait(seconds: 2, for: "the peers") { try Set(gateway.peers().keys) == Set(keys) }
+        try wait(for: "the peers") { try Set(gateway.peers().keys) == Set(keys) }
         #expect(worker.keys == Set(keys))
         gateway.mqtt?.end(with: SIGKILL)
         try wait(for: "our will") { theirs.online == ["worker"] }
@@ -219,7 +219,6 @@ import WireGuardTypes
                     && Set(gateways[1].peers().keys) == shared
             }
             let same = -back.timeIntervalSinceNow
-            #expect(same < 10)
             return """
                 broker away for \(Self.outage) s: \(unheard.count) exchanges of two lines; after its return all routers \
                 have their answers in \(answered) s, all \(shared.count) are at both gateways in \(same) s
@@ -390,7 +389,7 @@ import WireGuardTypes
         try peer.settle()
         usleep(500_000)
         try gateway.startHandler()
-        try wait(seconds: 5, for: "both") { try Set(gateway.peers().keys) == [asked, heard] }
+        try wait(for: "both") { try Set(gateway.peers().keys) == [asked, heard] }
     }
 
     // MARK: - Size
@@ -411,7 +410,7 @@ import WireGuardTypes
         try keepNotes(20_000)
         let gateway = try gateway("gw01", settings: "MaximumPeers=20000", http: false)
         let start = Date()
-        try wait(seconds: 240, for: "all of them") { try gateway.peers().count == 20_000 }
+        try wait(for: "all of them") { try gateway.peers().count == 20_000 }
         print("20,000 notes are peers after \(-start.timeIntervalSinceNow) s; memory \(try memory(gateway.mqtt)) kB")
         usleep(3_000_000)
         #expect(gateway.mqtt?.output.contains("sends only") == false)
@@ -426,7 +425,7 @@ import WireGuardTypes
         // Twenty of them go out, and a thousand into its queue.
         try broker.daemon?.waitFor(#/Outgoing messages are being dropped for client kex-gw01/#)
         let start = Date()
-        try wait(seconds: 60, for: "all of them") { try gateway.peers().count == 5000 }
+        try wait(for: "all of them") { try gateway.peers().count == 5000 }
         print("all of 5,000 notes are peers \(-start.timeIntervalSinceNow) s after most of them were dropped")
         usleep(3_000_000)
         #expect(gateway.mqtt?.output.contains("sends only") == false)

@@ -1,4 +1,5 @@
 import Foundation
+import Patience
 import Testing
 import Glibc
 
@@ -132,7 +133,7 @@ final class Daemon {
 
     /// Waits until the output matches.
     @discardableResult
-    func waitFor<Output>(_ pattern: some RegexComponent<Output>, seconds: Double = 10) throws -> Output {
+    func waitFor<Output>(_ pattern: some RegexComponent<Output>, seconds: Double = Patience.program) throws -> Output {
         let deadline = Date(timeIntervalSinceNow: seconds)
         while true {
             if let match = output.firstMatch(of: pattern.regex) { return match.output }
@@ -143,7 +144,7 @@ final class Daemon {
 }
 
 /// Waits until `condition` holds.
-func wait(seconds: Double = 10, for what: String, _ condition: () throws -> Bool) throws {
+func wait(seconds: Double = Patience.program, for what: String, _ condition: () throws -> Bool) throws {
     let deadline = Date(timeIntervalSinceNow: seconds)
     while !(try condition()) {
         guard Date() < deadline else { throw Failure("waited \(seconds) s in vain for \(what)") }

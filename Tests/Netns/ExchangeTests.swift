@@ -151,7 +151,7 @@ import Testing
             ),
         ]
         let port = gateway.port
-        try await withThrowingTaskGroup(of: Void.self) { group in
+        let delays = try await withThrowingTaskGroup(of: Double.self) { group in
             for row in rows {
                 group.addTask {
                     try await onThread {
@@ -163,12 +163,16 @@ import Testing
                         }
                         #expect(try client.ending() == .closed(row.reply), "\(row.name)")
                         let took = -start.timeIntervalSinceNow
-                        #expect((row.seconds - 0.1...row.seconds + 1.5).contains(took), "\(row.name): \(took) s")
+                        #expect(took >= row.seconds - 0.1, "\(row.name): \(took) s")
+                        return took - row.seconds
                     }
                 }
             }
-            try await group.waitForAll()
+            return try await group.reduce(into: []) { $0.append($1) }
         }
+        // All of them ran beside each other on this machine: whoever had the wrong limit is later than the others.
+        let (least, most) = (try #require(delays.min()), try #require(delays.max()))
+        #expect(most - least < 2, "\(delays)")
     }
 
     @Test("A refusal is not lost while the router is still writing")

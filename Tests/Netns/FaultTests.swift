@@ -70,15 +70,13 @@ import Testing
         #expect(gateway.listener?.isRunning == true)
     }
 
-    @Test("A handler that is stopped is an error within six seconds, not silence")
+    @Test("A handler that is stopped is an error, not silence")
     func stoppedHandler() throws {
         let gateway = try GatewayFixture.running()
         let handler = try #require(gateway.handler).processIdentifier
         try stop(handler)
         defer { kill(handler, SIGCONT) }
-        let start = Date()
         #expect(try gateway.register(ExchangeTests.key) == "ERR: UNAVAILABLE\n")
-        #expect(-start.timeIntervalSinceNow < 6)
     }
 
     @Test("A listener that is killed resets its exchanges: an end in order would mean success")
@@ -146,7 +144,7 @@ import Testing
             log: "\(gateway.folder)/cleanup.log"
         )
         // It has found the interface (RTM_GETLINK is 0x12), and asks.
-        try brake.waitFor(#/(?s)nlmsg_type=0x12.*sendto\(\d+, "get=1/#, seconds: 20)
+        try brake.waitFor(#/(?s)nlmsg_type=0x12.*sendto\(\d+, "get=1/#)
         try gateway.removeDevices(of: gateway.domains[0])
         try gateway.makeDevices(of: gateway.domains[0])
         brake.end(with: SIGTERM)
@@ -155,18 +153,16 @@ import Testing
         #expect(handler.output.contains("went, or is being made anew"))
     }
 
-    @Test("After a slow look at the kernel the handler looks again within two seconds")
+    @Test("After a slow look at the kernel the handler does not believe its picture for a hundred times as long")
     func slowLook() throws {
         let gateway = try GatewayFixture.running()
         #expect(try gateway.register(ExchangeTests.key) == "")
         try lookSlowly(gateway)
-        let start = Date()
         try Command.check("wg set \(gateway.domains[0].wireGuard) peer \(ExchangeTests.key) remove")
-        try wait(seconds: 4, for: "the peer to be made again") {
+        try wait(for: "the peer to be made again") {
             #expect(try gateway.register(ExchangeTests.key) == "")
             return try gateway.peers()[ExchangeTests.key] != nil
         }
-        #expect(-start.timeIntervalSinceNow < 3)
     }
 
     @Test("WireGuard that stops between the look and the change costs the other domains one time limit, not one a key")
@@ -183,7 +179,8 @@ import Testing
         usleep(100_000)
         let start = Date()
         #expect(try gateway.register(ExchangeTests.key, domain: "ffww02") == "")
-        #expect(-start.timeIntervalSinceNow < 4)
+        // A limit for each key would be two seconds each.
+        #expect(-start.timeIntervalSinceNow < Double(clients.count))
         for client in clients { #expect(try client.reply() == "ERR: UNAVAILABLE\n") }
         #expect(gateway.handler?.output.contains("ffww01: out of service: cannot change the peers") == true)
     }

@@ -57,12 +57,12 @@ import WireGuardTypes
         }
         #expect(try gateway.peers().count == 51)
         #expect(
-            try gateway.handler?.waitFor(#/was full: took out \d+ MAC addresses learned of (\S+),/#, seconds: 30).1
+            try gateway.handler?.waitFor(#/was full: took out \d+ MAC addresses learned of (\S+),/#).1
                 == hoarder[...]
         )
         // Without a newcomer as well, while the interface still learns.
         try teach(gateway, 2000, of: hoarder)
-        try wait(seconds: 30, for: "room in the table") { try learned(gateway) < 1000 }
+        try wait(for: "room in the table") { try learned(gateway) < 1000 }
     }
 
     @Test("An interface without maxaddress, or with too small a one, is named when the domain begins to work")
@@ -76,8 +76,7 @@ import WireGuardTypes
         try Command.check("ip -n \(gateway.namespace) link delete \(gateway.domains[0].vxlan)")
         try gateway.makeVXLAN(gateway.domains[0], options: "maxaddress 100")
         try handler.waitFor(
-            #/takes 100 MAC addresses, too few for its routers; make it anew with: maxaddress 16384/#,
-            seconds: 30
+            #/takes 100 MAC addresses, too few for its routers; make it anew with: maxaddress 16384/#
         )
     }
 }

@@ -45,11 +45,11 @@ import Testing
         try handler.waitFor(#/out of service: there is no interface/#)
         #expect(try gateway.register(ExchangeTests.key) == "ERR: UNAVAILABLE\n")
         try gateway.makeDevices(of: gateway.domains[0])
-        try wait(seconds: 5, for: "the routers") { try gateway.peers().count == 2 && gateway.fdb().count == 2 }
+        try wait(for: "the routers") { try gateway.peers().count == 2 && gateway.fdb().count == 2 }
         // It has not spoken, so broadcasts are not for it yet; its unicast entry is there.
         #expect(try entries(of: ExchangeTests.key, in: gateway) == ["02:a6:8f:21:54:65"])
         try gateway.connectRouter(1)
-        try wait(seconds: 8, for: "the flood entry") {
+        try wait(for: "the flood entry") {
             try entries(of: router, in: gateway).contains("00:00:00:00:00:00")
         }
         #expect(try entries(of: ExchangeTests.key, in: gateway) == ["02:a6:8f:21:54:65"])
@@ -76,7 +76,7 @@ import Testing
         let mac = try #require(try entries(of: router, in: gateway).first)
         #expect(try entries(of: router, in: gateway) == [mac] && mac != "00:00:00:00:00:00")
         try gateway.connectRouter(1)
-        try wait(seconds: 8, for: "the flood entry") { try entries(of: router, in: gateway).count == 2 }
+        try wait(for: "the flood entry") { try entries(of: router, in: gateway).count == 2 }
     }
 
     @Test("While the interface stays, the kernel is the truth: who was taken out of it stays out")

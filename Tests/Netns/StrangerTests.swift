@@ -17,7 +17,7 @@ import Testing
             log: "\(gateway.folder)/ping.log"
         )
         for _ in 0..<1000 { #expect(try gateway.register(router) == "") }
-        try ping.waitFor(#/500 packets transmitted, 500 received, 0% packet loss/#, seconds: 30)
+        try ping.waitFor(#/500 packets transmitted, 500 received, 0% packet loss/#)
         // Longer than the time after which a silent session would be reset.
         usleep(34_000_000)
         #expect(gateway.handler?.output.contains("reset the session") == false)
@@ -39,7 +39,7 @@ import Testing
         usleep(300_000)
         try gateway.connectRouter(1)
         try gateway.sendFrame(fromRouter: 1)
-        try wait(seconds: 1, for: "the flood entry") { try !gateway.fdb().isEmpty }
+        try wait(for: "the flood entry") { try !gateway.fdb().isEmpty }
         /// Microseconds within the hour.
         func time(of mac: String) throws -> Int {
             let pattern = try Regex(

@@ -1,4 +1,5 @@
 import Foundation
+import Patience
 import Glibc
 
 /// A router's side of one exchange, byte by byte.
@@ -29,7 +30,7 @@ final class TCPClient {
         guard result == 0 else { throw Failure("connect: \(String(cString: strerror(errno)))") }
         var on: Int32 = 1
         setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, 4)
-        var limit = timeval(tv_sec: 20, tv_usec: 0)
+        var limit = timeval(tv_sec: Int(Patience.program), tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
     }
 

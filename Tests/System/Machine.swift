@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import Patience
 import Testing
 
 /// A Debian with systemd that a test can tell what to do.
@@ -22,7 +23,8 @@ class Machine: @unchecked Sendable {
     fileprivate var connection: Int32 = -1
     private var lifeline: Int32 = -1
 
-    fileprivate init() throws {
+    fileprivate init(patience: Double) throws {
+        self.patience = patience
         // A machine that is gone is an error of the write, not the end of this process.
         signal(SIGPIPE, SIG_IGN)
         folder = FileManager.default.temporaryDirectory.appending(path: "kex-machine-\(UUID().uuidString)").path
@@ -65,9 +67,12 @@ class Machine: @unchecked Sendable {
         guard result == 0 else { throw Failure("cannot start \(all): \(String(cString: strerror(result)))") }
     }
 
+    /// How long it is given for anything: see ``Patience``.
+    let patience: Double
+
     /// Connects to the agent and waits until it speaks.
-    fileprivate func connect(to path: String, seconds: Double) throws {
-        let deadline = Date(timeIntervalSinceNow: seconds)
+    fileprivate func connect(to path: String) throws {
+        let deadline = Date(timeIntervalSinceNow: patience)
         while Date() < deadline {
             if let connection = try? Self.connect(to: path) {
                 self.connection = connection
@@ -122,10 +127,10 @@ class Machine: @unchecked Sendable {
 
     /// Runs a script with bash in the machine's `/share`.
     ///
-    /// - Parameter seconds: then it is killed, and its status is 124.
-    func run(_ script: String, seconds: Int = 60) throws -> Outcome {
+    /// After ``patience`` it is killed, and its status is 124.
+    func run(_ script: String) throws -> Outcome {
         let request = try JSONSerialization.data(
-            withJSONObject: ["script": script, "seconds": seconds] as [String: Any]
+            withJSONObject: ["script": script, "seconds": patience] as [String: Any]
         )
         var length = UInt32(request.count).bigEndian
         let bytes = Data(bytes: &length, count: 4) + request
@@ -135,7 +140,7 @@ class Machine: @unchecked Sendable {
             guard more > 0 else { throw Failure("the machine is gone:\n\(console.suffix(4000))") }
             sent += more
         }
-        setTimeout(Double(seconds) + 30)
+        setTimeout(patience + Patience.program)
         let answer = try JSONSerialization.jsonObject(with: try receive()) as? [String: Any]
         guard let status = answer?["status"] as? Int, let output = answer?["output"] as? String else {
             throw Failure("an answer that is none")
@@ -145,12 +150,8 @@ class Machine: @unchecked Sendable {
 
     /// The output of a script that must succeed.
     @discardableResult
-    func check(
-        _ script: String,
-        seconds: Int = 60,
-        sourceLocation: SourceLocation = #_sourceLocation
-    ) throws -> String {
-        let result = try run("set -euo pipefail\n\(script)", seconds: seconds)
+    func check(_ script: String, sourceLocation: SourceLocation = #_sourceLocation) throws -> String {
+        let result = try run("set -euo pipefail\n\(script)")
         guard result.status == 0 else {
             let journal = try run("journalctl -n 40 --no-pager -o short-monotonic -u 'kex*'").output
             Issue.record(
@@ -164,8 +165,8 @@ class Machine: @unchecked Sendable {
 
     /// The same for a script that uses the functions of `lab.sh`.
     @discardableResult
-    func lab(_ script: String, seconds: Int = 60, _ location: SourceLocation = #_sourceLocation) throws -> String {
-        try check(". /share/lab.sh\n\(script)", seconds: seconds, sourceLocation: location)
+    func lab(_ script: String, _ location: SourceLocation = #_sourceLocation) throws -> String {
+        try check(". /share/lab.sh\n\(script)", sourceLocation: location)
     }
 
     /// Waits until a script succeeds; fails the test if it does not in time.
@@ -173,33 +174,31 @@ class Machine: @unchecked Sendable {
     /// - Returns: how many seconds that took.
     @discardableResult
     func wait(
-        seconds: Double,
         for what: String,
         until script: String,
         sourceLocation: SourceLocation = #_sourceLocation
     ) throws -> Double {
         let start = Date()
         var last = Outcome(status: 0, output: "")
-        while Date().timeIntervalSince(start) < seconds {
+        while Date().timeIntervalSince(start) < patience {
             last = try run(script)
             if last.status == 0 { return Date().timeIntervalSince(start) }
             usleep(100_000)
         }
         let journal = try run("journalctl -n 40 --no-pager -o short-monotonic -u 'kex*'").output
-        Issue.record("\(seconds) s in vain for \(what): \(last.output)\n\(journal)", sourceLocation: sourceLocation)
+        Issue.record("\(patience) s in vain for \(what): \(last.output)\n\(journal)", sourceLocation: sourceLocation)
         throw Failure("in vain: \(what)")
     }
 
     /// Installs the package as an operator does, with a domain `ffww01` whose interfaces are made at each boot, and
     /// enables and starts what README says. Does nothing the second time.
     func installPackage() throws {
-        guard try run("test -e /etc/kex/kex.conf").status != 0 else { return }
+        guard !isInstalled else { return }
         try check(
             """
             apt-get update -qq
             apt-get install -y -qq /share/kex_*.deb >/dev/null
-            """,
-            seconds: 120
+            """
         )
         try check(
             """
@@ -220,8 +219,11 @@ class Machine: @unchecked Sendable {
             field
             """
         )
-        try wait(seconds: 20, for: "the handler", until: "systemctl is-active kex-handler")
+        try wait(for: "the handler", until: "systemctl is-active kex-handler")
+        isInstalled = true
     }
+
+    private var isInstalled = false
 
     fileprivate(set) var isContainer = false
 
@@ -268,12 +270,33 @@ class Machine: @unchecked Sendable {
     }
 }
 
+/// What the first test prepares for those behind it.
+///
+/// Tests of one machine come one after another.
+private final class Preparation: @unchecked Sendable {
+    private var hasFailed = false
+
+    /// - Throws: what is wrong with the machine the first time, and after that only that something is.
+    func of<Kind: Machine>(_ machine: Result<Kind, any Error>) throws -> Kind {
+        guard !hasFailed else { throw Machine.Failure("the machine is not ready: the first test says why") }
+        hasFailed = true
+        let ready = try machine.get()
+        try ready.installPackage()
+        hasFailed = false
+        return ready
+    }
+}
+
 /// systemd in a container on this machine's kernel, whose WireGuard is in user space: comes up in a third of a second.
 final class Container: Machine, @unchecked Sendable {
-    static let shared = Result { try Container() }
+    private static let machine = Result { try Container() }
+    private static let preparation = Preparation()
 
-    override init() throws {
-        try super.init()
+    /// The one that most tests share, with the package installed.
+    static func prepared() throws -> Container { try preparation.of(machine) }
+
+    init() throws {
+        try super.init(patience: Patience.container)
         isContainer = true
         try fillFolder()
         setenv("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1", 1)
@@ -283,16 +306,20 @@ final class Container: Machine, @unchecked Sendable {
             "--register=no", "--keep-unit", "--console=pipe", "--private-network", "--capability=all",
             "--machine=kex-test-\(getpid())", "--bind=/dev/net/tun", "--bind=\(folder):/share",
         ])
-        try connect(to: "\(folder)/agent.sock", seconds: 30)
+        try connect(to: "\(folder)/agent.sock")
     }
 }
 
 /// A computer with Debian's own kernel: real WireGuard, real control groups, a clock and a disk of its own.
 final class VirtualMachine: Machine, @unchecked Sendable {
-    static let shared = Result { try VirtualMachine() }
+    private static let machine = Result { try VirtualMachine() }
+    private static let preparation = Preparation()
 
-    override init() throws {
-        try super.init()
+    /// The one that the tests share, with the package installed.
+    static func prepared() throws -> VirtualMachine { try preparation.of(machine) }
+
+    init() throws {
+        try super.init(patience: Patience.emulatedMachine)
         try fillFolder()
         try Self.tool("tar", "--create", "--file=\(folder).tar", "--directory=\(folder)", "--owner=0", "--group=0", ".")
         try Self.tool("truncate", "--size=%1M", "\(folder).tar")
@@ -314,7 +341,7 @@ final class VirtualMachine: Machine, @unchecked Sendable {
             "-drive", "file=\(folder)/disk,format=raw,if=virtio",
             "-drive", "file=\(folder).tar,format=raw,if=virtio,readonly=on",
         ])
-        try connect(to: "\(folder)/agent.sock", seconds: 120)
+        try connect(to: "\(folder)/agent.sock")
     }
 
     private static func tool(_ arguments: String...) throws {

@@ -199,10 +199,10 @@ enum Sandbox {
 extension InContainer {
     @Suite("The sandbox, by its effect") struct SandboxTests {
         @Test("Each directive alone stops its attempt, which works without it")
-        func alone() throws { try Sandbox.tryAlone(on: try Container.shared.get(), isForKernel: false) }
+        func alone() throws { try Sandbox.tryAlone(on: try Container.prepared(), isForKernel: false) }
 
         @Test("Each unit as it is installed stops all of them")
-        func units() throws { try Sandbox.tryUnits(on: try Container.shared.get(), isForKernel: false) }
+        func units() throws { try Sandbox.tryUnits(on: try Container.prepared(), isForKernel: false) }
 
         @Test("Every directive of the units has a row here, or a reason why not", arguments: Sandbox.units)
         func completeness(unit: String) throws {
@@ -229,7 +229,7 @@ extension InContainer {
             ]
         )
         func exposure(unit: String, tenths: Int) throws {
-            let machine = try Container.shared.get()
+            let machine = try Container.prepared()
             try Sandbox.prepare(machine)
             let output = try machine.check("systemd-analyze security --no-pager --threshold=\(tenths) \(unit)")
             print(output.components(separatedBy: "\n").last ?? "")
@@ -240,9 +240,9 @@ extension InContainer {
 extension InVirtualMachine {
     @Suite("The sandbox, as far as a container has none") struct SandboxTests {
         @Test("Each directive alone stops its attempt, which works without it")
-        func alone() throws { try Sandbox.tryAlone(on: try VirtualMachine.shared.get(), isForKernel: true) }
+        func alone() throws { try Sandbox.tryAlone(on: try VirtualMachine.prepared(), isForKernel: true) }
 
         @Test("Each unit as it is installed stops all of them")
-        func units() throws { try Sandbox.tryUnits(on: try VirtualMachine.shared.get(), isForKernel: true) }
+        func units() throws { try Sandbox.tryUnits(on: try VirtualMachine.prepared(), isForKernel: true) }
     }
 }

@@ -62,7 +62,7 @@ PYTHON
 
 # The two lines of the protocol, as firmware sends them; prints what comes back.
 register_raw() {
-    ip netns exec "$1" bash -c 'exec 3<>/dev/tcp/'$gateway'/10012; printf "%s\n%s\n" "$0" "$1" >&3; timeout 15 cat <&3' "$2" "$3"
+    ip netns exec "$1" bash -c 'exec 3<>/dev/tcp/'$gateway'/10012; printf "%s\n%s\n" "$0" "$1" >&3; timeout 120 cat <&3' "$2" "$3"
 }
 
 crowd() { namespace crowd 9; ip netns exec crowd /share/kex-crowd "$@"; }

@@ -1,6 +1,7 @@
 import Foundation
 import KernelTestSupport
 import NetworkAddresses
+import Patience
 import SystemPackage
 import Testing
 import WireGuardControl
@@ -24,10 +25,10 @@ private func withWireGuardGo(
         process.waitUntilExit()
     }
     // Its socket is there before it can be ended in order, so wait for its first answer.
-    let deadline = ContinuousClock.now + .seconds(5)
+    let deadline = ContinuousClock.now + .seconds(Patience.program)
     while (try? openWireGuardInterface(name).state()) == nil {
         guard ContinuousClock.now < deadline else {
-            throw WrongSurroundings(description: "wireguard-go did not answer for \(name) in 5 s")
+            throw WrongSurroundings(description: "wireguard-go did not answer for \(name)")
         }
         usleep(5000)
     }
