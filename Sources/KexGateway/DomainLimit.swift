@@ -21,6 +21,11 @@ public enum DomainLimit {
     /// (whitepaper, section 6.4: REKEY_TIMEOUT). With ``newKeys`` all places are used up in this time, not before.
     public static let pendingGrace = Duration.seconds(10)
 
+    /// Routers at one address, or of one /64, before they give way in a full domain: a block of houses behind one address.
+    static let share = 32
+    /// How many times that of a /64 all of a /48 may hold, which is what one customer may get.
+    static let siteFactor = 8
+
     /// A handshake older than this is worth nothing: no key of its session is used any more, by either side (WireGuard
     /// whitepaper, section 6.2: REJECT_AFTER_TIME).
     public static let sessionTime = Duration.seconds(180)

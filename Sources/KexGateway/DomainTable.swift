@@ -67,19 +67,85 @@ public struct DomainTable: Sendable {
     /// Somebody in the WireGuard device. There may be a hundred thousand, so what few of them have is kept apart: ``marks``,
     /// ``resets``.
     struct Router: Hashable, Sendable {
+        // In this order they take 56 bytes.
+
         /// Where the router is, as far as it is known.
         var addresses: RouterAddresses
-        var entries: FdbEntries = []
+        var entries: FdbEntries
+        private var traits: Traits
+        private var homeKind: Home.Kind
+        /// Grows with each router that becomes known; zero for those whom an earlier process knew.
+        var number: UInt32
+        private var heardAt: Int64 = 0
+        var receivedBytes: UInt64
+        private var homeBits: UInt64
+
+        private struct Traits: OptionSet, Hashable {
+            let rawValue: UInt8
+            static let hasSession = Traits(rawValue: 1)
+            static let isHeld = Traits(rawValue: 2)
+            static let isAdopted = Traits(rawValue: 4)
+            static let isHeard = Traits(rawValue: 8)
+        }
+
+        init(
+            addresses: RouterAddresses,
+            entries: FdbEntries = [],
+            isHeld: Bool = false,
+            isAdopted: Bool = false,
+            lastHeard: Int64? = nil,
+            receivedBytes: UInt64 = 0,
+            home: Home? = nil,
+            number: UInt32 = 0
+        ) {
+            self.addresses = addresses
+            self.entries = entries
+            self.receivedBytes = receivedBytes
+            self.number = number
+            (traits, homeKind, homeBits) = ([], .none, 0)
+            self.isHeld = isHeld
+            self.isAdopted = isAdopted
+            self.lastHeard = lastHeard
+            self.home = home
+        }
+
         /// Whether there was a handshake in this WireGuard device.
-        var hasSession = false
+        var hasSession: Bool {
+            get { traits.contains(.hasSession) }
+            set { set(.hasSession, newValue) }
+        }
+
         /// Whether its peer shows the operator's hand: it is served, and neither taken out nor changed.
-        var isHeld = false
+        var isHeld: Bool {
+            get { traits.contains(.isHeld) }
+            set { set(.isHeld, newValue) }
+        }
+
         /// Whether its peer was there before kex knew it.
-        var isAdopted = false
+        var isAdopted: Bool {
+            get { traits.contains(.isAdopted) }
+            set { set(.isAdopted, newValue) }
+        }
+
         /// Seconds since 1970: the last handshake, before this WireGuard device if there was none in it. `nil` for a
         /// pending router.
-        var lastHeard: Int64?
-        var receivedBytes: UInt64 = 0
+        var lastHeard: Int64? {
+            get { traits.contains(.isHeard) ? heardAt : nil }
+            set {
+                heardAt = newValue ?? 0
+                set(.isHeard, newValue != nil)
+            }
+        }
+
+        /// Where its tunnel comes from; `nil` if nothing came through it in this device.
+        var home: Home? {
+            get { homeKind == .none ? nil : Home(homeKind, homeBits) }
+            set { (homeKind, homeBits) = (newValue?.kind ?? .none, newValue?.bits ?? 0) }
+        }
+
+        private mutating func set(_ trait: Traits, _ isSet: Bool) {
+            if isSet { traits.insert(trait) } else { traits.remove(trait) }
+        }
     }
 
     public internal(set) var rules: DomainRules
@@ -106,6 +172,11 @@ public struct DomainTable: Sendable {
     private var staticPeers: Set<PublicKey> = []
     /// Who was taken out on purpose.
     public private(set) var removals = RemovalRecord()
+    /// See ``takeDisplaced()``.
+    private var displaced: [Displacement] = []
+    /// Who may give way, if the domain was full since the last picture.
+    private var holdings: Holdings?
+    private var lastNumber: UInt32 = 0
     /// Peers that have the address of a router, and show the operator's hand.
     public internal(set) var operatorsPeers: [PublicKey: OperatorsPeer] = [:]
     /// Whose each single IPv6 address is. WireGuard *moves* an allowed IP to whoever asks last, without a word.
@@ -244,7 +315,9 @@ public struct DomainTable: Sendable {
                 isHeld: isHeld,
                 isAdopted: known?.isAdopted ?? true,
                 lastHeard: known?.lastHeard,
-                receivedBytes: peer.receivedBytes
+                receivedBytes: peer.receivedBytes,
+                home: peer.endpoint.map(Home.init(of:)),
+                number: known?.number ?? 0
             )
             if known?.lastHeard != nil { stayed += 1 }
             if let known, known.lastHeard == nil {
@@ -257,6 +330,7 @@ public struct DomainTable: Sendable {
             routers[peer.publicKey] = router
         }
         claimAddresses()
+        holdings = nil
         marks = marks.filter { routers[$0.key].map { !$0.isHeld } ?? false }
         moves = moves.filter { routers[$0.key] != nil }
         resets = resets.filter { routers[$0.key] != nil }
@@ -319,9 +393,11 @@ public struct DomainTable: Sendable {
         // Should there be too many, those heard of last are in.
         for (key, router) in lost.sorted(by: { $0.value.lastHeard ?? .min > $1.value.lastHeard ?? .min }) {
             let hasRoom = routers.count < rules.maximumPeers || router.lastHeard == nil
-            guard hasRoom, objection(toAddressesOf: key, at: router.addresses) == nil,
-                rules.objection(to: key) == nil, key != ownKey, !staticPeers.contains(key)
+            guard hasRoom, rules.objection(to: key) == nil, key != ownKey, !staticPeers.contains(key),
+                case .free(let yielding) =
+                    addresses(router.addresses, for: key, isProven: router.lastHeard != nil, at: sinceStart)
             else { continue }
+            for other in yielding { displace(other, .address) }
             let (addresses, lastHeard) = (router.addresses, router.lastHeard)
             own(key, addresses)
             // Without a list, those of another device say nothing.
@@ -329,8 +405,9 @@ public struct DomainTable: Sendable {
             var present = isKnown ? entries(to: addresses, of: router, picture) : []
             // Until it is heard of again, broadcasts are not for it.
             if present.remove(.flood) != nil { strays.append(Stray(addresses: addresses, entries: .flood)) }
-            if rules.isMigration { present = [] }
-            routers[key] = Router(addresses: addresses, entries: present, lastHeard: lastHeard)
+            // Those of whoever had the address go with it.
+            if rules.isMigration || !yielding.isEmpty { present = [] }
+            routers[key] = Router(addresses: addresses, entries: present, lastHeard: lastHeard, number: router.number)
             admissions.append(newPeer(key, addresses, missing: []))
         }
         return admissions
@@ -359,16 +436,24 @@ public struct DomainTable: Sendable {
     ///   what it is.
     public mutating func hear(_ peers: [Peer]) -> [PublicKey] {
         peers.filter { peer in
-            guard let lastHandshake = peer.lastHandshake, hear(peer.publicKey, at: lastHandshake) else { return false }
+            guard let lastHandshake = peer.lastHandshake, routers[peer.publicKey]?.hasSession == false else {
+                return false
+            }
+            routers[peer.publicKey]?.home = peer.endpoint.map(Home.init(of:))
+            guard hear(peer.publicKey, at: lastHandshake) else { return false }
             routers[peer.publicKey]?.receivedBytes = peer.receivedBytes
             return true
         }.map(\.publicKey)
     }
 
     mutating func hear(_ key: PublicKey, at lastHandshake: Int64) -> Bool {
-        guard let router = routers[key], !router.hasSession, makeKnown(key, lastHeard: lastHandshake) else {
-            return false
+        guard let router = routers[key], !router.hasSession else { return false }
+        // Its home is known when WireGuard has been asked.
+        if router.lastHeard == nil, !hasRoom {
+            guard let home = router.home, makeRoom(forOneFrom: home) else { return false }
+            holdings?.add(key, at: home)
         }
+        guard makeKnown(key, lastHeard: lastHandshake) else { return false }
         routers[key]?.lastHeard = lastHandshake
         routers[key]?.hasSession = true
         return true
@@ -391,8 +476,13 @@ public struct DomainTable: Sendable {
         if let refusal = objection(to: key) { return refusal }
         if routers[key] != nil { return decide(known: key, at: now) }
         let addresses = rules.addresses(of: key)
-        if let refusal = objection(toAddressesOf: key, at: addresses) { return refusal }
+        let yielding: [PublicKey]
+        switch self.addresses(addresses, for: key, isProven: false, at: now.sinceStart) {
+        case .taken(let refusal): return refusal
+        case .free(let others): yielding = others
+        }
         if let refusal = takePlace(for: key, from: origin, at: now.sinceStart, &limits) { return refusal }
+        for other in yielding { displace(other, .address) }
         let missing = rules.floodsAtRegistration ? rules.entries : rules.entries.subtracting(.flood)
         return .admit(add(key, Router(addresses: addresses), missing: missing))
     }
@@ -406,21 +496,52 @@ public struct DomainTable: Sendable {
         return .refuse(.prohibitedKey, reason: "the key is a peer that was not made by a registration")
     }
 
-    /// Why no newcomer may have these addresses; `nil` if one may.
-    func objection(toAddressesOf key: PublicKey, at addresses: RouterAddresses) -> Decision? {
-        func refusal(of address: IPv6Address) -> Decision? {
-            owners[address].map { .refuse(.addressInUse, reason: "its address \(address) belongs to \($0)") }
+    /// Whether a newcomer may have its addresses.
+    enum Vacancy {
+        case taken(Decision)
+        /// They are nobody's, or of routers that give way: call ``displace(_:_:)`` for each.
+        case free([PublicKey])
+    }
+
+    /// Whether a newcomer may have these addresses. A router that was never heard of gives way to one that was; and to
+    /// another newcomer when it has had ``DomainLimit/pendingGrace``, so that nobody keeps a router out with a key that is never
+    /// used.
+    ///
+    /// - Parameter isProven: whether somebody has the newcomer's private key.
+    func addresses(
+        _ addresses: RouterAddresses,
+        for key: PublicKey,
+        isProven: Bool,
+        at now: Duration
+    ) -> Vacancy {
+        var yielding: [PublicKey] = []
+        for address in [addresses.linkLocal] + furtherLinkLocals(of: key, at: addresses) {
+            guard let owner = owners[address], owner != key else { continue }
+            let hadItsTime = pending.registration(of: owner).map { now - $0 >= DomainLimit.pendingGrace } ?? false
+            guard let router = routers[owner], router.lastHeard == nil, !router.isHeld, isProven || hadItsTime else {
+                return .taken(.refuse(.addressInUse, reason: "its address \(address) belongs to \(owner)"))
+            }
+            if !yielding.contains(owner) { yielding.append(owner) }
         }
-        if let refusal = refusal(of: addresses.linkLocal) { return refusal }
-        return furtherLinkLocals(of: key, at: addresses).lazy.compactMap(refusal(of:)).first
+        return .free(yielding)
     }
 
     /// Puts a newcomer into the table.
     mutating func add(_ key: PublicKey, _ router: Router, missing: FdbEntries) -> Admission {
         own(key, router.addresses)
         routers[key] = router
-        if router.lastHeard != nil { changeCount += 1 }
+        if router.lastHeard != nil {
+            changeCount += 1
+            let number = nextNumber()
+            routers[key]?.number = number
+        }
         return newPeer(key, router.addresses, missing: missing)
+    }
+
+    private mutating func nextNumber() -> UInt32 {
+        // After four thousand million routers all newcomers are as young as one another.
+        if lastNumber < .max { lastNumber += 1 }
+        return lastNumber
     }
 
     private mutating func own(_ key: PublicKey, _ addresses: RouterAddresses) {
@@ -439,6 +560,48 @@ public struct DomainTable: Sendable {
         )
     }
 
+    /// A router that gave its place to another one.
+    public struct Displacement: Hashable, Sendable {
+        public enum Cause: Hashable, Sendable {
+            /// It was never heard of, and another router has the same address.
+            case address
+            /// The domain is full, and its home holds more than that of a newcomer.
+            case holdings
+        }
+
+        public var key: PublicKey
+        public var addresses: RouterAddresses
+        public var cause: Cause
+    }
+
+    /// Routers that gave their places to others: take them out of the kernel before anybody is let in.
+    public mutating func takeDisplaced() -> [Displacement] {
+        defer { displaced = [] }
+        return displaced
+    }
+
+    /// Takes a router's place from it.
+    mutating func displace(_ key: PublicKey, _ cause: Displacement.Cause) {
+        guard let router = routers[key] else { return }
+        displaced.append(Displacement(key: key, addresses: router.addresses, cause: cause))
+        remove(key)
+    }
+
+    private mutating func makeRoom(forOneFrom home: Home) -> Bool {
+        takeHoldings()
+        let victim = holdings?.makeRoom(forOneFrom: home) { [routers] key in
+            routers[key].map { $0.lastHeard != nil && !$0.isHeld } ?? false
+        }
+        guard let victim else { return false }
+        displace(victim, .holdings)
+        return true
+    }
+
+    /// It costs one pass over all routers for each picture in which the domain is full.
+    private mutating func takeHoldings() {
+        if holdings == nil { holdings = Holdings(of: routers) { [elsewhere] in elsewhere[$0] != nil } }
+    }
+
     /// Whether one more router may be known.
     var hasRoom: Bool { routers.count - pending.count < rules.maximumPeers }
 
@@ -453,6 +616,8 @@ public struct DomainTable: Sendable {
         pending.remove(key)
         changeCount += 1
         routers[key]?.lastHeard = lastHeard
+        let number = nextNumber()
+        routers[key]?.number = number
         return true
     }
 
@@ -485,20 +650,27 @@ public struct DomainTable: Sendable {
         at now: Duration,
         _ limits: inout SourceLimits
     ) -> Decision? {
-        guard hasRoom else { return .refuse(.domainFull, reason: fullReason) }
+        // Whether somebody gives way is decided when the newcomer has shaken hands, by where its tunnel comes from. Who would
+        // not get a place then is told so now.
+        var home: IPv6Address?
+        if case .source(let source) = origin, !limits.isUnlimited(source) { home = SourceLimits.home(of: source) }
+        if !hasRoom {
+            takeHoldings()
+            guard holdings?.mayJoin(home.map(Home.init(of:))) ?? false else {
+                return .refuse(.domainFull, reason: fullReason)
+            }
+        }
         guard rules.allowedKeys == nil else {
             // The operator vouches for it, and the list is all that can come.
             pending.insert(key, home: nil, at: now)
             return nil
         }
         var isFresh = false
-        var home: IPv6Address?
         if case .source(let source) = origin {
             isFresh = limits.isFresh(source, at: now)
             guard limits.take(from: source, at: now) else {
                 return .refuse(.rateLimited, reason: "its source has brought too many new keys")
             }
-            home = limits.isUnlimited(source) ? nil : SourceLimits.home(of: source)
         }
         guard isFresh && freshKeys.take(DomainLimit.newKeys, at: now) || newKeys.take(DomainLimit.newKeys, at: now)
         else {

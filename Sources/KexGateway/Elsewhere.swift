@@ -25,8 +25,11 @@ extension DomainTable {
         // What was known already when it was taken out brings nobody back.
         if removals.isOld(time, of: key, at: now.wallClock) { return .present }
         let addresses = rules.addresses(of: key)
-        if let refusal = objection(toAddressesOf: key, at: addresses) { return refusal }
         guard hasRoom else { return .refuse(.domainFull, reason: fullReason) }
+        switch self.addresses(addresses, for: key, isProven: true, at: now.sinceStart) {
+        case .taken(let refusal): return refusal
+        case .free(let others): for other in others { displace(other, .address) }
+        }
         elsewhere[key] = time
         return .admit(
             add(key, Router(addresses: addresses, lastHeard: time), missing: rules.entries.subtracting(.flood))

@@ -340,6 +340,7 @@ final class MeshDomain {
 
     /// Brings routers back into a new interface. Their fdb entries come with the repairs that follow.
     private func restore(_ admissions: [DomainTable.Admission]) throws(Trouble) {
+        removeDisplaced()
         for start in stride(from: 0, to: admissions.count, by: Self.restoredPerRound) {
             host.pulse.beat()
             let round = admissions[start...].prefix(Self.restoredPerRound)
@@ -420,6 +421,7 @@ final class MeshDomain {
 
     /// Adds the fdb entries that routers should have by now, and takes out those that lead to where they are no more.
     func repair() {
+        removeDisplaced()
         let repairs = table.repairs()
         let entries = repairs.map(missingEntries(of:))
         var outcomes = append(entries.flatMap(\.self))[...]

@@ -95,6 +95,7 @@ extension MeshDomain {
     /// - Returns: for each admission `nil`, or why it is not in the kernel.
     func admit(_ admissions: [DomainTable.Admission], mayWait: Bool) -> [Trouble?] {
         guard !admissions.isEmpty else { return [] }
+        removeDisplaced()
         var troubles = addPeers(of: admissions)
         let good = admissions.indices.filter { troubles[$0] == nil }
         let entries = good.map { missingEntries(of: admissions[$0]) }

@@ -75,6 +75,20 @@ extension MeshDomain {
         }
     }
 
+    /// Takes out the routers that gave their places to others.
+    func removeDisplaced() {
+        let displaced = table.takeDisplaced()
+        guard !displaced.isEmpty else { return }
+        let causes = Dictionary(displaced.map { ($0.key, $0.cause) }) { first, _ in first }
+        remove(displaced.map { ($0.key, $0.addresses) }, isOwnWord: false) { key in
+            let reason =
+                causes[key] == .address
+                ? "it was never heard of, and another router has its address"
+                : "the domain is full, and more routers than others have come from its address"
+            noteStranger(.removed, .info, key, "removed \(key): \(reason)")
+        }
+    }
+
     /// Takes routers out, with everything that leads to them. Entries first, peers second, so that no frame is sent towards a
     /// peer that is gone. What was learned of them goes soon after.
     ///
