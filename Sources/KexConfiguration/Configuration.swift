@@ -26,12 +26,16 @@ public struct Configuration: Hashable, Sendable {
     public var http = HTTP()
     /// The bus between gateways; `nil` if this gateway is alone.
     public var bus: Bus?
-    /// In the order of the files. Never empty.
+    /// In the order of the files. Empty only if there are ``remoteDomains``.
     public var domains: [Domain] = []
+    /// Domains in which this machine has no gateway: it takes registrations for others on the bus.
+    public var remoteDomains: [RemoteDomain] = []
 
     /// The defaults, without a domain.
     public init() {}
 
+    /// What the gateways of shell scripts have.
+    public static let defaultStaleAfter = Duration.seconds(3600)
     /// All addresses of both families, at the port that deployed routers call.
     public static let defaultListen = Endpoint.v6(IPv6Address(high: 0, low: 0), port: ProtocolLimit.port)
 
@@ -75,7 +79,7 @@ public struct Configuration: Hashable, Sendable {
         /// Most routers that were heard of at a time.
         public var maximumPeers = 1000
         /// A router silent for longer than this is stale.
-        public var staleAfter = Duration.seconds(3600)
+        public var staleAfter = Configuration.defaultStaleAfter
         /// A stale router is taken out by a sweep that comes at least this long after the one that found it stale.
         public var sweepInterval = Duration.seconds(900)
 
@@ -83,6 +87,18 @@ public struct Configuration: Hashable, Sendable {
             self.name = name
             self.wireGuard = wireGuard
             self.vxlan = vxlan
+        }
+    }
+
+    /// A domain in which other gateways serve.
+    public struct RemoteDomain: Hashable, Sendable {
+        public let name: DomainName
+        /// As in ``Domain``, which is what its gateways should say as well.
+        public var staleAfter: Duration
+
+        public init(name: DomainName, staleAfter: Duration) {
+            self.name = name
+            self.staleAfter = staleAfter
         }
     }
 
@@ -206,6 +222,9 @@ extension Configuration: CustomStringConvertible {
             ]
             if let linkAddress = domain.linkAddress { lines.append("LinkAddress=\(linkAddress)") }
             if let allowedKeys = domain.allowedKeys { lines.append("AllowedKeys=\(allowedKeys)") }
+        }
+        for domain in remoteDomains {
+            lines += ["", "[Domain \(domain.name)]", "StaleAfter=\(ConfiguredDuration.text(of: domain.staleAfter))"]
         }
         return lines.joined(separator: "\n")
     }

@@ -359,6 +359,15 @@ private struct ConfigurationReader {
         return domain
     }
 
+    /// A domain in which this machine has no gateway.
+    private mutating func remoteDomain(_ name: DomainName, _ entries: [INIFile.Entry]) -> Configuration.RemoteDomain {
+        var domain = Configuration.RemoteDomain(name: name, staleAfter: Configuration.defaultStaleAfter)
+        for entry in entries {
+            if let duration = duration(of: entry, in: Configuration.Limit.staleAfter) { domain.staleAfter = duration }
+        }
+        return domain
+    }
+
     /// Whether what the domain says of fdb entries makes any.
     private mutating func checkEntries(of domain: Configuration.Domain, _ location: ConfigurationLocation) {
         guard domain.fdb == .mac else { return }
@@ -463,7 +472,12 @@ private struct ConfigurationReader {
     /// Makes the domains, and checks what only the whole can show.
     mutating func finish(path: String) throws(ConfigurationError) -> Configuration {
         for (name, location, entries) in domains {
-            if let domain = domain(name, at: location, entries) { configuration.domains.append(domain) }
+            // Without a single word on a gateway there is none here. One word, and the interfaces were forgotten.
+            if bus != nil, entries.allSatisfy({ $0.key == "StaleAfter" }) {
+                configuration.remoteDomains.append(remoteDomain(name, entries))
+            } else if let domain = domain(name, at: location, entries) {
+                configuration.domains.append(domain)
+            }
         }
         if let (location, entries) = bus { configuration.bus = bus(at: location, entries) }
         let whole = ConfigurationLocation(file: path, line: nil)
@@ -478,8 +492,7 @@ private struct ConfigurationReader {
         } else if !http.tlsListen.isEmpty, http.certificate == nil {
             fail(whole, "[HTTP] has TLSListen, which needs Certificate and PrivateKey")
         }
-        if let name = http.nodeNameDomain, mistakes.isEmpty, !configuration.domains.contains(where: { $0.name == name })
-        {
+        if let name = http.nodeNameDomain, mistakes.isEmpty, !domains.contains(where: { $0.name == name }) {
             fail(whole, "NodeNameDomain of [HTTP] is \(name), and there is no [Domain \(name)]")
         }
         guard mistakes.isEmpty else { throw ConfigurationError(mistakes) }

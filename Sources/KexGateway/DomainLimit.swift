@@ -2,9 +2,8 @@ public import SourceLimits
 
 /// What strangers may make of one domain. The operator sets ``DomainRules/maximumPeers``; the rest is the same everywhere.
 public enum DomainLimit {
-    /// New keys of one source without a pause, and time from one to the next in the long run: as many as a block of houses
-    /// behind one address has routers, all of which come back after a power cut. See ``SourceLimits`` for what a source is.
-    public static let newKeysOfSource = SourceLimits.Share(burst: 32, interval: .seconds(30))
+    /// New keys of one source. A front door without a handler has the same limit. See ``SourceLimits`` for what a source is.
+    public static let newKeysOfSource = SourceLimits.Share.newKeys
 
     /// New keys of all sources: those of a domain whose gateway lost its memory, within a minute. Later 50 a second. A
     /// domain has this twice: for sources that brought no key lately, and for the others. So a flood from many sources,

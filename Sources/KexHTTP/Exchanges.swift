@@ -1,6 +1,7 @@
 public import HandlerChannel
 public import KexProtocol
 public import NetworkAddresses
+internal import SystemCalls
 internal import WireGuardTypes
 
 /// What has to be true before a router is answered, and what it is told then.
@@ -22,6 +23,8 @@ public enum Admission: Hashable, Sendable {
         case everywhere
         /// In the kernel of this gateway. The others hear of it later.
         case here
+        /// The broker has it for the others. Here it is not.
+        case others
     }
 
     case accepted(Place)
@@ -64,17 +67,28 @@ struct LocalExchanges: Exchanges {
     }
 }
 
-/// Exchanges with all gateways on the bus: a key is in when this gateway's kernel has it, and the broker has taken it if it can.
+/// Exchanges with all gateways on the bus: a key is in when this gateway's kernel has it, and the broker has taken it if it can;
+/// or the broker alone, if this gateway cannot, or there is none.
 struct SharedExchanges: Exchanges {
     let local: LocalExchanges
     let bus: HandlerClient
+    let newcomers: Newcomers
 
     /// One after the other: what this gateway refuses, by its limits of sources as well, is not passed on to the others.
     func register(_ registration: Registration, from source: IPv6Address) async -> Admission {
-        let admission = await local.register(registration, from: source)
-        guard case .accepted = admission else { return admission }
-        // A router that this gateway serves is not kept out because others do not hear of it now: `kex-mqtt` tells them later.
-        return .accepted(await bus.register(registration, from: source) == nil ? .everywhere : .here)
+        if !local.settings.value.remoteDomains.contains(registration.domain) {
+            switch await local.register(registration, from: source) {
+            case .accepted:
+                // A router that this gateway serves is not kept out because others do not hear of it now: `kex-mqtt` tells
+                // them later.
+                return .accepted(await bus.register(registration, from: source) == nil ? .everywhere : .here)
+            case .refused(.unavailable): break
+            case .refused(let refusal): return .refused(refusal)
+            }
+        }
+        // Nobody here has looked at the limits that a handler keeps.
+        guard newcomers.mayPass(registration, from: source, at: .now) else { return .refused(.rateLimited) }
+        return await bus.register(registration, from: source).map(Admission.refused) ?? .accepted(.others)
     }
 
     func gateway(for registration: Registration, letIn place: Admission.Place) async throws(NoGateway) -> ChosenGateway
@@ -85,6 +99,7 @@ struct SharedExchanges: Exchanges {
         do throws(NoGateway) {
             chosen = try await bus.choose(for: registration)
         } catch {
+            guard place != .others else { throw error }
             return try await local.gateway(for: registration, letIn: place)
         }
         guard let chosen else { throw .noneInService }

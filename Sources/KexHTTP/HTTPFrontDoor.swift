@@ -27,6 +27,7 @@ public final class HTTPFrontDoor: Sendable {
     private let secureLoop: any EventLoop
     private let settings: CurrentSettings
     private let doorkeeper: Doorkeeper
+    private let newcomers: Newcomers
     private let responder: ExchangeResponder
     private let identity: Mutex<TLSIdentity?>
     private let listeners = Mutex<[Listener]>([])
@@ -55,9 +56,11 @@ public final class HTTPFrontDoor: Sendable {
         doorkeeper = Doorkeeper(limits: limits, unlimitedSources: settings.unlimitedSources, log: logger)
         let client = HandlerClient(path: handler, limits: limits, loop: loop, log: logger)
         let local = LocalExchanges(handler: client, settings: self.settings)
+        let newcomers = Newcomers(unlimitedSources: settings.unlimitedSources)
+        self.newcomers = newcomers
         let shared = bus.map { path in
             let bus = HandlerClient(.bus, path: path, limits: limits, loop: loop, log: logger)
-            return SharedExchanges(local: local, bus: bus)
+            return SharedExchanges(local: local, bus: bus, newcomers: newcomers)
         }
         responder = ExchangeResponder(
             exchanges ?? shared ?? local,
@@ -116,6 +119,7 @@ public final class HTTPFrontDoor: Sendable {
     public func change(to new: HTTPSettings, identity: TLSIdentity?) {
         settings.change(to: new)
         doorkeeper.setUnlimited(new.unlimitedSources)
+        newcomers.setUnlimited(new.unlimitedSources)
         self.identity.withLock { $0 = identity ?? $0 }
     }
 

@@ -6,6 +6,8 @@ public import SourceLimits
 public struct HTTPSettings: Sendable {
     /// The domains, and the gateway's own address in each of them, if routers are told.
     public var domains: [DomainName: IPv6Address?]
+    /// Those of them in which this machine has no gateway.
+    public var remoteDomains: Set<DomainName>
     /// The host name under which routers reach the gateway.
     public var externalName: String
     /// The domain of routers that name themselves and no domain, and the path that they post to.
@@ -15,11 +17,13 @@ public struct HTTPSettings: Sendable {
 
     public init(
         domains: [DomainName: IPv6Address?],
+        remoteDomains: Set<DomainName> = [],
         externalName: String,
         nodeNames: (path: String, domain: DomainName)? = nil,
         unlimitedSources: [IPPrefix] = []
     ) {
         self.domains = domains
+        self.remoteDomains = remoteDomains
         self.externalName = externalName
         self.nodeNames = nodeNames
         self.unlimitedSources = unlimitedSources

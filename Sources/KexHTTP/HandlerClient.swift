@@ -36,7 +36,7 @@ final class HandlerClient: Sendable {
         /// What becomes of requests without it.
         fileprivate var consequence: String {
             switch self {
-            case .handler: "answering 503"
+            case .handler: "no router is let in here"
             case .bus: "routers are let in here alone"
             }
         }

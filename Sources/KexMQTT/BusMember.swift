@@ -89,6 +89,9 @@ public struct BusMember: Sendable {
     /// Takes what the operator says of shares.
     public mutating func change(weights: [String: Int]) { gateways.change(weights: weights) }
 
+    /// Domains in which this machine has a gateway.
+    private var gatewayIndices: [Int] { settings.domains.indices.filter { settings.domains[$0].hasGateway } }
+
     private func router(_ registration: Registration) -> RouterID? {
         domains[registration.domain].map { RouterID(registration.key, domain: $0) }
     }
@@ -272,7 +275,7 @@ extension BusMember {
 
     private mutating func nextNote(at now: Moment) -> Publication? {
         guard notesInFlight < BusLimit.notesAtBroker else { return nil }
-        for index in own.indices {
+        for index in gatewayIndices {
             guard let (key, state) = own[index].nextNote(at: now.sinceStart) else { continue }
             let router = RouterID(key, domain: index)
             let domain = settings.domains[index]
@@ -291,7 +294,7 @@ extension BusMember {
     }
 
     private mutating func nextCount(at now: Moment) -> Publication? {
-        for index in own.indices {
+        for index in gatewayIndices {
             guard let count = own[index].nextCount(at: now.sinceStart) else { continue }
             let domain = settings.domains[index]
             let note = CountNote(time: clock.next(at: now), count: Int64(count))
@@ -397,7 +400,7 @@ extension BusMember {
     }
 
     private mutating func admit(_ registration: Registration, _ now: Moment) {
-        guard let router = router(registration) else { return }
+        guard let router = router(registration), settings.domains[router.domain].hasGateway else { return }
         newcomers.insert(router, at: now.sinceStart)
         noteDropped(now)
     }
@@ -438,9 +441,11 @@ extension BusMember {
             if isOwn { return }
             word = Elsewhere.Word(kind: .removed, time: min(note.time, now.wallClock) / 1000)
         }
-        if !isOwn { own[router.domain].noteOther(word, of: router.key, at: now) }
-        guard elsewhere.insert(word, of: router, from: note.gateway, saidAt: note.time) else { return }
-        noteDropped(now)
+        if settings.domains[router.domain].hasGateway {
+            if !isOwn { own[router.domain].noteOther(word, of: router.key, at: now) }
+            guard elsewhere.insert(word, of: router, from: note.gateway, saidAt: note.time) else { return }
+            noteDropped(now)
+        }
         switch word.kind {
         case .heard:
             gateways.take(router: router.key, in: registration.domain, from: note.gateway, heard: word.time, at: now)
@@ -518,7 +523,7 @@ extension BusMember {
     public mutating func nextQuestions(at now: Moment) -> [[DomainName]] {
         guard let due = presence.questionDue, due <= now.sinceStart else { return [] }
         presence.noteAsked(at: now.sinceStart)
-        let names = settings.domains.map(\.name)
+        let names = settings.domains.filter(\.hasGateway).map(\.name)
         return stride(from: 0, to: names.count, by: ChannelLimit.records).map {
             Array(names[$0...].prefix(ChannelLimit.records))
         }
@@ -552,7 +557,7 @@ extension BusMember {
     /// The domain whose routers the handler is to be asked for; one at a time.
     public mutating func nextList(at now: Moment) -> RouterListRequest? {
         guard listed == nil, now.sinceStart >= nextListing,
-            let index = own.indices.first(where: { own[$0].nextList <= now.sinceStart })
+            let index = gatewayIndices.first(where: { own[$0].nextList <= now.sinceStart })
         else { return nil }
         listed = index
         return RouterListRequest(domain: settings.domains[index].name, lastRemoval: own[index].lastRemoval)
@@ -633,10 +638,11 @@ extension BusMember {
     public func deadline(at now: Moment) -> Duration? {
         var times = [requests.deadline, nextNotice, presence.questionDue, newcomers.earliest, elsewhere.earliest]
         if isConnected { times += [presence.deadline, recent.due, correctionDue, inFlight.isEmpty ? nil : nextCheck] }
-        for index in own.indices {
+        for index in gatewayIndices {
             if listed == nil { times.append(max(own[index].nextList, nextListing)) }
-            if isConnected { times += [own[index].countDue, replays[index].due] }
+            if isConnected { times.append(own[index].countDue) }
         }
+        if isConnected { times += replays.map(\.due) }
         return times.compactMap(\.self).min()
     }
 

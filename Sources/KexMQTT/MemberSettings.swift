@@ -12,11 +12,14 @@ public struct MemberSettings: Hashable, Sendable {
         public var linkAddress: IPv6Address?
         /// A router that was silent for longer is stale.
         public var staleAfter: Duration
+        /// Whether this machine has a gateway in it. If not, it takes registrations for the others.
+        public var hasGateway: Bool
 
-        public init(name: DomainName, linkAddress: IPv6Address?, staleAfter: Duration) {
+        public init(name: DomainName, linkAddress: IPv6Address?, staleAfter: Duration, hasGateway: Bool = true) {
             self.name = name
             self.linkAddress = linkAddress
             self.staleAfter = staleAfter
+            self.hasGateway = hasGateway
         }
 
         /// How long the broker keeps a note. Its router is stale at every gateway by then.
@@ -28,6 +31,9 @@ public struct MemberSettings: Hashable, Sendable {
             min(max(staleAfter / 8, BusLimit.shortestRoutersInterval), BusLimit.routersInterval)
         }
     }
+
+    /// Whether there is a handler to be asked.
+    public var hasGateway: Bool { domains.contains(where: \.hasGateway) }
 
     public var name: GatewayName
     /// Where routers reach it.

@@ -5,6 +5,8 @@ internal import KexProtocol
 /// What this gateway says of itself, as the field's workers do: where it is, that it is there, and how many routers it has.
 struct Presence: Sendable {
     private let settings: MemberSettings
+    /// Those in which there is a gateway to speak of.
+    private let domains: [MemberSettings.Domain]
     private var statuses: [DomainName: DomainStatus] = [:]
     /// What the broker was told in this connection.
     private var toldData: [DomainName: GatewayData] = [:]
@@ -15,7 +17,10 @@ struct Presence: Sendable {
     /// Domains that the handler was asked about and has not told.
     private var unanswered = 0
 
-    init(_ settings: MemberSettings) { self.settings = settings }
+    init(_ settings: MemberSettings) {
+        self.settings = settings
+        domains = settings.domains.filter(\.hasGateway)
+    }
 
     mutating func take(_ new: [DomainStatus]) {
         for status in new { statuses[status.domain] = status }
@@ -23,11 +28,11 @@ struct Presence: Sendable {
     }
 
     /// When the handler is to be asked; `nil` while it has not answered.
-    var questionDue: Duration? { unanswered == 0 ? nextQuestion : nil }
+    var questionDue: Duration? { unanswered == 0 && !domains.isEmpty ? nextQuestion : nil }
 
     mutating func noteAsked(at now: Duration) {
         nextQuestion = now + BusLimit.statusInterval
-        unanswered = settings.domains.count
+        unanswered = domains.count
     }
 
     /// The handler is gone. While it is, nobody can be let in here.
@@ -80,13 +85,13 @@ struct Presence: Sendable {
     var deadline: Duration? { isReady ? nextMetrics : nil }
 
     /// Before the handler has said anything, there is nothing to say.
-    private var isReady: Bool { statuses.count == settings.domains.count }
+    private var isReady: Bool { !domains.isEmpty && statuses.count == domains.count }
 
     /// What the broker is to be told now, in this order: whoever hears that we are there knows where.
     mutating func news(at now: Duration) -> [BusMessage] {
         guard isReady else { return [] }
         var messages: [BusMessage] = []
-        for domain in settings.domains {
+        for domain in domains {
             guard let data = data(of: domain), toldData[domain.name] != data else { continue }
             toldData[domain.name] = data
             messages.append(.data(settings.name, domain.name, data))
@@ -96,7 +101,7 @@ struct Presence: Sendable {
             messages.append(.status(settings.name, isOnline: true))
         }
         let isTime = now >= nextMetrics
-        for domain in settings.domains {
+        for domain in domains {
             let peers = peers(of: domain)
             let before = toldPeers[domain.name]
             // Whether we serve a domain is said at once, how many we have when it is time.
@@ -110,9 +115,8 @@ struct Presence: Sendable {
 
     /// Our last words.
     var farewell: [BusMessage] {
-        settings.domains.map { .connectedPeers($0.name, settings.name, nil) } + [
-            .status(settings.name, isOnline: false)
-        ]
+        guard !domains.isEmpty else { return [] }
+        return domains.map { .connectedPeers($0.name, settings.name, nil) } + [.status(settings.name, isOnline: false)]
     }
 
     private func data(of domain: MemberSettings.Domain) -> GatewayData? {

@@ -33,6 +33,10 @@ public struct SourceLimits: Sendable {
         /// Exchanges of one source with a front door. A block of houses behind one address has its power back, and each of
         /// its 32 routers tries twice; in the long run a router comes once a minute or so.
         public static let exchanges = Share(burst: 64, interval: .milliseconds(500), atOnce: 16)
+
+        /// Keys of one source that are new where they come in: as many as a block of houses behind one address has routers, all
+        /// of which come back after a power cut.
+        public static let newKeys = Share(burst: 32, interval: .seconds(30))
     }
 
     /// What became of ``begin(from:at:)``.

@@ -19,6 +19,14 @@ let program = ServiceProgram(
 
 program.run { configuration throws(ConfigurationError) in
     try KeyLists(of: configuration)
+} doubts: { configuration in
+    configuration.remoteDomains.map { domain in
+        let reason = "no WireGuard= and no VXLAN=: this machine has no gateway in it"
+        return ConfigurationMistake(
+            at: ConfigurationLocation(file: "[Domain \(domain.name)]", line: nil),
+            reason
+        )
+    }
 } remarks: { configuration, keys in
     remarksOnPeers(configuration, keys)
 } serve: { configuration, keys, source, options, log in

@@ -103,7 +103,11 @@ private struct Trouble: Error, CustomStringConvertible {
 private func settings(of configuration: Configuration) throws -> HTTPSettings {
     let http = configuration.http
     return HTTPSettings(
-        domains: Dictionary(uniqueKeysWithValues: configuration.domains.map { ($0.name, $0.linkAddress) }),
+        domains: Dictionary(
+            uniqueKeysWithValues: configuration.domains.map { ($0.name, $0.linkAddress) }
+                + configuration.remoteDomains.map { ($0.name, nil) }
+        ),
+        remoteDomains: Set(configuration.remoteDomains.map(\.name)),
         externalName: try configuration.externalName ?? hostName(),
         nodeNames: http.nodeNameDomain.map { (http.nodeNamePath, $0) },
         unlimitedSources: configuration.unlimitedSources

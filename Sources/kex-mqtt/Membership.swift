@@ -33,7 +33,10 @@ struct Membership {
             externalAddress: address,
             domains: configuration.domains.map {
                 MemberSettings.Domain(name: $0.name, linkAddress: $0.linkAddress, staleAfter: $0.staleAfter)
-            },
+            }
+                + configuration.remoteDomains.map {
+                    MemberSettings.Domain(name: $0.name, linkAddress: nil, staleAfter: $0.staleAfter, hasGateway: false)
+                },
             weights: Dictionary(uniqueKeysWithValues: bus.weights.map { ($0.key.text, $0.value) })
         )
         if let path = bus.signingKey {
@@ -65,8 +68,10 @@ struct Membership {
             }
             return BrokerSettings.TLS(authorities: tls.authorities, identity: identity)
         }
-        let death = BusMessage.status(name, isOnline: false)
-        broker.will = BrokerSettings.Will(topic: "\(death.topic)", payload: death.payload())
+        if settings.hasGateway {
+            let death = BusMessage.status(name, isOnline: false)
+            broker.will = BrokerSettings.Will(topic: "\(death.topic)", payload: death.payload())
+        }
         member = settings
         self.broker = broker
         socket = bus.socket

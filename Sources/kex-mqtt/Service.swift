@@ -257,6 +257,7 @@ struct Service: ~Copyable {
     // MARK: - The handler
 
     private mutating func callHandler() {
+        guard membership.member.hasGateway else { return }
         do throws(SystemCallError) {
             if try handler.open(loop, now: now, pause: BusLimit.handlerPause) { member.regainHandler() }
         } catch {

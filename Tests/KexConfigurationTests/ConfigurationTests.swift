@@ -19,6 +19,26 @@ import WireGuardTypes
         #expect(try KeyFile.read(path: repository("examples/prohibited-keys")).count == 1)
     }
 
+    @Test("With a bus, a domain without a word on a gateway is for others; after one word, the rest is missing")
+    func remoteDomains() throws {
+        let bus = "[Bus]\nBroker=x\n"
+        func read(_ text: String) throws -> Configuration { try Configuration(path: folder.write(text)) }
+        let first = try read("\(bus)[Domain a]\n[Domain b]\nStaleAfter=2h\n[Domain c]\nWireGuard=w\nVXLAN=v\n")
+        #expect(first.domains == [domain("c", "w", "v")])
+        let (a, b) = (DomainName("a")!, DomainName("b")!)
+        #expect(
+            first.remoteDomains == [
+                Configuration.RemoteDomain(name: a, staleAfter: .seconds(3600)),
+                Configuration.RemoteDomain(name: b, staleAfter: .seconds(7200)),
+            ]
+        )
+        #expect(try read("\(first)") == first)
+        #expect(try read("\(bus)[HTTP]\nNodeNameDomain=a\n[Domain a]\n").domains.isEmpty)
+        for text in ["[Domain a]\n", "\(bus)[Domain a]\nLinkAddress=fe80::1\n", "\(bus)[Domain a]\nWireGuard=w\n"] {
+            #expect(throws: ConfigurationError.self) { try read(text) }
+        }
+    }
+
     @Test("What --check-config prints is read to the same")
     func printout() throws {
         let first = try Configuration(

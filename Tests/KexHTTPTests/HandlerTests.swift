@@ -5,9 +5,11 @@ import HandlerChannel
 import KexHTTP
 import KexProtocol
 import NetworkAddresses
+import SourceLimits
 import Synchronization
 import SystemCalls
 import Testing
+import WireGuardTypes
 
 @Suite("HTTP and its handler", .serialized) struct HandlerTests {
     /// Statuses of so many clients at once, each with a connection of its own.
@@ -56,6 +58,43 @@ import Testing
         handler.behave(FakeHandler.answering(.rateLimited))
         #expect(try door.answer(to: post(v1, body)).status == 429)
         #expect(bus.registrations.count == (isThere ? 2 : 0))
+    }
+
+    @Test("Without a gateway of its own a front door passes keys on, within the limits that a handler would keep")
+    func remoteDomain() throws {
+        let (handler, bus) = (try FakeHandler(), try FakeHandler())
+        var settings = TestDoor.settings
+        settings.unlimitedSources = []
+        settings.remoteDomains = [DomainName("ffww01")!]
+        var limits = HTTPLimits()
+        limits.source = SourceLimits.Share(burst: 1000, interval: .seconds(1), atOnce: 16)
+        let door = try TestDoor(handler: handler.path, bus: bus.path, settings: settings, limits: limits)
+        func ask(_ number: Int, source: UInt32) throws -> Int {
+            let bytes = [UInt8(number >> 8), UInt8(number & 0xff)] + [UInt8](repeating: 0x40, count: 30)
+            let other = body.replacing(key, with: "\(PublicKey(bytes: bytes.span)!)")
+            return try door.answer(to: post(v1, other), source: source).status
+        }
+        let statuses = try (0..<34).map { try ask($0, source: 2) }
+        #expect(statuses == Array(repeating: 200, count: 32) + [429, 429])
+        // A key that was passed on is not new, and another source has its own share.
+        #expect(try ask(0, source: 2) == 200)
+        #expect(try ask(33, source: 3) == 200)
+        #expect(bus.registrations.count == 34)
+        #expect(handler.packets.isEmpty)
+        bus.behave(FakeHandler.answering(.unavailable))
+        #expect(try ask(0, source: 2) == 503)
+    }
+
+    @Test("What this gateway cannot do now others may")
+    func outOfService() throws {
+        let (handler, bus) = (try FakeHandler(FakeHandler.answering(.unavailable)), try FakeHandler())
+        let door = try TestDoor(handler: handler.path, bus: bus.path)
+        #expect(try door.answer(to: post(v1, body)).body == accepted)
+        handler.end()
+        #expect(try door.answer(to: post(v1, body)).body == accepted)
+        #expect(bus.registrations.count == 2)
+        bus.behave(FakeHandler.answering(.unavailable))
+        #expect(try door.answer(to: post(v1, body)).status == 503)
     }
 
     @Test("A handler that ends amid a request costs 503 at once, and the next one is used")

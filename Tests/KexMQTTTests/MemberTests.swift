@@ -520,6 +520,41 @@ import Testing
         #expect(chosen(by: &gateway) == ["gw01.example.net"])
     }
 
+    @Test("A front door without a gateway takes registrations and names others, says nothing, and asks nobody")
+    func frontDoorAlone() throws {
+        var gateway = Member(hasGateway: false)
+        #expect(gateway.member.deadline(at: gateway.now) == nil)
+        gateway.connect()
+        #expect(gateway.publications().isEmpty)
+        let name = GatewayName("gw02")!
+        let data = GatewayData(
+            externalAddress: "gw02.example.net",
+            port: 7,
+            publicKey: key(8),
+            linkAddress: IPv6Address("fe80::2")!
+        )!
+        gateway.receive(.data(name, domain, data))
+        gateway.receive(.connectedPeers(domain, name, 0))
+        gateway.receive(.status(name, isOnline: true))
+        gateway.member.register(request(1), door: 5, at: gateway.now)
+        #expect(gateway.publications().map(\.topic) == ["wireguard/ffww01/all"])
+        #expect(gateway.member.takeAnswers().map(\.answer.refusal) == [nil])
+        func chosen() -> String? {
+            gateway.member.choose(ChoiceRequest(id: 1, registration: registration(1)), at: gateway.now).gateway?.address
+        }
+        #expect(chosen() == "gw02.example.net")
+        // What others say is for handlers; there is none.
+        gateway.receive(.registration(registration(2)))
+        gateway.hear(3, .heard(at: gateway.seconds))
+        gateway.pass(.seconds(600))
+        #expect(gateway.newcomers().isEmpty)
+        #expect(gateway.news().isEmpty)
+        #expect(gateway.member.nextQuestions(at: gateway.now).isEmpty)
+        #expect(gateway.member.nextList(at: gateway.now) == nil)
+        gateway.member.leave()
+        #expect(gateway.publications().isEmpty)
+    }
+
     @Test("Gateways have so many places; one more gets that of one that was silent for long")
     func gateways() {
         var gateway = Member()

@@ -31,14 +31,22 @@ struct Member {
         staleAfter: Duration = .seconds(3600),
         weights: [String: Int] = [:],
         signingKey: SigningKey? = nil,
-        trusted: TrustedKeys? = nil
+        trusted: TrustedKeys? = nil,
+        hasGateway: Bool = true
     ) {
         let link = IPv6Address("fe80::1")!
         member = BusMember(
             MemberSettings(
                 name: GatewayName(name)!,
                 externalAddress: "\(name).example.net",
-                domains: [MemberSettings.Domain(name: domain, linkAddress: link, staleAfter: staleAfter)],
+                domains: [
+                    MemberSettings.Domain(
+                        name: domain,
+                        linkAddress: hasGateway ? link : nil,
+                        staleAfter: staleAfter,
+                        hasGateway: hasGateway
+                    )
+                ],
                 weights: weights,
                 signingKey: signingKey,
                 trusted: trusted

@@ -177,6 +177,64 @@ import WireGuardTypes
         }
     }
 
+    // MARK: - Front doors alone
+
+    @Test("A machine without a gateway takes registrations, passes them on, and names another")
+    func frontDoorAlone() throws {
+        let gateway = try gateway("gw01", http: false)
+        try online(gateway)
+        let bystander = try broker.listener("wireguard-worker/#", "wireguard-metrics/#")
+        let bus = "Broker=127.0.0.1:\(broker.port)\nName=front"
+        let front = try GatewayFixture(domains: [], bus: bus, remote: ["ffww01"])
+        try front.startMQTT()
+        try front.startHTTPListener()
+        try online(front)
+        let (first, second) = (anyKey(), anyKey())
+        #expect(FieldRouter(domain: "ffww01", key: first).post(v1, front.httpPort) == .registered)
+        let router = FieldRouter(domain: "ffww01", key: second)
+        var answer = router.exchange(port: front.httpPort)
+        // Its knowledge of the others is from a moment after its start on.
+        for _ in 0..<300 {
+            if case .gateway = answer { break }
+            usleep(100_000)
+            answer = router.exchange(port: front.httpPort)
+        }
+        guard case .gateway("gw01.example.net", _, let key, _) = answer else { throw Failure("\(answer)") }
+        #expect(try key == gateway.ownKey())
+        try wait(seconds: 30, for: "both routers") { try Set(gateway.peers().keys) == [first, second] }
+        #expect(FieldRouter(domain: "other", key: first).post(v1, front.httpPort) == .failed(8))
+        // A handler has nothing to do there, and says so.
+        let check = ["--config", "\(front.folder)/kex.conf", "--check-config"]
+        let handler = try Command.run(Command.path(of: "kex-handler"), check)
+        #expect(handler.status == 0 && handler.errors.contains("this machine has no gateway in it"), "\(handler)")
+        try front.startHandler()
+        #expect(front.handler?.output.contains("this machine has no gateway in it") == true)
+        #expect(!bystander.output.contains("front"))
+        #expect(front.mqtt?.output.contains("handler") == false)
+        // Nobody else is left who could do anything.
+        broker.stop()
+        try front.mqtt?.waitFor(#/lost the broker|cannot reach the broker/#)
+        #expect(FieldRouter(domain: "ffww01", key: first).post(v1, front.httpPort) == .failed(8))
+    }
+
+    @Test("A gateway whose domain is out of service goes on taking registrations for the others")
+    func outOfService() throws {
+        let (here, other) = (try gateway("gw01"), try gateway("gw02", http: false))
+        try online(here, other)
+        try here.removeDevices(of: here.domains[0])
+        try here.handler?.waitFor(#/out of service|gone|went|no interface/#, seconds: 30)
+        let router = FieldRouter(domain: "ffww01", key: anyKey())
+        var answer = router.exchange(port: here.httpPort)
+        for _ in 0..<300 {
+            if case .gateway(_, _, try other.ownKey(), _) = answer { break }
+            usleep(100_000)
+            answer = router.exchange(port: here.httpPort)
+        }
+        guard case .gateway(_, _, let key, _) = answer else { throw Failure("\(answer)") }
+        #expect(try key == other.ownKey())
+        try wait(seconds: 30, for: "the router") { try other.peers()[router.key] != nil }
+    }
+
     // MARK: - Failures
 
     @Test(

@@ -27,6 +27,7 @@ final class GatewayFixture {
     private(set) var httpPort: UInt16 = 0
     /// Lines of the section `[Bus]`; `nil` if the gateway is alone.
     private let bus: String?
+    private let remote: [String]
     private(set) var mqtt: Daemon?
     /// The processes of the WireGuard interfaces, in the order in which they were started.
     private(set) var devices: [Daemon] = []
@@ -47,15 +48,18 @@ final class GatewayFixture {
     ///   - prohibited: content of the file of prohibited keys.
     ///   - unlimited: sources that stand for many routers: by default that of the tests.
     ///   - bus: lines of the section `[Bus]`.
+    ///   - remote: domains in which it has no gateway.
     init(
         domains names: [String] = ["ffww01"],
         settings: String = "",
         prohibited: String = "",
         unlimited: String = "127.0.0.0/8",
-        bus: String? = nil
+        bus: String? = nil,
+        remote: [String] = []
     ) throws {
         unlimitedSources = unlimited
         self.bus = bus
+        self.remote = remote
         guard getuid() == 0 else { throw Failure("this test makes network namespaces and needs root") }
         let number = Self.count.add(1, ordering: .relaxed).newValue
         let unique = "\(getpid() % 100_000)x\(number)"
@@ -96,7 +100,7 @@ final class GatewayFixture {
         """ + (bus.map { "[Bus]\nSocket=\(folder)/bus.sock\n\($0)\n" } ?? "")
             + domains.map { domain in
                 "[Domain \(domain.name)]\nWireGuard=\(domain.wireGuard)\nVXLAN=\(domain.vxlan)\n\(domain.settings)\n"
-            }.joined()
+            }.joined() + remote.map { "[Domain \($0)]\n" }.joined()
     }
 
     // MARK: - Interfaces
