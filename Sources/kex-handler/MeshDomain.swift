@@ -23,6 +23,8 @@ internal import WireGuardTypes
 /// | `Addresses.swift` | routers get the addresses of other profiles |
 /// | `LearnedEntries.swift` | what strangers can make grow is kept small |
 /// | `Sessions.swift` | routers are heard of, or their sessions found dead |
+/// | `Losses.swift` | routers that somebody took out of WireGuard |
+/// | `OperatorsPeers.swift` | peers that look like routers', and are the operator's |
 /// | `Memory.swift` | what outlives this process |
 final class MeshDomain {
     /// What cannot be done now, and what the operator can do about it.
