@@ -75,10 +75,8 @@ final class HandlerClient: Sendable {
         var isTiming = false
         /// When the handler may be called again after a call that failed.
         var nextCall = NIODeadline.uptimeNanoseconds(0)
-        /// Whether the log's last word on the handler is that it cannot be asked.
-        var isLossLogged = false
-        var lossNotice: NoticeLimiter
-        var returnNotice: NoticeLimiter
+        /// The log's last word on why the handler cannot be asked.
+        var lossNotice: LossNotice
     }
 
     fileprivate enum Connection {
@@ -101,8 +99,7 @@ final class HandlerClient: Sendable {
         self.limits = limits
         self.loop = loop
         self.log = log
-        let notice = NoticeLimiter(interval: limits.noticeTime)
-        state = Mutex(State(lossNotice: notice, returnNotice: notice))
+        state = Mutex(State(lossNotice: LossNotice(interval: limits.noticeTime)))
     }
 
     /// Has the handler carry a registration out. If it cannot be asked, the answer is `unavailable` at once.
@@ -330,22 +327,13 @@ final class HandlerClient: Sendable {
     // MARK: - The log
 
     private func noteLoss(_ reason: String) {
-        let isNews = state.withLock { state in
-            guard !state.isLossLogged, state.lossNotice.permits(now: .now) else { return false }
-            state.isLossLogged = true
-            return true
-        }
-        guard isNews else { return }
+        guard state.withLock({ $0.lossNotice.permits(loss: reason, now: .now) }) else { return }
         let event: GatewayEvent = server.isHandler ? .handlerLost : .busLost
         log.log(event, .error, "\(server.name) cannot be asked: \(reason); \(server.consequence); \(server.advice)")
     }
 
     private func noteAnswer() {
-        let isNews = state.withLock { state in
-            guard state.isLossLogged, state.returnNotice.permits(now: .now) else { return false }
-            state.isLossLogged = false
-            return true
-        }
+        let isNews = state.withLock { $0.lossNotice.permitsReturn(now: .now) }
         if isNews { log.log(server.isHandler ? .handlerBack : .busBack, .notice, "\(server.name) answers again") }
     }
 }

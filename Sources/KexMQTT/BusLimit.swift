@@ -44,6 +44,10 @@ public enum BusLimit {
     /// the next.
     static let clockStep = Duration.seconds(5)
 
+    /// Least time from one word on what the broker does not take to the next.
+    static let refusalInterval = Duration.seconds(60)
+    /// Domains that this gateway served once, as the broker keeps it.
+    static let formerDomains = 256
     /// How often what somebody else says of this gateway is corrected.
     static let correctionInterval = Duration.seconds(1)
     /// How often what is known of this gateway is put where the others' words are, besides at once when it changes.

@@ -28,6 +28,8 @@ public struct BusMember: Sendable {
     private var isConnected = false
     private var isLeaving = false
     private var announcements: [BusMessage] = []
+    /// Domains that this gateway served in an earlier life, and does not serve: the broker keeps that it does.
+    private var formerDomains: Set<DomainName>
     /// Topics under which somebody else has said something of this gateway, and when they are corrected.
     private var corrections: Set<BusTopic> = []
     private var correctionDue: Duration?
@@ -52,6 +54,7 @@ public struct BusMember: Sendable {
     private var listed: Int?
     private var nextListing: Duration = .zero
 
+    private var refusals = Refusals()
     private var malformed = 0
     private var untimely = 0
     private var untrusted = 0
@@ -73,8 +76,10 @@ public struct BusMember: Sendable {
         var notesOf: Int?
     }
 
-    public init(_ settings: MemberSettings) {
+    /// - Parameter formerDomains: those that this gateway served a moment ago, by other settings.
+    public init(_ settings: MemberSettings, formerDomains: Set<DomainName> = []) {
         self.settings = settings
+        self.formerDomains = formerDomains.subtracting(settings.domains.map(\.name))
         var trusted = settings.trusted
         // If the list of its keys is full, ours is one of them, or is not believed.
         if let key = settings.signingKey { _ = trusted?.trust(key.publicKey, of: settings.name) }
@@ -109,6 +114,7 @@ extension BusMember {
         isConnected = true
         gateways.brokerCame(at: now.sinceStart)
         presence.forgetTold()
+        announcements = formerDomains.map { .connectedPeers($0, settings.name, nil) }
         for index in settings.domains.indices {
             own[index].publishAgain()
             replays[index].forget()
@@ -185,7 +191,11 @@ extension BusMember {
     public mutating func acknowledged(_ id: Int32, reason: UInt8, at now: Moment) {
         guard let (publication, _) = inFlight.removeValue(forKey: id) else { return }
         let isAccepted = reason < 128
-        if !isAccepted { addNotice(.refused(topic: publication.topic, reason: reason)) }
+        if let notice = refusals.take(publication.topic, reason, at: now.sinceStart) {
+            addNotice(notice)
+            // What was not taken before is missing there.
+            if case .accepted = notice { for index in own.indices { own[index].publishAgain() } }
+        }
         end(publication, isAccepted: isAccepted, at: now)
     }
 
@@ -370,7 +380,8 @@ extension BusMember {
 
     /// Somebody has said something in our name. What is kept of an earlier life is overwritten anyway.
     private mutating func receiveOwn(_ message: BusMessage, _ isRetained: Bool, _ now: Moment) {
-        guard !isRetained, !presence.isTold(message) else { return }
+        if isRetained { return receiveKept(message) }
+        guard !presence.isTold(message) else { return }
         if corrections.isEmpty {
             correctionDue = max(now.sinceStart, earliestCorrection)
             if earliestContradiction <= now.sinceStart {
@@ -380,6 +391,20 @@ extension BusMember {
         }
         // A topic of a domain that is not ours is none that we have told.
         corrections.insert(message.topic)
+    }
+
+    /// What the broker keeps of this gateway is overwritten, but where the domain is none of ours any more. That is not taken
+    /// away, which would be an empty payload, and the deployed brokers die of one; it is said that nobody is served there.
+    private mutating func receiveKept(_ message: BusMessage) {
+        let domain: DomainName
+        switch message {
+        case .data(_, let name, _), .connectedPeers(let name, _, .some): domain = name
+        default: return
+        }
+        guard domains[domain] == nil, formerDomains.count < BusLimit.formerDomains,
+            formerDomains.insert(domain).inserted
+        else { return }
+        announcements.append(.connectedPeers(domain, settings.name, nil))
     }
 
     private mutating func correct(_ now: Moment) {

@@ -36,6 +36,8 @@ public enum BusNotice: Hashable, Sendable {
     case clockStepped(by: Duration)
     /// The broker keeps more notes of a gateway than it sends.
     case incomplete(domain: String, gateway: String, seen: Int, count: Int64)
-    /// The broker does not take this topic, with its reason code.
+    /// The broker does not take this topic and others of its kind, with its reason code.
     case refused(topic: String, reason: UInt8)
+    /// The broker takes this topic, and did not take others of its kind before.
+    case accepted(topic: String)
 }

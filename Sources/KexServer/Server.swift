@@ -48,10 +48,8 @@ public struct Server: ~Copyable {
     /// When the server ends, done or not; `nil` as long as nobody wants it to.
     private var stopDeadline: MonotonicTime?
 
-    /// Whether the log's last word on the handler is that it cannot be asked.
-    private var isLossLogged = false
-    private var lossNotice: NoticeLimiter
-    private var returnNotice: NoticeLimiter
+    /// The log's last word on why the handler cannot be asked.
+    private var lossNotice: LossNotice
     private var limitNotice: NoticeLimiter
     private var exhaustionNotice: NoticeLimiter
     /// For lines that strangers cause.
@@ -77,8 +75,7 @@ public struct Server: ~Copyable {
         lineDeadlines = DeadlineQueue(after: limits.lineTime)
         answerDeadlines = DeadlineQueue(after: limits.answerTime)
         drainDeadlines = DeadlineQueue(after: limits.drainTime)
-        lossNotice = NoticeLimiter(interval: limits.noticeTime)
-        returnNotice = NoticeLimiter(interval: limits.noticeTime)
+        lossNotice = LossNotice(interval: limits.noticeTime)
         limitNotice = NoticeLimiter(interval: limits.noticeTime)
         exhaustionNotice = NoticeLimiter(interval: limits.noticeTime)
     }
@@ -487,8 +484,9 @@ extension Server {
     }
 
     private mutating func noteLoss(_ trouble: HandlerTrouble) {
-        guard !isLossLogged, lossNotice.permits(now: now) else { return }
-        isLossLogged = true
+        // Of the call that failed a moment ago the reason is known.
+        if case .calledRecently = trouble { return }
+        guard lossNotice.permits(loss: "\(trouble)", now: now) else { return }
         let advice = "is kex-handler running, with the same HandlerSocket=, and is this user in its group?"
         logger.log(
             .handlerLost,
@@ -498,8 +496,7 @@ extension Server {
     }
 
     private mutating func noteAnswer() {
-        guard isLossLogged, returnNotice.permits(now: now) else { return }
-        isLossLogged = false
+        guard lossNotice.permitsReturn(now: now) else { return }
         logger.log(.handlerBack, .notice, "the handler answers again")
     }
 }

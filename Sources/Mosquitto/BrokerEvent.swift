@@ -54,13 +54,17 @@ extension Disconnection: CustomStringConvertible {
     public var description: String {
         switch self {
         case .unreachable(let text): "cannot reach the broker: \(text)"
-        case .refused(let code): "the broker refuses: \(Self.text(code))"
-        case .ended(let code): "the broker ended the connection: \(Self.text(code))"
+        case .refused(let code): "the broker refuses: \(BrokerReason.text(code))"
+        case .ended(let code): "the broker ended the connection: \(BrokerReason.text(code))"
         case .lost(let text): "lost the broker: \(text)"
         }
     }
+}
 
-    private static func text(_ code: UInt8) -> String {
+/// The reason codes with which a broker answers (MQTT 5, section 2.4).
+public enum BrokerReason {
+    /// In libmosquitto's words, and as a number.
+    public static func text(_ code: UInt8) -> String {
         let words = unsafe mosquitto_reason_string(Int32(code)).map { unsafe String(cString: $0) } ?? "unknown"
         return "\(words) (reason \(code))"
     }

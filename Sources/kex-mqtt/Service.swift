@@ -28,10 +28,14 @@ struct Service: ~Copyable {
     private let log: Logger
     private var budget = LineBudget()
     private var watchdog = Watchdog()
-    /// The log's last word on the broker, and on the handler.
-    private var toldBroker: Bool?
-    private var toldHandler: Bool?
-    private var brokerNotice = NoticeLimiter(interval: Self.noticeTime)
+    /// The log's last words on why there is no broker, and no handler.
+    private var brokerNotice = LossNotice(interval: Self.noticeTime)
+    private var handlerNotice = LossNotice(interval: Self.noticeTime)
+    /// When a connection to the broker has lasted for long enough to be told; `nil` if it was told, or there is none.
+    private var greetingDue: MonotonicTime?
+    private var isGreeted = false
+    /// Connections in a row that were over soon, as they are with two clients of one name.
+    private var shortConnections = 0
     private var now = MonotonicTime.now
 
     private enum Token {
@@ -44,6 +48,9 @@ struct Service: ~Copyable {
 
     /// Least time between two log lines on the same subject.
     private static let noticeTime = Duration.seconds(10)
+    /// So many short connections in a row are no accident.
+    private static let suspiciousConnections = 3
+    private static let accountAdvice = "docs/MIGRATION.md says what an account needs, under The broker's account"
     /// How long the broker has for our last words.
     private static let farewellTime = Duration.seconds(1)
 
@@ -111,12 +118,13 @@ struct Service: ~Copyable {
     private var deadline: MonotonicTime? {
         var times = [link.deadline, nextCall, watchdog.nextFeed, handler.deadline, doors.nextAccept]
         let due = member.deadline(at: moment)
-        times.append(due.map { MonotonicTime(nanoseconds: 0) + $0 })
+        times += [greetingDue, due.map { MonotonicTime(nanoseconds: 0) + $0 }]
         return times.compactMap(\.self).min()
     }
 
     /// What follows from all that happened in this round.
     private mutating func work() throws(SystemCallError) {
+        greetBroker()
         member.advance(to: moment)
         if member.isStuck {
             try link.disconnect(loop)
@@ -142,10 +150,7 @@ struct Service: ~Copyable {
                 onlineSince = now
                 member.connect(at: moment)
                 ServiceState.status(status)
-                if toldBroker != true {
-                    log.log(.brokerBack, .notice, "connected to the broker \(membership.broker.host)")
-                }
-                toldBroker = true
+                greetingDue = shortConnections > 0 ? now + Self.noticeTime : now
             case .disconnected(let reason): loseBroker(reason)
             case .message(let message):
                 let (topic, payload) = (message.topic, message.payload)
@@ -154,22 +159,57 @@ struct Service: ~Copyable {
             case .subscribed(let id, let reason):
                 member.subscribed(id, at: moment)
                 if reason >= 128 {
-                    log.log(.busIncomplete, .error, "the broker lets us not subscribe: reason \(reason)")
+                    let line = "the broker does not let this account subscribe: \(BrokerReason.text(reason))"
+                    budget.log(.busIncomplete, .error, "\(line); \(Self.accountAdvice)", to: log)
                 }
             }
         }
     }
 
+    /// Says that the broker is there, when that seems to last.
+    private mutating func greetBroker() {
+        guard let greetingDue, greetingDue <= now, link.isConnected else { return }
+        self.greetingDue = nil
+        guard brokerNotice.permitsReturn(now: now) || !isGreeted else { return }
+        isGreeted = true
+        log.log(.brokerBack, .notice, "connected to the broker \(membership.broker.host)")
+    }
+
+    /// What may be done about it.
+    private func advice(on reason: Disconnection) -> String? {
+        switch reason {
+        // MQTT 5: bad user name or password, not authorized; and the same of MQTT 3.1.1.
+        case .refused(134), .refused(135), .refused(4), .refused(5):
+            "are User= and PasswordFile= those of an account there?"
+        case .refused(132), .refused(1):
+            "this broker does not speak MQTT 5, which kex-mqtt needs (mosquitto does since 1.6)"
+        case .lost where onlineSince == nil:
+            "it did not answer: is this its port, does it want TLS (CAFile=), and does it speak MQTT 5?"
+        default: nil
+        }
+    }
+
     private mutating func loseBroker(_ reason: Disconnection) {
-        if let onlineSince { backoff.worked(for: now - onlineSince) }
+        if let onlineSince {
+            backoff.worked(for: now - onlineSince)
+            shortConnections = now - onlineSince < Self.noticeTime ? shortConnections + 1 : 0
+        }
+        var words = advice(on: reason).map { "\(reason); \($0)" } ?? "\(reason)"
+        // Mostly the broker's last word, that another client has our name (reason 142), is lost with the connection
+        // (measured with mosquitto 2.0.11).
+        if onlineSince != nil, reason == .ended(142) || shortConnections >= Self.suspiciousConnections {
+            let client = membership.broker.clientID
+            let question = "does another gateway have this Name=, or a client the ID \(client)?"
+            words = "the broker gives our place to others: \(question)"
+        }
         onlineSince = nil
+        greetingDue = nil
         nextCall = now + backoff.next()
         unsent = nil
         member.disconnect(at: moment)
         ServiceState.status(status)
-        guard toldBroker != false, brokerNotice.permits(now: now) else { return }
-        toldBroker = false
-        log.log(.brokerLost, .error, "\(reason); until it is back, routers are let in here alone")
+        guard brokerNotice.permits(loss: words, now: now) else { return }
+        log.log(.brokerLost, .error, "\(words); until it is back, routers are let in here alone")
     }
 
     /// Subscribes and publishes as much as the link takes.
@@ -227,7 +267,10 @@ struct Service: ~Copyable {
             let line = "the broker sends only \(numbers): its max_queued_messages is too low"
             log.log(.busIncomplete, .warning, domain: domain, line)
         case .refused(let topic, let reason):
-            budget.log(.busIncomplete, .error, "the broker does not take \(topic): reason \(reason)", to: log)
+            let line = "the broker does not take \(topic): \(BrokerReason.text(reason))"
+            budget.log(.busIncomplete, .error, reason == 135 ? "\(line); \(Self.accountAdvice)" : line, to: log)
+        case .accepted(let topic):
+            budget.log(.busIncomplete, .notice, "the broker takes \(topic) again", to: log)
         }
     }
 
@@ -302,9 +345,8 @@ struct Service: ~Copyable {
                 guard !packet.isEmpty else { break }
                 member.take(try FleetFrame.answer(in: packet.span), at: moment)
             }
-            if toldHandler == false, handler.isOpen {
+            if handler.isOpen, handlerNotice.permitsReturn(now: now) {
                 log.log(.handlerBack, .notice, "the handler answers again")
-                toldHandler = true
             }
         } catch {
             loseHandler("\(error)")
@@ -317,8 +359,7 @@ struct Service: ~Copyable {
     private mutating func loseHandler(_ reason: String) {
         handler.close()
         member.loseHandler(at: moment)
-        guard toldHandler != false else { return }
-        toldHandler = false
+        guard handlerNotice.permits(loss: reason, now: now) else { return }
         let advice = "is kex-handler running, with the same FleetSocket=, and is this user in its group?"
         log.log(.handlerLost, .error, "\(handler.path): \(reason); \(advice)")
     }
@@ -364,6 +405,7 @@ struct Service: ~Copyable {
     private mutating func reload() throws(SystemCallError) {
         ServiceState.reloading()
         defer { ServiceState.ready(status: status) }
+        let old = membership
         do throws(ConfigurationError) {
             let (_, new) = try source.read()
             if new.socket != membership.socket || new.fleetSocket != membership.fleetSocket {
@@ -380,6 +422,8 @@ struct Service: ~Copyable {
             error.log(to: log)
             return log.log(.reloadFailed, .error, "keeping the configuration as it was")
         }
+        // Under another name, or at another broker, nobody would take back what was said here.
+        if old.member.name != membership.member.name || old.broker != membership.broker { try leave() }
         try link.disconnect(loop)
         member.disconnect(at: moment)
         answerDoors()
@@ -387,7 +431,8 @@ struct Service: ~Copyable {
         handler.close()
         unsent = nil
         onlineSince = nil
-        member = BusMember(membership.member)
+        let isSame = old.member.name == membership.member.name
+        member = BusMember(membership.member, formerDomains: isSame ? Set(old.member.domains.map(\.name)) : [])
         link = BrokerLink(membership.broker, token: Token.broker)
         nextCall = now
         noteReloaded()

@@ -479,6 +479,32 @@ import Testing
         #expect(gateway.member.takeNotices().isEmpty)
     }
 
+    @Test("A domain that is served no more is said to be so, and the broker is asked to take nothing away")
+    func formerDomains() {
+        let (former, kept) = (DomainName("ffww02")!, DomainName("ffww03")!)
+        var gateway = Member(formerDomains: [former, domain])
+        let own = GatewayName("gw01")!
+        let data = GatewayData(externalAddress: "x", port: 7, publicKey: key(8), linkAddress: IPv6Address("fe80::2")!)!
+        for _ in 0..<2 {
+            gateway.connect()
+            gateway.receive(.data(own, kept, data), isRetained: true)
+            gateway.receive(.connectedPeers(kept, own, 4), isRetained: true)
+            gateway.receive(.connectedPeers(DomainName("gone")!, own, nil), isRetained: true)
+            gateway.receive(.connectedPeers(DomainName("others")!, GatewayName("gw02")!, 4), isRetained: true)
+            let publications = gateway.publications()
+            #expect(
+                Set(publications.compactMap(\.message))
+                    == [.connectedPeers(former, own, nil), .connectedPeers(kept, own, nil)]
+            )
+            #expect(publications.allSatisfy { $0.isRetained })
+            gateway.member.disconnect(at: gateway.now)
+        }
+        // So many names at most, whoever has written them there.
+        gateway.connect()
+        for number in 0..<1000 { gateway.receive(.data(own, DomainName("d\(number)")!, data), isRetained: true) }
+        #expect(gateway.publications().count == BusLimit.formerDomains)
+    }
+
     @Test("Names in notes take no gateway's place, and with trusted keys only their names are gateways")
     func invented() {
         var gateway = Member()

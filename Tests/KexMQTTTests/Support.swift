@@ -30,6 +30,7 @@ struct Member {
         _ name: String = "gw01",
         staleAfter: Duration = .seconds(3600),
         weights: [String: Int] = [:],
+        formerDomains: Set<DomainName> = [],
         signingKey: SigningKey? = nil,
         trusted: TrustedKeys? = nil,
         hasGateway: Bool = true
@@ -50,7 +51,8 @@ struct Member {
                 weights: weights,
                 signingKey: signingKey,
                 trusted: trusted
-            )
+            ),
+            formerDomains: formerDomains
         )
     }
 

@@ -18,6 +18,11 @@ final class MessageBroker {
         let socket = try Socket.listen(on: .v4(.init(value: 0x7f00_0001), port: 0))
         port = try Socket.localAddress(of: socket.raw).endpoint!.port
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+        try change(lines)
+    }
+
+    /// Other lines of the configuration, which hold from the next start.
+    func change(_ lines: String) throws {
         let text = "user root\nlistener \(port) 127.0.0.1\n\(lines)\n"
         try text.write(toFile: "\(folder)/conf", atomically: false, encoding: .utf8)
     }

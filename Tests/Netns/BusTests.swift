@@ -435,6 +435,44 @@ import WireGuardTypes
         #expect(gateway.mqtt?.output.matches(of: #/connected to the broker/#).count == 1)
     }
 
+    @Test(
+        "A domain that a reload, or a start, finds no more is said to be served no more; a name that goes says goodbye",
+        arguments: [false, true]
+    )
+    func formerDomain(isReload: Bool) throws {
+        let gateway = try GatewayFixture(
+            domains: ["ffww01", "ffww02"],
+            settings: "LinkAddress=fe80::5757:bb:1",
+            bus: "Broker=127.0.0.1:\(broker.port)\nName=gw01"
+        )
+        let listener = try broker.listener("wireguard-metrics/#", "wireguard-worker/#")
+        try gateway.startHandler()
+        try gateway.startMQTT()
+        try listener.waitFor(#/ffww02\/gw01\/connected_peers 0\n/#)
+        let path = "\(gateway.folder)/kex.conf"
+        let both = try String(contentsOfFile: path, encoding: .utf8)
+        let second = try #require(both.range(of: "[Domain ffww02]"))
+        func change(to text: some StringProtocol) throws {
+            try text.write(toFile: path, atomically: true, encoding: .utf8)
+            if isReload {
+                kill(try #require(gateway.mqtt).processIdentifier, SIGHUP)
+            } else {
+                gateway.mqtt?.end(with: SIGKILL)
+                try gateway.startMQTT()
+            }
+        }
+        try change(to: both[..<second.lowerBound])
+        try listener.waitFor(#/ffww02\/gw01\/connected_peers -1\n/#)
+        try wait(for: "the broker to keep it") {
+            let late = try broker.listener("wireguard-metrics/ffww02/#", "wireguard-worker/gw01/ffww02/data")
+            return late.output.contains(/connected_peers -1/) && late.output.contains(/LinkAddress/)
+        }
+        guard isReload else { return }
+        try change(to: both[..<second.lowerBound].replacing("Name=gw01", with: "Name=gw02"))
+        try listener.waitFor(#/wireguard-worker\/gw01\/status 0\n/#)
+        try listener.waitFor(#/wireguard-worker\/gw02\/status 1\n/#)
+    }
+
     @Test("A killed handler is asked again, and is told what it missed")
     func killedHandler() throws {
         let gateway = try gateway("gw01")
