@@ -79,7 +79,7 @@ public struct BusMember: Sendable {
     /// - Parameter formerDomains: those that this gateway served a moment ago, by other settings.
     public init(_ settings: MemberSettings, formerDomains: Set<DomainName> = []) {
         self.settings = settings
-        self.formerDomains = formerDomains.subtracting(settings.domains.map(\.name))
+        self.formerDomains = formerDomains.subtracting(settings.domains.filter(\.hasGateway).map(\.name))
         var trusted = settings.trusted
         // If the list of its keys is full, ours is one of them, or is not believed.
         if let key = settings.signingKey { _ = trusted?.trust(key.publicKey, of: settings.name) }
@@ -401,7 +401,8 @@ extension BusMember {
         case .data(_, let name, _), .connectedPeers(let name, _, .some): domain = name
         default: return
         }
-        guard domains[domain] == nil, formerDomains.count < BusLimit.formerDomains,
+        let isServed = domains[domain].map { settings.domains[$0].hasGateway } ?? false
+        guard !isServed, formerDomains.count < BusLimit.formerDomains,
             formerDomains.insert(domain).inserted
         else { return }
         announcements.append(.connectedPeers(domain, settings.name, nil))

@@ -432,7 +432,8 @@ struct Service: ~Copyable {
         unsent = nil
         onlineSince = nil
         let isSame = old.member.name == membership.member.name
-        member = BusMember(membership.member, formerDomains: isSame ? Set(old.member.domains.map(\.name)) : [])
+        let served = old.member.domains.filter(\.hasGateway).map(\.name)
+        member = BusMember(membership.member, formerDomains: isSame ? Set(served) : [])
         link = BrokerLink(membership.broker, token: Token.broker)
         nextCall = now
         noteReloaded()

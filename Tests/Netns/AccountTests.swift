@@ -108,20 +108,20 @@ import WireGuardTypes
         try setPassword(of: "gw01", to: "another")
         try broker.start()
         // A line on the broker comes once in ten seconds at most.
-        try wait(seconds: 60, for: "the reason") {
+        try wait(for: "the reason") {
             mqtt.output.contains(/the broker refuses: Not authorized \(reason 135\); are User= and PasswordFile=/)
         }
         try setPassword(of: "gw01", to: "secret")
         broker.stop()
         try broker.start()
-        try wait(seconds: 60, for: "the connection") { mqtt.output.matches(of: #/connected to the broker/#).count == 2 }
+        try wait(for: "the connection") { mqtt.output.matches(of: #/connected to the broker/#).count == 2 }
     }
 
     @Test("Two gateways of one name are told so, and not with a line for each time that one throws the other out")
     func oneName() throws {
         let broker = try broker(try rules())
         let gateways = try ["gw01", "gw01"].map { try gateway($0, broker.port) }
-        try wait(seconds: 60, for: "the word") {
+        try wait(for: "the word") {
             gateways.contains { $0.mqtt?.output.contains(/does another gateway have this Name=/) == true }
         }
         // They go on throwing each other out meanwhile.
