@@ -9,6 +9,7 @@ let package = Package(
     targets: [
         .executableTarget(name: "ceiling"),
         .executableTarget(name: "load"),
+        .executableTarget(name: "scripted-wireguard"),
         .executableTarget(
             name: "kex-bench",
             dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")],

@@ -121,6 +121,7 @@ extension DomainTable {
     public mutating func change(rules: DomainRules) {
         let profiles = self.rules.profiles
         self.rules = rules
+        routers.change(wanted: rules.entries)
         guard rules.profiles != profiles else { return }
         for (key, router) in routers {
             let all = rules.allAddresses(of: key)

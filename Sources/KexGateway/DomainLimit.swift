@@ -31,6 +31,9 @@ public enum DomainLimit {
     /// A router that registers again and has a session is given this time to send an authenticated byte. The firmware
     /// sends one every 25 s, because it keeps its address translation alive.
     public static let evidenceTime = Duration.seconds(31)
+    /// A picture that is begun this soon after the registration says what had been received by then: less than the shortest
+    /// time between two signs of life of the firmware, so that a router that lives is not found dead for it.
+    static let evidenceDelay = Duration.seconds(5)
     /// How much earlier a check may be made when another one is made anyway: one question to WireGuard serves both.
     static let evidenceTolerance = Duration.seconds(1)
     /// A router that registers again and never shook hands since it is in the device has had this time to do so.

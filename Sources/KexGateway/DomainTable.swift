@@ -149,17 +149,17 @@ public struct DomainTable: Sendable {
     }
 
     public internal(set) var rules: DomainRules
-    private var ownKey: PublicKey?
+    var ownKey: PublicKey?
     /// Peers that were made by a registration.
-    var routers: [PublicKey: Router] = [:]
+    var routers: Routers
     /// Set by the sweep that found the router stale first.
-    var marks: [PublicKey: StaleMark] = [:]
+    var marks = Ledger<StaleMark>()
     /// Time since the start of the machine at which a router's session was reset.
-    private var resets: [PublicKey: Duration] = [:]
+    var resets = Ledger<Duration>()
     /// When other gateways heard of routers last, seconds since 1970.
-    var elsewhere: [PublicKey: Int64] = [:]
+    var elsewhere = Ledger<Int64>()
     /// Those of ``routers`` that were never heard of.
-    private var pending = PendingRouters()
+    var pending = PendingRouters()
     private var checks = SessionChecks()
     /// New keys of sources that brought one lately, and of those that did not.
     private var newKeys = TokenBucket()
@@ -169,14 +169,14 @@ public struct DomainTable: Sendable {
     /// The wall clock was stepped: until this time the age of a handshake says nothing.
     private var distrustedUntil = Duration.zero
     /// Every other peer. They are the operator's own, and are never touched.
-    private var staticPeers: Set<PublicKey> = []
+    var staticPeers: Set<PublicKey> = []
     /// Who was taken out on purpose.
-    public private(set) var removals = RemovalRecord()
+    public internal(set) var removals = RemovalRecord()
     /// See ``takeDisplaced()``.
-    private var displaced: [Displacement] = []
+    var displaced: [Displacement] = []
     /// Who may give way, if the domain was full since the last picture.
-    private var holdings: Holdings?
-    private var lastNumber: UInt32 = 0
+    var holdings: Holdings?
+    var lastNumber: UInt32 = 0
     /// Peers that have the address of a router, and show the operator's hand.
     public internal(set) var operatorsPeers: [PublicKey: OperatorsPeer] = [:]
     /// Whose each single IPv6 address is. WireGuard *moves* an allowed IP to whoever asks last, without a word.
@@ -186,7 +186,7 @@ public struct DomainTable: Sendable {
     /// See ``takeStrays()``.
     var strays: [Stray] = []
     /// Time since the start of the machine at which a router moved to another of its addresses.
-    var moves: [PublicKey: Duration] = [:]
+    var moves = Ledger<Duration>()
     /// Both clocks at the last sweep, to see whether the wall clock was stepped since.
     public internal(set) var clocks: Clocks?
     /// When a sweep found first that ``suspiciousShare`` of the routers should go at once, time since the start of the
@@ -194,11 +194,18 @@ public struct DomainTable: Sendable {
     var suspicion: Duration?
     /// Time since the start of the machine at which the WireGuard device was filled from memory: nobody could be heard
     /// before.
-    public private(set) var listeningSince = Duration.zero
+    public internal(set) var listeningSince = Duration.zero
     /// Grows whenever ``knownRouters`` becomes different in more than the times.
     public internal(set) var changeCount = 0
 
-    public init(rules: DomainRules) { self.rules = rules }
+    /// Routers whose keys the rules do not allow, as of the last picture: take them out of the kernel, then call ``remove(_:)``. What
+    /// the operator has his hand on is left to him.
+    public internal(set) var banned: [(key: PublicKey, addresses: RouterAddresses)] = []
+
+    public init(rules: DomainRules) {
+        self.rules = rules
+        routers = Routers(wanted: rules.entries)
+    }
 
     /// Number of routers in the domain.
     public var routerCount: Int { routers.count }
@@ -207,7 +214,7 @@ public struct DomainTable: Sendable {
     public var pendingCount: Int { pending.count }
 
     /// Whether there is a router that has not been heard of in this WireGuard device.
-    public var awaitsSomebody: Bool { routers.values.contains { !$0.hasSession } }
+    public var awaitsSomebody: Bool { routers.silentCount > 0 }
 
     // MARK: - Memory
 
@@ -255,13 +262,13 @@ public struct DomainTable: Sendable {
     }
 
     /// Who was heard of for the first time when the last picture was taken.
-    public private(set) var heardInPicture: [PublicKey] = []
+    public internal(set) var heardInPicture: [PublicKey] = []
 
     /// Who was taken out of WireGuard since the picture before, and was forgotten when the last one was taken.
-    public private(set) var forgottenInPicture: [PublicKey] = []
+    public internal(set) var forgottenInPicture: [PublicKey] = []
 
     /// Set if so many were missing in the last picture that nobody can have meant it.
-    public private(set) var massLoss: MassLoss?
+    public internal(set) var massLoss: MassLoss?
 
     /// Takes a new picture of the kernel, and keeps what is known about the routers that are still there.
     ///
@@ -331,15 +338,15 @@ public struct DomainTable: Sendable {
         }
         claimAddresses()
         holdings = nil
-        marks = marks.filter { routers[$0.key].map { !$0.isHeld } ?? false }
-        moves = moves.filter { routers[$0.key] != nil }
-        resets = resets.filter { routers[$0.key] != nil }
+        marks.keep { routers[$0].map { !$0.isHeld } ?? false }
+        moves.keep { routers[$0] != nil }
+        resets.keep { routers[$0] != nil }
         // A new device may get the operator's own later than it is seen.
         if !isNewDevice, !operatorsPeers.isEmpty {
             operatorsPeers = operatorsPeers.filter { routers[$0.key] != nil || staticPeers.contains($0.key) }
         }
         let lost =
-            found == before.count ? [:] : before.filter { routers[$0.key] == nil && !staticPeers.contains($0.key) }
+            found == before.count ? [] : before.filter { routers[$0.key] == nil && !staticPeers.contains($0.key) }
         massLoss = isNewDevice ? nil : MassLoss(lost: lost.count { $0.value.lastHeard != nil }, of: wereKnown)
         forgottenInPicture = []
         let missing: [Admission]
@@ -349,7 +356,7 @@ public struct DomainTable: Sendable {
             missing = []
             for (key, router) in lost { forget(key, router, picture) }
         }
-        if !elsewhere.isEmpty { elsewhere = elsewhere.filter { routers[$0.key] != nil } }
+        if !elsewhere.isEmpty { elsewhere.keep { routers[$0] != nil } }
         pending.removeAll { key in routers[key].map { $0.lastHeard != nil || $0.isHeld } ?? true }
         let wait = Set(pending.keys)
         for (key, router) in routers where router.lastHeard == nil && !router.isHeld && !wait.contains(key) {
@@ -358,6 +365,10 @@ public struct DomainTable: Sendable {
         let isRememberedChanged = rememberedBefore != Set(rememberedOperatorsPeers)
         if !missing.isEmpty || stayed != wereKnown || stayed != heard || isRememberedChanged { changeCount += 1 }
         heardInPicture = hear(justHeard)
+        if !hasRoom { takeHoldings() }
+        banned = routers.filter { !$0.value.isHeld && rules.objection(to: $0.key) != nil }.map {
+            ($0.key, $0.value.addresses)
+        }
         return missing
     }
 
@@ -382,7 +393,7 @@ public struct DomainTable: Sendable {
     }
 
     private mutating func restore(
-        _ lost: [PublicKey: Router],
+        _ lost: [(key: PublicKey, value: Router)],
         _ picture: Picture,
         isNewDevice: Bool,
         sinceStart: Duration
@@ -417,17 +428,14 @@ public struct DomainTable: Sendable {
 
     /// Entries that routers lack although they should have them by now: the unicast entry, and the flood entry of those
     /// who were heard of in this device. Before that it would multiply broadcasts for nobody.
-    public func repairs() -> [Admission] {
-        routers.compactMap { key, router in
-            let missing = missingEntries(of: router)
-            guard !missing.isEmpty, isReachable(key, router) else { return nil }
+    ///
+    /// - Parameter limit: most routers.
+    public func repairs(atMost limit: Int = .max) -> [Admission] {
+        routers.lacking.lazy.compactMap { [self] key -> Admission? in
+            guard let router = routers[key], isReachable(key, router) else { return nil }
+            let missing = routers.missingEntries(of: router)
             return Admission(key: key, addresses: router.addresses, isNewPeer: false, missingEntries: missing)
-        }
-    }
-
-    private func missingEntries(of router: Router) -> FdbEntries {
-        let missing = rules.entries.subtracting(router.entries)
-        return router.hasSession ? missing : missing.subtracting(.flood)
+        }.prefix(limit).map(\.self)
     }
 
     /// Takes in what WireGuard says of its peers now, without the fdb.
@@ -544,7 +552,7 @@ public struct DomainTable: Sendable {
         return lastNumber
     }
 
-    private mutating func own(_ key: PublicKey, _ addresses: RouterAddresses) {
+    mutating func own(_ key: PublicKey, _ addresses: RouterAddresses) {
         owners[addresses.linkLocal] = key
         for address in furtherLinkLocals(of: key, at: addresses) { owners[address] = key }
     }
@@ -633,7 +641,7 @@ public struct DomainTable: Sendable {
         // A peer with the operator's settings is not made anew.
         if !router.isHeld { armCheck(of: key, router, at: now) }
         let missing =
-            rules.floodsAtRegistration ? rules.entries.subtracting(router.entries) : missingEntries(of: router)
+            rules.floodsAtRegistration ? rules.entries.subtracting(router.entries) : routers.missingEntries(of: router)
         guard !missing.isEmpty else { return .present }
         return .admit(Admission(key: key, addresses: router.addresses, isNewPeer: false, missingEntries: missing))
     }
@@ -683,10 +691,10 @@ public struct DomainTable: Sendable {
         return nil
     }
 
-    /// Routers whose keys the rules do not allow any more: take them out of the kernel, then call ``remove(_:)``. What the
-    /// operator has his hand on is left to him.
-    public var banned: [(key: PublicKey, addresses: RouterAddresses)] {
-        routers.filter { !$0.value.isHeld && rules.objection(to: $0.key) != nil }.map { ($0.key, $0.value.addresses) }
+    /// ``banned``, once.
+    public mutating func takeBanned() -> [(key: PublicKey, addresses: RouterAddresses)] {
+        defer { banned = [] }
+        return banned.filter { routers[$0.key] != nil }
     }
 
     /// The kernel has taken the whole admission.
@@ -738,14 +746,24 @@ public struct DomainTable: Sendable {
     /// When ``deadSessions(_:at:)`` should be asked, time since the start of the machine.
     public var nextCheck: Duration? { checks.nextDue }
 
-    /// Routers whose peers should be taken out and put in again, with one message: they registered, and what WireGuard
-    /// says shows no living session. Call ``noteReset(_:at:)`` after that.
+    /// Routers whose peers should be taken out and put in again, with one message: they registered, and the last picture
+    /// shows no living session. Call ``noteReset(_:at:)`` after that.
     ///
     /// - Parameters:
-    ///   - peers: as WireGuard says just now.
+    ///   - time: when the picture was begun, time since the start of the machine.
     ///   - now: time since the start of the machine.
-    public mutating func deadSessions(_ peers: [Peer], at now: Duration) -> [Admission] {
-        checks.expired(peers, at: now).compactMap { key in
+    ///   - touched: of whom the picture says nothing.
+    public mutating func deadSessions(
+        inPictureOf time: Duration,
+        at now: Duration,
+        except touched: Set<PublicKey> = []
+    ) -> [Admission] {
+        let routers = routers
+        checks.begin(inPictureOf: time) { key in touched.contains(key) ? nil : routers[key]?.receivedBytes }
+        let expired = checks.expired(inPictureOf: time, at: now) { key in
+            touched.contains(key) ? nil : routers[key]?.receivedBytes
+        }
+        return expired.compactMap { key in
             routers[key].map { newPeer(key, $0.addresses, missing: []) }
         }
     }
@@ -773,11 +791,27 @@ public struct DomainTable: Sendable {
             isDead = now.sinceStart - since > DomainLimit.firstHandshakeTime
         }
         let due = isDead ? now.sinceStart : now.sinceStart + DomainLimit.evidenceTime
-        checks.arm(key, receivedBytes: router.receivedBytes, due: due)
+        checks.arm(key, receivedBytes: router.receivedBytes, at: now.sinceStart, due: due)
     }
 
     /// Whether the router registered a moment ago although it is known.
-    func isRegistering(_ key: PublicKey) -> Bool { checks.isArmed(key) }
+    public func isRegistering(_ key: PublicKey) -> Bool { checks.isArmed(key) }
+
+    /// Whether the router registered, and its session seems to be dead already: the next picture decides.
+    ///
+    /// - Parameter now: time since the start of the machine.
+    public func isToBeChecked(_ key: PublicKey, at now: Duration) -> Bool {
+        checks.due(of: key).map { $0 <= now } ?? false
+    }
+
+    /// Whether the router was never heard of.
+    public func isPending(_ key: PublicKey) -> Bool { pending.contains(key) }
+
+    /// Where the router is; `nil` if it is none.
+    public func addresses(of key: PublicKey) -> RouterAddresses? { routers[key]?.addresses }
+
+    /// Whether ``repairs(atMost:)`` or ``takeStrays()`` have somebody.
+    public var needsRepairs: Bool { !routers.lacking.isEmpty || !strays.isEmpty }
 
     private mutating func noteClocks(_ now: Clocks) {
         let offset = Duration.seconds(now.wallClock) - now.sinceStart

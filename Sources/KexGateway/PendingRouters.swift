@@ -45,6 +45,8 @@ struct PendingRouters: Sendable {
 
     var keys: [PublicKey] { Array(entries.keys) }
 
+    func contains(_ key: PublicKey) -> Bool { entries[key] != nil }
+
     /// When the router registered; `nil` if it is not pending.
     func registration(of key: PublicKey) -> Duration? { entries[key]?.since }
 

@@ -34,6 +34,9 @@ public struct RemovalRecord: Sendable {
         return keys.suffix(Int(clamping: lastNumber - number))
     }
 
+    /// What was known of a router that was noted.
+    func lastHeard(of key: PublicKey) -> Int64? { lastHeard[key] }
+
     /// Whether the router was taken out when a handshake at this time was known already. Old evidence does not bring it back.
     ///
     /// - Parameter now: seconds since 1970. What was noted of a later time is from before the clock was put back, and says

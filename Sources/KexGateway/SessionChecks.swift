@@ -12,7 +12,9 @@ struct SessionChecks: Sendable {
         /// Time since the start of the machine.
         var due: Duration
         /// If WireGuard has not received more than this by then, the session is dead.
-        let receivedBytes: UInt64
+        var receivedBytes: UInt64
+        /// Time since the start of the machine. A picture that was begun later knows better what had been received then.
+        let since: Duration
     }
 
     private var checks: [PublicKey: Check] = [:]
@@ -21,14 +23,17 @@ struct SessionChecks: Sendable {
     private(set) var nextDue: Duration?
 
     /// Has the router looked at, unless that is to be done already.
-    mutating func arm(_ key: PublicKey, receivedBytes: UInt64, due: Duration) {
+    mutating func arm(_ key: PublicKey, receivedBytes: UInt64, at now: Duration, due: Duration) {
         guard checks[key] == nil else { return }
-        checks[key] = Check(due: due, receivedBytes: receivedBytes)
+        checks[key] = Check(due: due, receivedBytes: receivedBytes, since: now)
         nextDue = min(nextDue ?? due, due)
     }
 
     /// Whether the router registered a moment ago, and is still to be looked at.
     func isArmed(_ key: PublicKey) -> Bool { checks[key] != nil }
+
+    /// When the router is to be looked at; `nil` for never.
+    func due(of key: PublicKey) -> Duration? { checks[key]?.due }
 
     mutating func remove(_ key: PublicKey) {
         // Looking for the next one would take as long as there are checks, for each of many that are removed at once. One look
@@ -37,14 +42,30 @@ struct SessionChecks: Sendable {
         if checks.isEmpty { nextDue = nil }
     }
 
-    /// Takes in what WireGuard says now.
+    /// Takes in what a picture of WireGuard says of those who registered shortly before it was begun: what the table knew then may
+    /// have been older. Not of those who are to be looked at now: of them only what has come in since is evidence.
+    mutating func begin(inPictureOf time: Duration, receivedBytes: (PublicKey) -> UInt64?) {
+        for (key, check) in checks
+        where check.due > check.since && check.since <= time && time < check.since + DomainLimit.evidenceDelay {
+            if let bytes = receivedBytes(key) { checks[key]?.receivedBytes = bytes }
+        }
+    }
+
+    /// Takes in what a picture of WireGuard says.
     ///
+    /// - Parameters:
+    ///   - time: when it was begun. Who is due only after that is asked about again.
+    ///   - receivedBytes: what it says of a router; `nil` if nothing.
     /// - Returns: whose session has been silent for its time, as many as may be reset now.
-    mutating func expired(_ peers: [Peer], at now: Duration) -> [PublicKey] {
+    mutating func expired(
+        inPictureOf time: Duration,
+        at now: Duration,
+        receivedBytes: (PublicKey) -> UInt64?
+    ) -> [PublicKey] {
         var expired: [PublicKey] = []
-        let bytes = Dictionary(peers.map { ($0.publicKey, $0.receivedBytes) }) { first, _ in first }
-        for (key, check) in checks where check.due <= now + DomainLimit.evidenceTolerance {
-            guard bytes[key] == check.receivedBytes else {
+        for (key, check) in checks where check.due <= time + DomainLimit.evidenceTolerance {
+            guard let received = receivedBytes(key) else { continue }
+            guard received == check.receivedBytes else {
                 checks[key] = nil
                 continue
             }

@@ -166,19 +166,48 @@ public struct NetlinkSocket: ~Copyable {
         into initial: Value,
         _ body: (inout Value, NetlinkReply) throws(MalformedReply) -> Void
     ) throws(NetlinkError) -> Value {
+        let (value, isWhole) = try dumpAsFarAsPossible(
+            message,
+            operation,
+            on: object(),
+            isSecret: isSecret,
+            limit: limit,
+            into: initial,
+            body
+        )
+        guard isWhole else { throw Failure.interrupted.described(operation, object()) }
+        return value
+    }
+
+    /// The same, for lists that may change all the time: the last attempt counts, whole or not.
+    ///
+    /// - Parameter attempts: most attempts, at least one.
+    /// - Returns: the value, and whether no change interrupted the list. If one did, what came is true, and what is missing
+    ///   may be there all the same.
+    public mutating func dumpAsFarAsPossible<Value>(
+        _ message: NetlinkMessage,
+        _ operation: String,
+        on object: @autoclosure () -> String,
+        isSecret: Bool = false,
+        limit: Int = .max,
+        attempts: Int = dumpAttempts,
+        into initial: Value,
+        _ body: (inout Value, NetlinkReply) throws(MalformedReply) -> Void
+    ) throws(NetlinkError) -> (value: Value, isWhole: Bool) {
         do throws(Failure) {
             defer { if isSecret { buffer.wipe() } }
             var pause = Self.dumpPause
-            for attempt in 1...Self.dumpAttempts {
+            var attempt = 0
+            while true {
+                attempt += 1
                 var value = initial
                 let isWhole = try dumpOnce(message, limit) { message throws(MalformedReply) in
                     try body(&value, message)
                 }
-                if isWhole { return value }
-                if attempt < Self.dumpAttempts { wait(pause) }
+                if isWhole || attempt >= attempts { return (value, isWhole) }
+                wait(pause)
                 pause *= 2
             }
-            throw .interrupted
         } catch {
             throw error.described(operation, object())
         }

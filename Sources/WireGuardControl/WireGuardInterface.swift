@@ -35,11 +35,20 @@ public struct DeviceState: Hashable, Sendable {
     public var listenPort: UInt16?
     /// In no order.
     public var peers: [Peer]
+    /// Whether no change interrupted the list. If one did, who is missing may be there all the same: the kernel ends a list
+    /// early when the peer is removed that it would go on with.
+    public var isWhole: Bool
 
-    public init(publicKey: PublicKey? = nil, listenPort: UInt16? = nil, peers: [Peer] = []) {
+    public init(
+        publicKey: PublicKey? = nil,
+        listenPort: UInt16? = nil,
+        peers: [Peer] = [],
+        isWhole: Bool = true
+    ) {
         self.publicKey = publicKey
         self.listenPort = listenPort
         self.peers = peers
+        self.isWhole = isWhole
     }
 }
 

@@ -10,6 +10,8 @@ final class Connection {
     let packets: PacketConnection
     /// Domains that it wants swept, and has no report of yet. While there are any, it is asked for nothing new.
     var sweeps: ArraySlice<SweepRequest> = []
+    /// Whether the first of them has been begun.
+    var isSweeping = false
 
     init(_ packets: PacketConnection, door: HandlerDoor, peer: PeerCredentials) {
         self.packets = packets

@@ -13,11 +13,8 @@ extension MeshDomain {
     ///
     /// - Returns: for each `nil`, or why it could not be taken in.
     func take(_ news: [RouterNews]) -> [Refusal?] {
-        do throws(Trouble) {
-            try refresh()
-        } catch {
-            return news.map { _ in .unavailable }
-        }
+        guard trouble == nil, !isDoubtful else { return news.map { _ in .unavailable } }
+        noteDemand()
         let now = host.clocks
         var refusals = [Refusal?](repeating: nil, count: news.count)
         var admissions: [(index: Int, admission: DomainTable.Admission)] = []
@@ -39,8 +36,21 @@ extension MeshDomain {
             }
         }
         // It is that gateway's word, and not to be told again as ours.
-        remove(gone, isOwnWord: false) { key in
-            noteStranger(.removed, .info, key, "removed \(key): another gateway took it out, and it is silent here too")
+        for (key, addresses) in gone {
+            chores.depart(
+                Chores.Departure(
+                    key: key,
+                    addresses: addresses,
+                    isOwnWord: false,
+                    hasSpoken: true,
+                    isDue: { $0.table.addresses(of: key) != nil && !$0.table.isRegistering(key) },
+                    isDone: { [weak self] isGone in
+                        guard isGone else { return }
+                        let line = "removed \(key): another gateway took it out, and it is silent here too"
+                        self?.noteStranger(.removed, .info, key, line)
+                    }
+                )
+            )
         }
         for ((index, admission), trouble) in zip(admissions, admit(admissions.map(\.admission), mayWait: true)) {
             // Its entries come when there is room: see `repair()`.
@@ -57,7 +67,8 @@ extension MeshDomain {
     /// All routers, and who was taken out on purpose after the removal of this number; `nil` if the domain is out of
     /// service, and it is not known who they are.
     func list(after number: UInt64) -> (routers: [RouterRecord], removals: [RouterRemoval], lastRemoval: UInt64)? {
-        guard (try? refresh()) != nil else { return nil }
+        guard trouble == nil else { return nil }
+        noteDemand()
         return (
             table.handshakes.map { RouterRecord(key: $0.key, lastHandshake: $0.time) },
             table.removals.keys(after: number).map { RouterRemoval(key: $0) },

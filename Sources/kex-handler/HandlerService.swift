@@ -22,8 +22,6 @@ struct HandlerService: ~Copyable {
     private var listeners: [UInt64: DoorListener] = [:]
     private var connections: [UInt64: Connection] = [:]
     private var places: [HandlerDoor: DoorPlaces] = [:]
-    /// Whose domain was swept last.
-    private var lastSwept: UInt64 = 0
     private var lastToken = Self.crewToken
     /// In the order of the configuration.
     private var domains: [MeshDomain]
@@ -38,6 +36,8 @@ struct HandlerService: ~Copyable {
     /// Whether the loop looks at ``learning``.
     private var isLearningWatched = false
     private var parked = ParkedRequests()
+    /// Nobody is let in before the first one.
+    private var announcement: Announcement? = .ready
     private let writer: StateWriter
     /// The index of the domain whose state is being written.
     private var written: Int?
@@ -79,9 +79,7 @@ struct HandlerService: ~Copyable {
         let fdb = try FdbWatch()
         let learning = try LearningWatch()
         host.domainCount = configuration.domains.count
-        let domains = try configuration.domains.map { settings in
-            try MeshDomain(settings, keys: keys, host: host)
-        }
+        let domains = configuration.domains.map { MeshDomain($0, keys: keys, host: host) }
         let signals = try SignalReceiver(for: [.terminate, .interrupt, .hangup])
         let loop = try EventLoop()
         let writer = try StateWriter()
@@ -100,24 +98,14 @@ struct HandlerService: ~Copyable {
         for listener in listeners { self.listeners[newToken()] = listener }
     }
 
-    /// Reads the kernel, says that the service is ready, and serves until SIGTERM or SIGINT.
+    /// Has the kernel looked at, says that the service is ready, and serves until SIGTERM or SIGINT.
     mutating func run() throws(SystemCallError) {
-        touchAll { domain in
-            // What is wrong with one domain is in the log; the others work.
-            guard (try? domain.refresh()) != nil else { return }
-            domain.log(.inService, .info, "in service: \(domain.summary)")
-        }
-        timetable.update(from: domains)
-        log.log(.ready, .notice, "ready: \(status)")
-        ServiceState.ready(status: status)
-        host.pulse.isReady = true
         try loop.watch(signals.descriptor, for: .readable, token: Self.signalToken)
         try loop.watch(links.descriptor, for: .readable, token: Self.linksToken)
         try loop.watch(writer.descriptor, for: .readable, token: Self.writerToken)
         try loop.watch(fdb.descriptor, for: .readable, token: Self.fdbToken)
         try loop.watch(host.crew.descriptor, for: .readable, token: Self.crewToken)
         try watchLearning()
-        try watchListeners()
         while true {
             let count = try loop.wait(until: nextDeadline)
             host.pulse.beat()
@@ -150,11 +138,12 @@ struct HandlerService: ~Copyable {
                 }
             }
             sweepNext()
-            askParkedAgain()
             timetable.update(from: domains)
             for index in timetable.domainsToWake(at: .now) { touch(index) { $0.wake() } }
+            askParkedAgain()
             writeNext()
             timetable.update(from: domains)
+            announce()
             tellStatus()
             try watchListeners()
             try watchLearning()
@@ -174,7 +163,27 @@ struct HandlerService: ~Copyable {
     /// For `systemctl status`.
     private var status: String { "\(timetable.inService) of \(domains.count) domains in service" }
 
+    /// What is said when every domain has been looked at, and all is done that the looks found. What is wrong with one domain is in
+    /// the log; the others work.
+    private enum Announcement {
+        case ready
+        case reloaded
+    }
+
+    private mutating func announce() {
+        guard let due = announcement, domains.allSatisfy(\.isSettled) else { return }
+        announcement = nil
+        timetable.update(from: domains)
+        switch due {
+        case .ready: log.log(.ready, .notice, "ready: \(status)")
+        case .reloaded: log.log(.reloaded, .notice, "reloaded: \(status)")
+        }
+        ServiceState.ready(status: status)
+        host.pulse.isReady = true
+    }
+
     private mutating func tellStatus() {
+        guard announcement == nil else { return }
         let now = (timetable.inService, domains.count)
         if toldStatus.map({ now != $0 }) ?? true { ServiceState.status(status) }
         toldStatus = now
@@ -182,7 +191,7 @@ struct HandlerService: ~Copyable {
 
     /// Now if there is a sweep to go on with; else whatever comes first.
     private var nextDeadline: MonotonicTime? {
-        if connections.values.contains(where: { !$0.sweeps.isEmpty && $0.packets.isEmpty }) { return .now }
+        if connections.contains(where: { isSweepDue(for: $0.value, token: $0.key) }) { return .now }
         let ours = earliest(
             earliest(nextAccept, host.pulse.nextBeat),
             earliest(learning.resumption, parked.nextDeadline)
@@ -282,19 +291,16 @@ struct HandlerService: ~Copyable {
     /// Reads the configuration again. If it cannot be used, everything stays as it was.
     private mutating func reload() {
         ServiceState.reloading()
-        defer { ServiceState.ready(status: status) }
         do {
             let (configuration, keys) = try source.read()
             // A domain that begins anew reads its file.
             writeEverything()
             let old = Dictionary(uniqueKeysWithValues: domains.map { ($0.settings.name, $0) })
-            domains = try configuration.domains.map { settings in
+            domains = configuration.domains.map { settings in
                 if let domain = old[settings.name], domain.change(to: settings, keys: keys) {
                     return domain
                 }
-                let domain = try MeshDomain(settings, keys: keys, host: host)
-                if (try? domain.refresh()) != nil { domain.log(.inService, .info, "in service: \(domain.summary)") }
-                return domain
+                return MeshDomain(settings, keys: keys, host: host)
             }
             timetable = Timetable(of: domains)
             if self.configuration.handlerSocket != configuration.handlerSocket
@@ -308,15 +314,13 @@ struct HandlerService: ~Copyable {
             self.configuration = configuration
             host.newKeys.unlimited = configuration.unlimitedSources
             host.domainCount = configuration.domains.count
-            log.log(.reloaded, .notice, "reloaded: \(status)")
+            announcement = announcement ?? .reloaded
         } catch {
-            for mistake in (error as? ConfigurationError)?.mistakes ?? [] {
+            for mistake in error.mistakes {
                 log.log(.mistake, .error, "\(mistake)")
             }
-            if !(error is ConfigurationError) { log.log(.reloadFailed, .error, "\(error)") }
             log.log(.reloadFailed, .error, "the configuration stays as it was")
-            // Some may have been changed already.
-            touchAll { _ in }
+            ServiceState.ready(status: status)
         }
     }
 
@@ -329,6 +333,7 @@ struct HandlerService: ~Copyable {
 
     /// Without a descriptor left no door is looked at for a while, so that those who wait do not wake the loop.
     private mutating func watchListeners() throws(SystemCallError) {
+        guard host.pulse.isReady else { return }
         if let time = nextAccept, time <= .now { nextAccept = nil }
         let isOpen = nextAccept == nil
         for (token, listener) in listeners where isOpen != listener.isWatched {
@@ -452,6 +457,9 @@ struct HandlerService: ~Copyable {
     }
 
     private mutating func disconnect(_ token: UInt64, _ cause: Disconnect) {
+        if let name = connections[token]?.sweeps.first?.domain, let index = timetable.index(of: name) {
+            domains[index].sweeps.forget(token)
+        }
         guard let connection = connections.removeValue(forKey: token) else { return }
         places[connection.door]?.leave(connection.peer.user)
         guard let reason = cause.reason else { return }
@@ -538,7 +546,7 @@ struct HandlerService: ~Copyable {
     /// Asks again for those who wait, when their domain has made room, and for those who cannot wait any longer.
     private mutating func askParkedAgain() {
         for name in parked.domains {
-            guard let index = timetable.index(of: name), domains[index].learned.isFull, !parked.isOverdue(name) else {
+            guard let index = timetable.index(of: name), domains[index].isWaiting, !parked.isOverdue(name) else {
                 for (token, requests) in Dictionary(grouping: parked.take(name), by: \.token) {
                     guard let connection = connections[token] else { continue }
                     var answers: [RegistrationAnswer] = []
@@ -615,44 +623,48 @@ struct HandlerService: ~Copyable {
         connection.packets.enqueue(packet)
     }
 
-    /// Sweeps one domain for a program that waits for that and has taken the report of the one before. Programs take turns,
-    /// and front doors have theirs after each domain.
+    /// Whether a sweep can be begun or reported.
+    private func isSweepDue(for connection: Connection, token: UInt64) -> Bool {
+        guard connection.packets.isEmpty, let name = connection.sweeps.first?.domain else { return false }
+        guard connection.isSweeping, let index = timetable.index(of: name) else { return true }
+        return domains[index].sweeps.hasReport(for: token)
+    }
+
+    /// Sweeps one domain for each program that waits for one and has taken the report of the one before.
     private mutating func sweepNext() {
-        var next: UInt64?
-        for (token, connection) in connections where !connection.sweeps.isEmpty && connection.packets.isEmpty {
-            // Round and round, in the order in which they came.
-            let isSooner = next.map { (token <= lastSwept ? 1 : 0, token) < ($0 <= lastSwept ? 1 : 0, $0) }
-            if isSooner ?? true { next = token }
-        }
-        guard let token = next, let connection = connections[token], let request = connection.sweeps.popFirst(),
-            let name = request.domain
-        else { return }
-        lastSwept = token
-        if let index = timetable.index(of: name) {
-            timetable.noteChange(of: index)
-            sweep(domains[index], isDryRun: request.isDryRun, connection)
-        } else {
-            send(SweepEnd(domain: name, peers: 0, trouble: "the handler has no such domain"), connection)
-        }
-        if connection.sweeps.isEmpty { send(SweepEnd(domain: nil, peers: 0, trouble: nil), connection) }
-        do throws(Disconnect) {
-            try flush(connection, token)
-        } catch {
-            disconnect(token, error)
+        for (token, connection) in connections where isSweepDue(for: connection, token: token) {
+            guard let request = connection.sweeps.first, let name = request.domain else { continue }
+            if let index = timetable.index(of: name) {
+                guard connection.isSweeping else {
+                    connection.isSweeping = true
+                    touch(index) { $0.sweep(for: token, isDryRun: request.isDryRun) }
+                    continue
+                }
+                guard let report = domains[index].sweeps.takeReport(for: token) else { continue }
+                send(report, of: name, connection)
+            } else {
+                send(SweepEnd(domain: name, peers: 0, trouble: "the handler has no such domain"), connection)
+            }
+            connection.isSweeping = false
+            connection.sweeps = connection.sweeps.dropFirst()
+            if connection.sweeps.isEmpty { send(SweepEnd(domain: nil, peers: 0, trouble: nil), connection) }
+            do throws(Disconnect) {
+                try flush(connection, token)
+            } catch {
+                disconnect(token, error)
+            }
         }
     }
 
-    private mutating func sweep(_ domain: MeshDomain, isDryRun: Bool, _ connection: Connection) {
-        let name = domain.settings.name
-        do throws(MeshDomain.Trouble) {
-            let (events, peers) = try domain.sweep(isDryRun: isDryRun)
+    private mutating func send(_ report: Sweeps.Report, of name: DomainName, _ connection: Connection) {
+        switch report {
+        case .success(let (events, peers)):
             for start in stride(from: 0, to: events.count, by: ChannelLimit.records) {
                 ControlFrame.encode(events[start...].prefix(ChannelLimit.records), into: &packet)
                 connection.packets.enqueue(packet)
             }
             send(SweepEnd(domain: name, peers: UInt32(peers), trouble: nil), connection)
-        } catch {
-            send(SweepEnd(domain: name, peers: 0, trouble: "\(error)"), connection)
+        case .failure(let trouble): send(SweepEnd(domain: name, peers: 0, trouble: "\(trouble)"), connection)
         }
     }
 

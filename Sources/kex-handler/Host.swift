@@ -28,8 +28,7 @@ final class Host {
     let buffer = ReceiveBuffer()
     /// Where the domains' memory is.
     let stateDirectory: String
-    private let bootID: String
-    private let networkNamespace: UInt64
+    let machine: Machine
 
     /// - Parameter bootID: as the unit's `%b` says; otherwise the kernel is asked.
     init(
@@ -42,8 +41,8 @@ final class Host {
         newKeys = SourceLimits(of: DomainLimit.newKeysOfSource, unlimited: unlimitedSources)
         self.stateDirectory = stateDirectory
         // A name of its own where it cannot be known: then nothing that was written down belongs to this run.
-        self.bootID = bootID ?? readBootID() ?? "unknown-\(MonotonicTime.now.nanoseconds)"
-        networkNamespace = try networkNamespaceCookie()
+        let bootID = bootID ?? readBootID() ?? "unknown-\(MonotonicTime.now.nanoseconds)"
+        machine = Machine(bootID: bootID, networkNamespace: try networkNamespaceCookie())
         crew = try SideCrew(size: Self.crewSize)
         pulse = Pulse()
         // Under systemd it is there (StateDirectory=). If it cannot be made, the first write says so.
@@ -72,6 +71,27 @@ final class Host {
         return touched
     }
 
+    /// The pause before a domain asks the kernel again for everything: so long that all domains together ask for one part
+    /// in `share` of the time, but not longer than `limit` and a tenth of a second for each domain.
+    func pause(after cost: Duration, share: Int, limit: Duration) -> Duration {
+        min(cost * share * domainCount, limit + .milliseconds(100) * domainCount)
+    }
+
+    var clocks: Clocks { .now }
+}
+
+extension Clocks {
+    /// Both as they stand.
+    static var now: Clocks {
+        Clocks(wallClock: wallClockSeconds(), sinceStart: .nanoseconds(Int64(MonotonicTime.now.nanoseconds)))
+    }
+}
+
+/// One life of the machine, or of the container.
+struct Machine: Sendable {
+    let bootID: String
+    let networkNamespace: UInt64
+
     /// Tells this interface from every other one, of this run of the machine or another.
     func identity(of interface: InterfaceIndex) -> DeviceIdentity {
         DeviceIdentity(bootID: bootID, networkNamespace: networkNamespace, interfaceIndex: interface.number)
@@ -80,19 +100,6 @@ final class Host {
     /// Whether the machine, or the container, was not started anew since.
     func isSameRun(_ identity: DeviceIdentity) -> Bool {
         identity.bootID == bootID && identity.networkNamespace == networkNamespace
-    }
-
-    /// The pause before a domain asks the kernel again for everything: so long that all domains together ask for one part
-    /// in `share` of the time, but not longer than `limit` and a tenth of a second for each domain.
-    func pause(after cost: Duration, share: Int, limit: Duration) -> Duration {
-        min(cost * share * domainCount, limit + .milliseconds(100) * domainCount)
-    }
-
-    var clocks: Clocks {
-        Clocks(
-            wallClock: wallClockSeconds(),
-            sinceStart: .nanoseconds(Int64(MonotonicTime.now.nanoseconds))
-        )
     }
 }
 

@@ -35,6 +35,11 @@ struct LearnedEntries {
     /// How much of the table has room at least for what is not learned, beside ``Configuration/Domain/maximumPeers``.
     static let spareRoom = 2048
 
+    /// What `maxaddress` should say.
+    static func usualLimit(for settings: Configuration.Domain) -> Int {
+        max(16384, (settings.maximumPeers + spareRoom) * 2)
+    }
+
     /// What `maxaddress` says; `nil` if the interface has no limit.
     var limit: UInt32?
     /// What was said of it last.
@@ -78,7 +83,7 @@ extension MeshDomain {
         learned.toldLimit = (vxlan.index, vxlan.addressLimit)
         guard vxlan.learns else { return }
         let needed = settings.maximumPeers + LearnedEntries.spareRoom
-        let advice = "make it anew with: maxaddress \(max(16384, needed * 2))"
+        let advice = "make it anew with: maxaddress \(LearnedEntries.usualLimit(for: settings))"
         if let limit = vxlan.addressLimit {
             guard limit < needed else { return }
             log(.failed, .warning, "\(vxlan.name) takes \(limit) MAC addresses, too few for its routers; \(advice)")
@@ -171,7 +176,7 @@ extension MeshDomain {
             learned.earliest = learned.hopelessUntil
         }
         // Those that found no room. If there is none again, that begins anew.
-        repair()
+        chores.isStuck = false
     }
 }
 

@@ -42,7 +42,7 @@ extension MeshDomain {
         }
         let state = reading.state
         identity = state.device
-        let isSameRun = state.device.map(host.isSameRun) ?? false
+        let isSameRun = state.device.map(host.machine.isSameRun) ?? false
         table.recall(
             state.routers,
             clocks: isSameRun ? state.clocks : nil,

@@ -17,7 +17,9 @@ internal import WireGuardTypes
 ///
 /// | file | what |
 /// | --- | --- |
-/// | `MeshDomain.swift` | the picture, when it is taken, and what a new WireGuard interface gets back |
+/// | `MeshDomain.swift` | when the kernel is looked at, and what is taken in |
+/// | `Look.swift` | the look, beside the loop |
+/// | `Chores.swift` | what a look finds to do, in rounds between which the loop serves others |
 /// | `Registrations.swift` | routers come in |
 /// | `Removals.swift` | routers go |
 /// | `Addresses.swift` | routers get the addresses of other profiles |
@@ -28,7 +30,7 @@ internal import WireGuardTypes
 /// | `Memory.swift` | what outlives this process |
 final class MeshDomain {
     /// What cannot be done now, and what the operator can do about it.
-    struct Trouble: Error, Hashable, CustomStringConvertible {
+    struct Trouble: Error, Hashable, Sendable, CustomStringConvertible {
         let description: String
         /// Whether the VXLAN interface takes no further address: its `maxaddress`.
         let isTableFull: Bool
@@ -38,14 +40,7 @@ final class MeshDomain {
         }
     }
 
-    /// What front doors are told besides the number of routers.
-    private struct Standing {
-        var publicKey: PublicKey?
-        var listenPort: UInt16?
-        var connected = 0
-    }
-
-    /// Where the kernel keeps the domain. Made anew with each picture, because interfaces come and go.
+    /// Where the kernel keeps the domain. Made anew when an interface is.
     struct Devices: ~Copyable {
         let wireGuardIndex: InterfaceIndex
         let wireGuard: any WireGuardInterface
@@ -58,23 +53,20 @@ final class MeshDomain {
     var devices: Devices?
     /// The WireGuard interface that the table's routers are in, or were in when there was one.
     var identity: DeviceIdentity?
-    /// What WireGuard said of itself in the last picture.
-    private var standing = Standing()
-    /// When the table must be compared with the kernel before it may be used again.
-    var pictureExpires = MonotonicTime(nanoseconds: 0)
-    var trouble: Trouble?
+    /// What WireGuard said of itself in the last look.
+    private var standing = Look.Standing()
+    var looking = Looking()
+    /// Why the domain does not work.
+    private(set) var trouble: Trouble? = .unseen
     var memory: Memory
-    private var links: LinkControl
-    /// When the kernel is looked at although nobody asks: an interface changed, or the domain is out of service.
-    private var nextLook: MonotonicTime?
-    /// No look of that kind before this.
-    private var earliestLook = MonotonicTime(nanoseconds: 0)
     var listening = Listening()
     var learned = LearnedEntries()
-    /// Whether the entries of the fdb must be listed with the next picture: between listings the kernel tells of them.
+    var chores = Chores()
+    /// Whether the entries of the fdb must be listed with the next look: between listings the kernel tells of them.
     private var needsEntries = true
-    /// After expired routers could not be removed: not before this again.
-    var earliestExpiry = MonotonicTime(nanoseconds: 0)
+    let removals = RemovalCounter()
+    /// Sweeps that programs wait for, and what came of those that are done.
+    var sweeps = Sweeps()
     /// What the last attempt to repair fdb entries met; logged when it changes.
     var repairTrouble: Trouble?
     /// The same for the allowed IPs of other profiles.
@@ -82,39 +74,14 @@ final class MeshDomain {
     /// Those of the operator's peers that the log names already.
     var namedPeers: [PublicKey: DomainTable.OperatorsPeer] = [:]
     /// Whether there are routers that the table has, and that could not be brought back yet.
-    private var mustRestore = false
+    var mustRestore = false
 
-    /// How much longer a picture is used than it took to take: so at most this share of the time goes into asking the
-    /// kernel, however fast registrations come in. What somebody else changes meanwhile is seen that much later: some
-    /// hundredths of a second with 10 peers, half a second with 1,000, two seconds with 10,000.
-    static let pictureUse = 100
-    /// Longest use of a picture, when there are few domains. Taking one is slow too when this process, or WireGuard in user
-    /// space, was stopped for a while; a router whose peer was taken out meanwhile would be told that it is in until the
-    /// picture expires.
-    static let longestPictureUse = Duration.seconds(2)
-    /// Looking because an interface changed takes one part in so many of the time at most.
-    static let lookShare = 20
-    /// After a failure the domain rests for this long at least, so that one that does not answer (WireGuard in user
-    /// space may hang) leaves the others time.
-    static let restAfterTrouble = Duration.milliseconds(100)
-    /// A domain out of service is looked at this often, without being asked; or after four times what the last attempt
-    /// took, if that is longer.
-    static let retryPause = Duration.seconds(1)
-    /// Changes of interfaces come in bursts; they are given this time.
-    static let settlingTime = Duration.milliseconds(10)
-    /// Peers that come back into a new interface in one go; then the watchdog is fed.
-    static let restoredPerRound = 512
-
-    init(
-        _ settings: Configuration.Domain,
-        keys: KeyLists,
-        host: Host
-    ) throws(NetlinkError) {
+    init(_ settings: Configuration.Domain, keys: KeyLists, host: Host) {
         self.settings = settings
         self.host = host
         table = DomainTable(rules: Self.rules(settings, keys))
         memory = Memory(StateFile(directory: host.stateDirectory, domain: settings.name))
-        links = try LinkControl(buffer: host.buffer)
+        looking.next = .now
         recall()
     }
 
@@ -140,8 +107,9 @@ final class MeshDomain {
         self.settings = settings
         table.change(rules: Self.rules(settings, keys))
         needsEntries = true
-        pictureExpires = MonotonicTime(nanoseconds: 0)
-        nextLook = .now
+        looking.generation += 1
+        isDoubtful = isDoubtful || trouble != nil
+        lookSoon()
         return true
     }
 
@@ -178,9 +146,10 @@ final class MeshDomain {
         )
     }
 
-    /// For front doors. It costs no more than a registration: the picture is as old as it may be for one.
+    /// For front doors, as of the last look. It costs no more than a registration.
     var status: DomainStatus {
-        guard (try? refresh()) != nil else { return DomainStatus(domain: settings.name, isInService: false) }
+        noteDemand()
+        guard trouble == nil else { return DomainStatus(domain: settings.name, isInService: false) }
         return DomainStatus(
             domain: settings.name,
             isInService: true,
@@ -191,224 +160,52 @@ final class MeshDomain {
         )
     }
 
-    // MARK: - The kernel's picture
+    // MARK: - Looks at the kernel
 
-    /// Compares the table with the kernel, unless that was done just now. Brings in what a new interface lacks, and
-    /// fdb entries that are missing.
+    /// Whether an interface has changed, or was never looked at: nothing is known until the look that follows.
+    var isDoubtful: Bool {
+        get { looking.isDoubtful }
+        set { looking.isDoubtful = newValue }
+    }
+
+    /// Whether the first look is taken in, with all that it found to do.
+    var isSettled: Bool { looking.last != nil && !isDoubtful && (trouble != nil || chores.isEmpty) }
+
+    /// Whether who asked and was told "later" should be asked again.
+    var isWaiting: Bool {
+        isDoubtful || looking.isAwaited || learned.isFull || !chores.resets.isEmpty || !chores.halfDone.isEmpty
+    }
+
+    /// Somebody asks for something that the table should be fresh for.
     ///
-    /// - Throws: what is wrong. It is logged when it begins and when it ends, not each time.
-    func refresh(evenIfFresh: Bool = false) throws(Trouble) {
-        let start = MonotonicTime.now
-        if !evenIfFresh && start < pictureExpires {
-            if let trouble { throw trouble }
-            return
-        }
-        host.pulse.beat()
-        do throws(Trouble) {
-            try takePicture()
-        } catch {
-            leaveService(error, since: start)
-            throw error
-        }
-        if trouble != nil { log(.inService, .notice, "in service again: \(summary)") }
-        trouble = nil
-        nextLook = nil
+    /// - Returns: whether it is fresh enough to be used now. Otherwise a look is on its way.
+    @discardableResult
+    func noteDemand() -> Bool {
         let now = MonotonicTime.now
-        let use = host.pause(after: now - start, share: Self.pictureUse, limit: Self.longestPictureUse)
-        pictureExpires = now + use
-        earliestLook = now + min((now - start) * Self.lookShare, Self.longestPictureUse)
-        noteHeard(table.heardInPicture)
-        nameOperatorsPeers()
-        readdress()
-        repair()
-        removeBanned()
-        scheduleListening(isNews: false)
-        Heap.trim()
+        looking.demandEnd = now + Looking.demandTime
+        guard trouble == nil, !isDoubtful else { return false }
+        if now < looking.expires { return true }
+        look(at: now)
+        // A short look is waited for, as it always was; while a long one is made, the table is used as it is, unless
+        // nobody has looked for long.
+        let isShort = looking.cost <= Looking.shortCost
+        return !isShort && looking.last.map { now - $0 < Looking.oldest } ?? false
     }
 
-    /// Answers nobody for a while: as long as it took to find the trouble, so that a domain which does not answer takes
-    /// at most half of the time from the others.
-    func leaveService(_ error: Trouble, since start: MonotonicTime) {
-        if trouble != error { log(.outOfService, .error, "out of service: \(error)") }
-        trouble = error
-        devices = nil
-        let now = MonotonicTime.now
-        pictureExpires = now + max(Self.restAfterTrouble, now - start)
-        nextLook = now + max(Self.retryPause, (now - start) * 4)
-        listening.next = nil
-    }
-
-    private func takePicture() throws(Trouble) {
-        let wireGuardLink = try link(settings.wireGuard, make: "ip link add \(settings.wireGuard) type wireguard")
-        let vxlanLink = try link(
-            settings.vxlan,
-            make: "ip link add \(settings.vxlan) type vxlan id ID dstport 8472 local ADDRESS dev \(settings.wireGuard)"
-        )
-        guard vxlanLink.kind == "vxlan" else { throw Trouble("interface \(settings.vxlan) is not a VXLAN interface") }
-        guard vxlanLink.underlying == wireGuardLink.index else {
-            throw Trouble(
-                "\(settings.vxlan) does not run over \(settings.wireGuard): make it with dev \(settings.wireGuard)"
-            )
-        }
-        for link in [wireGuardLink, vxlanLink] where !link.isUp {
-            throw Trouble("\(link.name) is down; set it up with: ip link set \(link.name) up")
-        }
-        try open(wireGuard: wireGuardLink.index, vxlan: vxlanLink.index)
-        noteLimit(of: vxlanLink)
-        let found = host.identity(of: wireGuardLink.index)
-        let missing: [DomainTable.Admission]
-        do {
-            missing = try look(isNewDevice: found != identity || mustRestore)
-        } catch {
-            throw Trouble("\(error)")
-        }
-        noteLosses()
-        mustRestore = !missing.isEmpty
-        try restore(missing)
-        mustRestore = false
-        if found != identity {
-            identity = found
-            memory.mustWrite = true
+    /// Has the kernel looked at, no later than at this time, or when a look may be begun again.
+    ///
+    /// - Parameter isUrgent: without regard to how much of the time goes into looking.
+    func look(at time: MonotonicTime, isUrgent: Bool = false) {
+        if looking.isRunning {
+            // What is being looked at may be from before.
+            looking.isWantedAgain = true
+        } else {
+            let time = isUrgent ? time : max(time, looking.earliest)
+            looking.next = min(looking.next ?? time, time)
         }
     }
 
-    private func link(_ name: InterfaceName, make command: String) throws(Trouble) -> Link {
-        do throws(NetlinkError) {
-            if let link = try links.link(named: name) { return link }
-        } catch {
-            throw Trouble("\(error)")
-        }
-        throw Trouble("there is no interface \(name); make it, for instance with: \(command)")
-    }
-
-    /// Opens the kernel objects, unless they are open and still the same.
-    private func open(wireGuard: InterfaceIndex, vxlan: InterfaceIndex) throws(Trouble) {
-        if devices?.wireGuardIndex == wireGuard && devices?.fdb.device == vxlan { return }
-        needsEntries = true
-        do {
-            devices = Devices(
-                wireGuardIndex: wireGuard,
-                wireGuard: try openWireGuardInterface(settings.wireGuard, buffer: host.buffer),
-                fdb: try VXLANFdb(device: vxlan, buffer: host.buffer)
-            )
-        } catch {
-            throw Trouble("\(error)")
-        }
-    }
-
-    /// - Returns: what a new device lacks.
-    private func look(isNewDevice: Bool) throws -> [DomainTable.Admission] {
-        guard let via = devices?.wireGuardIndex, let state = try devices?.wireGuard.state() else { return [] }
-        let wallClock = host.clocks.wallClock
-        // A handshake of the future was made before the clock went back: the peer is there.
-        let connected = state.peers.count { peer in
-            peer.lastHandshake.map { wallClock - $0 < DomainStatus.freshness.components.seconds } ?? false
-        }
-        var picture = DomainTable.Picture(ownKey: state.publicKey, peers: state.peers, hasEntries: false)
-        if needsEntries, let device = devices?.fdb.device { try listEntries(of: device, via: via, into: &picture) }
-        // WireGuard is asked by name. An interface that was made anew meanwhile would seem to be the old one, without peers,
-        // and everybody would be forgotten.
-        guard try links.link(named: settings.wireGuard)?.index == via else {
-            throw Trouble("\(settings.wireGuard) went, or is being made anew")
-        }
-        standing = Standing(publicKey: state.publicKey, listenPort: state.listenPort, connected: connected)
-        needsEntries = false
-        return table.reset(to: picture, isNewDevice: isNewDevice, sinceStart: host.clocks.sinceStart)
-    }
-
-    /// Lists the fdb, unless that would take too long because of what was learned: then all entries count as missing, or stay
-    /// as they are known, and the repairs put them in, which does no harm to those that are there.
-    private func listEntries(
-        of device: InterfaceIndex,
-        via: InterfaceIndex,
-        into picture: inout DomainTable.Picture
-    ) throws(NetlinkError) {
-        var listed = picture
-        listed.hasEntries = true
-        let needsLearned = isMigration
-        var fdb = try VXLANFdb(device: device, buffer: host.buffer)
-        let isWhole = try fdb.list(atMost: LearnedEntries.listLimit) { record in
-            guard let entry = record.entry, entry.via == via else { return }
-            if entry.mac == .zero {
-                listed.floodList.insert(entry.destination)
-            } else if record.isPermanent {
-                listed.unicastEntries.insert(RouterAddresses(mac: entry.mac, linkLocal: entry.destination))
-            } else if needsLearned, record.isLearned {
-                listed.learned.insert(entry.destination)
-            }
-        }
-        if isWhole { picture = listed }
-    }
-
-    /// Brings routers back into a new interface. Their fdb entries come with the repairs that follow.
-    private func restore(_ admissions: [DomainTable.Admission]) throws(Trouble) {
-        removeDisplaced()
-        for start in stride(from: 0, to: admissions.count, by: Self.restoredPerRound) {
-            host.pulse.beat()
-            let round = admissions[start...].prefix(Self.restoredPerRound)
-            do throws(WireGuardError) {
-                try devices?.wireGuard.apply(round.map(\.peerChange))
-            } catch {
-                throw Trouble("cannot bring routers back: \(error)")
-            }
-        }
-        guard !admissions.isEmpty else { return }
-        let count = "\(admissions.count) \(admissions.count == 1 ? "router" : "routers")"
-        log(.restored, .notice, "brought \(count) back into \(settings.wireGuard)")
-    }
-
-    // MARK: - Without being asked
-
-    /// When ``wake()`` has something to do.
-    var nextWake: MonotonicTime? {
-        // Out of service, only that can be done.
-        guard trouble == nil else { return nextLook }
-        let check = table.nextCheck.map(MonotonicTime.init(sinceStart:))
-        let expiry = table.nextExpiry.map { max(MonotonicTime(sinceStart: $0), earliestExpiry) }
-        return earliest(earliest(earliest(nextLook, listening.next), earliest(check, expiry)), learned.nextWork)
-    }
-
-    /// Does what is due.
-    func wake() {
-        let now = MonotonicTime.now
-        if let nextLook, nextLook <= now { try? refresh(evenIfFresh: true) }
-        guard trouble == nil else { return }
-        if let next = listening.next, next <= now { listen() }
-        if let next = table.nextCheck, MonotonicTime(sinceStart: next) <= now { resetDeadSessions() }
-        if let next = table.nextExpiry, MonotonicTime(sinceStart: next) <= now, earliestExpiry <= now,
-            (try? refresh()) != nil
-        {
-            removeExpired()
-        }
-        careForLearned(at: now)
-    }
-
-    /// Takes in that interfaces appeared, changed, or went.
-    func notice(_ changes: LinkChanges) {
-        guard case .links(let changes) = changes else { return lookSoon() }
-        for change in changes {
-            let isOurs = change.index == devices?.wireGuardIndex || change.index == devices?.fdb.device
-            guard isOurs || change.name == settings.wireGuard || change.name == settings.vxlan else { continue }
-            // Its number may be given to the next one.
-            if change.isGone && change.index.number == identity?.interfaceIndex { identity = nil }
-            lookSoon()
-        }
-    }
-
-    /// Takes in what others, and this process, did with permanent entries.
-    func notice(_ news: FdbNews) {
-        guard trouble == nil, let device = devices?.fdb.device, let via = devices?.wireGuardIndex else { return }
-        guard case .changes(let changes) = news else {
-            needsEntries = true
-            return lookSoon()
-        }
-        var needsRepair = false
-        for change in changes where change.device == device && change.entry.via == via {
-            let entry = change.entry
-            if table.noteEntry(mac: entry.mac, to: entry.destination, isGone: change.isGone) { needsRepair = true }
-        }
-        if needsRepair { repair() }
-    }
+    func lookSoon() { look(at: .now + Looking.settlingTime) }
 
     /// Has the entries listed, beside what is told of them.
     func lookSoonAtEntries() {
@@ -416,32 +213,264 @@ final class MeshDomain {
         lookSoon()
     }
 
-    func lookSoon() {
-        pictureExpires = MonotonicTime(nanoseconds: 0)
-        nextLook = max(MonotonicTime.now + Self.settlingTime, earliestLook)
+    private func beginLook() {
+        looking.next = nil
+        looking.isRunning = true
+        looking.isWantedAgain = false
+        // Whoever is answered after that is answered from it.
+        let sweep = sweeps.begin()
+        let start = table.comparisonStart
+        let request = LookRequest(
+            settings: settings,
+            machine: host.machine,
+            identity: identity,
+            vxlan: devices?.fdb.device,
+            wireGuard: devices?.wireGuardIndex,
+            needsEntries: needsEntries,
+            table: table.beginComparison(),
+            start: start,
+            mustRestore: mustRestore,
+            absent: looking.absent,
+            removals: removals,
+            sweep: sweep
+        )
+        needsEntries = false
+        let (generation, began) = (looking.generation, MonotonicTime.now)
+        host.run(of: self) {
+            request.look()
+        } then: { domain, result in
+            domain.takeIn(result, generation, began)
+        }
     }
 
-    /// Adds the fdb entries that routers should have by now, and takes out those that lead to where they are no more.
-    func repair() {
+    private func takeIn(
+        _ result: Result<Result<Look, Trouble>, SystemCallError>,
+        _ generation: Int,
+        _ began: MonotonicTime
+    ) {
+        looking.isRunning = false
+        looking.isAwaited = false
+        host.pulse.beat()
+        let look: Look
+        do {
+            look = try result.get().get()
+            guard generation == looking.generation else { throw Trouble("the configuration has changed") }
+            try open(look)
+        } catch {
+            table.endComparison()
+            needsEntries = true
+            if generation != looking.generation {
+                sweeps.retry()
+                return self.look(at: .now)
+            }
+            let trouble = (error as? Trouble) ?? Trouble("\(error)")
+            sweeps.fail(trouble)
+            isDoubtful = looking.isWantedAgain && isDoubtful
+            leaveService(trouble, since: began)
+            if isDoubtful { lookSoon() }
+            return
+        }
+        let touched = table.adopt(look.table, since: look.start)
+        looking.absent = look.absent
+        standing = look.standing
+        noteLosses()
+        chores.restore(look.missing.filter { !touched.contains($0.key) })
+        if look.identity != identity { chores.identity = look.identity }
+        mustRestore = !chores.restoring.isEmpty
+        if !mustRestore { finishRestoring() }
+        enterService(look, since: began)
         removeDisplaced()
-        let repairs = table.repairs()
-        let entries = repairs.map(missingEntries(of:))
-        var outcomes = append(entries.flatMap(\.self))[...]
-        var failure: Trouble?
-        for (admission, own) in zip(repairs, entries) {
-            let failures = outcomes.prefix(own.count).compactMap(\.self)
-            outcomes = outcomes.dropFirst(own.count)
-            failure = failure ?? failures.first
-            if failures.isEmpty { table.confirm(admission) }
+        noteHeard(table.heardInPicture)
+        nameOperatorsPeers()
+        noteLimit(of: look.vxlan)
+        readdress()
+        removeBanned()
+        if let finding = look.sweep { takeIn(finding, touched) }
+        resetDeadSessions(in: look, touched)
+        removeExpired()
+        noteListened()
+        chores.isStuck = false
+        doChores()
+        Heap.trim()
+        if sweeps.isWanted {
+            self.look(at: .now, isUrgent: true)
+        } else if looking.isWantedAgain || needsEntries {
+            self.look(at: .now, isUrgent: isDoubtful)
         }
-        for outcome in delete(table.takeStrays().flatMap({ self.entries($0.entries, of: $0.addresses) })) {
-            failure = failure ?? outcome
-        }
-        if let failure, failure != repairTrouble, !failure.isTableFull || learned.hopelessUntil > .now {
-            log(.failed, .error, "fdb entries are not as they should be: \(failure)")
-        }
-        repairTrouble = failure
     }
+
+    private func enterService(_ look: Look, since began: MonotonicTime) {
+        let isFirst = looking.last == nil || trouble == .unseen
+        isDoubtful = looking.isWantedAgain && isDoubtful
+        if trouble != nil {
+            log(.inService, isFirst ? .info : .notice, "in service\(isFirst ? "" : " again"): \(summary)")
+        }
+        trouble = nil
+        let now = MonotonicTime.now
+        looking.note(look.cost)
+        looking.last = look.began
+        let limit = Looking.longestUse(looking.cost)
+        looking.expires = now + host.pause(after: looking.cost, share: Looking.use, limit: limit)
+        looking.earliest = now + min(looking.cost * Looking.share, limit)
+    }
+
+    /// Answers nobody for a while: as long as it took to find the trouble, so that a domain which does not answer keeps a
+    /// thread for half of the time at most.
+    func leaveService(_ error: Trouble, since start: MonotonicTime) {
+        if trouble != error { log(.outOfService, .error, "out of service: \(error)") }
+        trouble = error
+        devices = nil
+        needsEntries = true
+        chores.removeAll()
+        let now = MonotonicTime.now
+        looking.last = looking.last ?? now
+        looking.earliest = now + max(Looking.restAfterTrouble, now - start)
+        look(at: now + max(Looking.retryPause, (now - start) * 4))
+        listening.next = nil
+    }
+
+    /// Opens the kernel objects, unless they are open and still the same.
+    private func open(_ look: Look) throws(Trouble) {
+        if devices?.wireGuardIndex == look.wireGuard.index && devices?.fdb.device == look.vxlan.index { return }
+        do {
+            devices = Devices(
+                wireGuardIndex: look.wireGuard.index,
+                wireGuard: try openWireGuardInterface(settings.wireGuard, buffer: host.buffer),
+                fdb: try VXLANFdb(device: look.vxlan.index, buffer: host.buffer)
+            )
+        } catch {
+            throw Trouble("\(error)")
+        }
+    }
+
+    // MARK: - Without being asked
+
+    /// When ``wake()`` has something to do.
+    var nextWake: MonotonicTime? {
+        // While one look is being made, there is no other; nor while peers are brought back, which would seem to be missing.
+        let look = looking.isRunning || !chores.restoring.isEmpty ? nil : looking.next
+        // Out of service, only that can be done.
+        guard trouble == nil else { return look }
+        let due = looking.isRunning ? nil : dueLook
+        return earliest(
+            earliest(earliest(look, due), chores.isIdle(table) ? nil : .now),
+            learned.nextWork
+        )
+    }
+
+    /// When a look is due without being asked for.
+    private var dueLook: MonotonicTime? {
+        let check = table.nextCheck.map(MonotonicTime.init(sinceStart:))
+        let expiry = table.nextExpiry.map(MonotonicTime.init(sinceStart:))
+        let demand = looking.cost > Looking.shortCost && looking.expires < looking.demandEnd ? looking.expires : nil
+        return earliest(earliest(listening.next, demand), earliest(check, expiry)).map { max($0, looking.earliest) }
+    }
+
+    /// Does what is due.
+    func wake() {
+        let now = MonotonicTime.now
+        if trouble == nil {
+            doChores()
+            careForLearned(at: now)
+        }
+        guard !looking.isRunning, chores.restoring.isEmpty else { return }
+        let isDue = trouble == nil && dueLook.map { $0 <= now } ?? false
+        if isDue || looking.next.map({ $0 <= now }) ?? false { beginLook() }
+    }
+
+    /// Takes in that interfaces appeared, changed, or went.
+    func notice(_ changes: LinkChanges) {
+        guard case .links(let changes) = changes else { return doubt() }
+        for change in changes {
+            let isOurs = change.index == devices?.wireGuardIndex || change.index == devices?.fdb.device
+            guard isOurs || change.name == settings.wireGuard || change.name == settings.vxlan else { continue }
+            // Its number may be given to the next one.
+            if change.isGone && change.index.number == identity?.interfaceIndex {
+                identity = nil
+                chores.removeAll()
+            }
+            doubt()
+        }
+    }
+
+    private func doubt() {
+        isDoubtful = true
+        // Nobody is answered before.
+        look(at: .now + Looking.settlingTime, isUrgent: trouble == nil)
+    }
+
+    /// Takes in what others, and this process, did with permanent entries.
+    func notice(_ news: FdbNews) {
+        guard trouble == nil, let device = devices?.fdb.device, let via = devices?.wireGuardIndex else { return }
+        guard case .changes(let changes) = news else { return lookSoonAtEntries() }
+        var needsRepair = false
+        for change in changes where change.device == device && change.entry.via == via {
+            let entry = change.entry
+            if table.noteEntry(mac: entry.mac, to: entry.destination, isGone: change.isGone) { needsRepair = true }
+        }
+        if needsRepair { chores.isStuck = false }
+    }
+}
+
+/// When a domain's kernel objects are looked at.
+struct Looking {
+    /// When the next look is to be begun; `nil` for not before somebody asks.
+    var next: MonotonicTime?
+    /// No look before this.
+    var earliest = MonotonicTime(nanoseconds: 0)
+    var isRunning = false
+    /// Something happened while one was made.
+    var isWantedAgain = false
+    var isDoubtful = true
+    /// Whether somebody waits for the look that is being made, or the next one.
+    var isAwaited = false
+    /// When the last one that came to something was begun.
+    var last: MonotonicTime?
+    /// When registrations want a newer one.
+    var expires = MonotonicTime(nanoseconds: 0)
+    /// How long a look takes: the quicker one of the last two, because one is slow too when WireGuard in user space was stopped
+    /// for a while.
+    private(set) var cost = Duration.zero
+    private var lastCost: Duration?
+    /// Until then the table is kept fresh.
+    var demandEnd = MonotonicTime(nanoseconds: 0)
+    /// Grows when a look that is being made is worth nothing.
+    var generation = 0
+    /// Who was missing in an interrupted list.
+    var absent: Set<PublicKey> = []
+
+    /// How much longer a look is used than it took: so at most this share of the time goes into asking the kernel,
+    /// however fast registrations come in. What somebody else changes meanwhile is seen that much later: some hundredths of
+    /// a second with 10 peers, half a second with 1,000.
+    static let use = 100
+    /// Looks that are asked for take one part in so many of the time at most.
+    static let share = 20
+    /// Longest use of a look, when there are few domains, unless that is less than ``share`` allows.
+    static func longestUse(_ cost: Duration) -> Duration { max(.seconds(2), cost * share) }
+    /// A look that takes no longer than this is waited for by whoever needs it.
+    static let shortCost = Duration.milliseconds(2)
+    /// Registrations wait for a look when the last one is older than this, however long it takes.
+    static let oldest = Duration.seconds(60)
+    /// For how long after the last registration or question the table is kept fresh, so that the next one need not wait.
+    static let demandTime = Duration.seconds(60)
+    /// After a failure the domain rests for this long at least.
+    static let restAfterTrouble = Duration.milliseconds(100)
+    /// A domain out of service is looked at this often, without being asked; or after four times what the last attempt
+    /// took, if that is longer.
+    static let retryPause = Duration.seconds(1)
+    /// Changes of interfaces come in bursts; they are given this time.
+    static let settlingTime = Duration.milliseconds(10)
+
+    /// A look took this long.
+    mutating func note(_ duration: Duration) {
+        cost = min(lastCost ?? duration, duration)
+        lastCost = duration
+    }
+}
+
+extension MeshDomain.Trouble {
+    /// Before the first look.
+    static let unseen = MeshDomain.Trouble("it has not been looked at yet")
 }
 
 /// The earlier one of two times that may be never. Asked for each domain in each round of the loop, so it makes no array.

@@ -27,17 +27,31 @@ extension MeshDomain {
     ///   - keys: each once.
     ///   - mayWait: whether ``RegistrationAnswer/later`` is an answer.
     func register(_ keys: [(key: PublicKey, origin: Origin)], mayWait: Bool = true) -> [RegistrationAnswer] {
-        do throws(Trouble) {
-            try refresh()
-        } catch {
-            return keys.map { _ in .said(.unavailable) }
+        guard trouble == nil, !isDoubtful else {
+            return keys.map { _ in mayWait && isDoubtful ? .later : .said(.unavailable) }
         }
+        if !noteDemand(), mayWait {
+            looking.isAwaited = true
+            return keys.map { _ in .later }
+        }
+        guard restoreNow(keys.lazy.map(\.key)) == nil else { return keys.map { _ in .said(.unavailable) } }
         let now = host.clocks
         var answers = [RegistrationAnswer](repeating: .said(nil), count: keys.count)
         var admissions: [(index: Int, admission: DomainTable.Admission)] = []
         for (index, (key, origin)) in keys.enumerated() {
+            if chores.halfDone.contains(key) {
+                answers[index] = mayWait ? .later : .said(.unavailable)
+                continue
+            }
             switch table.decide(key, from: origin, at: now, limits: &host.newKeys) {
             case .present:
+                // A session that is certainly dead ends before its router is answered and begins the next one.
+                if mayWait, table.isToBeChecked(key, at: now.sinceStart) {
+                    answers[index] = .later
+                    looking.isAwaited = true
+                    look(at: .now)
+                    continue
+                }
                 guard let addresses = learned.unfinished.removeValue(forKey: key) else { continue }
                 noteRegistered(key, addresses, from: origin, isNew: true)
             case .admit(let admission): admissions.append((index, admission))
@@ -47,8 +61,6 @@ extension MeshDomain {
                 noteStranger(.refused, .info, key, "refused \(key) from \(origin): \(reason)")
             }
         }
-        // A session that is certainly dead ends before its router is answered and begins the next one.
-        if let nextCheck = table.nextCheck, nextCheck <= now.sinceStart { resetDeadSessions() }
         guard !admissions.isEmpty else { return answers }
         // Those whose places are needed leave first.
         removeExpired()
@@ -65,7 +77,7 @@ extension MeshDomain {
             let isUnfinished = learned.unfinished.removeValue(forKey: key) != nil
             if let trouble {
                 if isUnfinished {
-                    remove([(key, admission.addresses)], isOwnWord: false, hasSpoken: false) { _ in }
+                    _ = remove([(key, admission.addresses)], isOwnWord: false, hasSpoken: false) { _ in }
                 }
                 answers[index] = .said(.unavailable)
                 let line = "could not register \(key) from \(origin): \(trouble)"
@@ -144,16 +156,26 @@ extension MeshDomain {
         return entries
     }
 
-    /// Removes the peers of half-done admissions, as far as the kernel shows them as routers now: somebody may have
-    /// made one of them a peer of the operator's own meanwhile. After a failure nothing is taken for granted, so the
-    /// next registration looks at the kernel first.
+    /// Has the peers of half-done admissions removed, beside the loop, as far as WireGuard shows them as routers: somebody may have
+    /// made one of them a peer of the operator's own meanwhile. WireGuard alone is asked, because the VXLAN interface may be what
+    /// is missing. Nothing is taken for granted after a failure, so the next registration wants a new look.
     private func takeBackPeers(of admissions: [DomainTable.Admission]) {
-        pictureExpires = MonotonicTime(nanoseconds: 0)
+        looking.expires = MonotonicTime(nanoseconds: 0)
         let keys = Set(admissions.filter(\.isNewPeer).map(\.key))
-        // WireGuard alone is asked: the VXLAN interface may be what is missing.
-        guard !keys.isEmpty, let peers = try? devices?.wireGuard.state().peers else { return }
-        let routers = peers.filter { keys.contains($0.publicKey) && table.isRouter($0) }
-        _ = apply(routers.map { .remove($0.publicKey) })
+        guard !keys.isEmpty else { return }
+        chores.halfDone.formUnion(keys)
+        let (name, removals, empty) = (settings.wireGuard, removals, DomainTable(rules: table.rules))
+        host.run(of: self) {
+            // If it fails, the peer is in the next look, as a router that was never heard of, and goes in time.
+            guard let wireGuard = try? openWireGuardInterface(name), let peers = try? wireGuard.state().peers else {
+                return
+            }
+            let routers = peers.filter { keys.contains($0.publicKey) && empty.isRouter($0) }
+            removals.add(routers.count)
+            try? wireGuard.apply(routers.map { .remove($0.publicKey) })
+        } then: { domain, _ in
+            domain.chores.halfDone.subtract(keys)
+        }
     }
 
     /// Changes peers. If WireGuard does not so much as refuse, the domain leaves service, and every further change fails
@@ -162,6 +184,7 @@ extension MeshDomain {
         if let trouble { return trouble }
         guard !changes.isEmpty, let wireGuard = devices?.wireGuard else { return nil }
         let start = MonotonicTime.now
+        removals.add(changes.count { if case .remove = $0 { true } else { false } })
         do throws(WireGuardError) {
             try wireGuard.apply(changes)
             return nil

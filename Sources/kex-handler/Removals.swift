@@ -15,63 +15,108 @@ internal import WireGuardTypes
 extension MeshDomain {
     /// Routers that go in one go; then the watchdog is fed.
     static let removedPerRound = 64
-    /// After expired routers could not be removed.
-    static let expiryPause = Duration.seconds(1)
 
-    /// Marks stale routers, and takes out those that stayed stale.
+    /// Has this domain swept for a program.
     ///
-    /// - Returns: an event for each router that the operator should hear of, and the number of routers looked at.
-    func sweep(isDryRun: Bool) throws(Trouble) -> (events: [SweepEvent], peers: Int) {
+    /// - Parameter token: under which it gets the report: see ``Sweeps/takeReport(for:)``.
+    func sweep(for token: UInt64, isDryRun: Bool) {
+        sweeps.ask(token, isDryRun: isDryRun)
         // A domain that rests is left to rest.
-        try refresh(evenIfFresh: trouble == nil)
-        let peers = table.routerCount
-        let now = host.clocks
-        if let step = table.clockStep(until: now), !isDryRun {
+        if let trouble, !isDoubtful, .now < looking.earliest { return sweeps.fail(trouble) }
+        look(at: .now, isUrgent: true)
+    }
+
+    /// Takes in what a sweep found, and takes out those that stayed stale. It is reported when they are gone.
+    ///
+    /// - Parameter touched: who did something since the look began: they stay.
+    func takeIn(_ finding: Look.SweepFinding, _ touched: Set<PublicKey>) {
+        let isDryRun = sweeps.isDryRun
+        if let step = finding.clockStep, !isDryRun {
             log(.clockStepped, .warning, "the clock was stepped by \(step) s: this sweep removes nobody")
         }
-        let wasSuspicious = table.isSilenceSuspicious
-        let verdicts = table.sweep(now, isDryRun: isDryRun)
-        if table.isSilenceSuspicious, !wasSuspicious, !isDryRun {
+        if finding.isNewlySuspicious, !isDryRun {
             let line = "more than half of the routers fell silent together: this sweep removes nobody"
             log(.massSilence, .warning, "\(line); a later one does, if they stay silent")
         }
-        let gone = verdicts.filter { $0.action == .remove }.map { ($0.key, $0.addresses) }
-        let failed =
-            isDryRun
-            ? []
-            : remove(gone, isOwnWord: true) { key in
-                log(.removed, .info, key: key, "removed \(key): silent in two sweeps")
-            }
-        let events = verdicts.map { verdict in
+        let gone = isDryRun ? [] : finding.verdicts.filter { $0.action == .remove && !touched.contains($0.key) }
+        let progress = SweepProgress(finding.verdicts, touched: touched, missing: gone.count)
+        guard !gone.isEmpty else { return finish(progress, of: finding) }
+        for verdict in gone {
+            let key = verdict.key
+            chores.depart(
+                Chores.Departure(
+                    key: key,
+                    addresses: verdict.addresses,
+                    isOwnWord: true,
+                    hasSpoken: true,
+                    isDue: { $0.table.addresses(of: key) != nil && !$0.table.isRegistering(key) },
+                    isDone: { [weak self] isGone in
+                        guard let self else { return }
+                        if isGone {
+                            log(.removed, .info, key: key, "removed \(key): silent in two sweeps")
+                        } else if table.isRegistering(key) {
+                            progress.returned.insert(key)
+                        } else {
+                            progress.failed.insert(key)
+                        }
+                        progress.missing -= 1
+                        if progress.missing == 0 { finish(progress, of: finding) }
+                    }
+                )
+            )
+        }
+    }
+
+    private func finish(_ progress: SweepProgress, of finding: Look.SweepFinding) {
+        let events = progress.verdicts.map { verdict in
             let action: SweepEvent.Action =
                 switch verdict.action {
                 case .mark: .marked
                 case .wait: .waiting
-                case .remove: failed.contains(verdict.key) ? .failed : .removed
+                case .remove where progress.returned.contains(verdict.key): .returned
+                case .remove: progress.failed.contains(verdict.key) ? .failed : .removed
                 case .unmark: .returned
                 }
             return SweepEvent(domain: settings.name, key: verdict.key, action: action, silence: verdict.silence)
         }
-        return (events, peers)
+        sweeps.finish(events, peers: finding.routerCount)
     }
 
     /// Takes out the new routers that were not heard of in their time.
     func removeExpired() {
-        let expired = table.expired(at: host.clocks.sinceStart)
-        guard !expired.isEmpty else { return }
-        // Nothing was learned of who was never heard of.
-        let failed = remove(expired, isOwnWord: false, hasSpoken: false) { key in
-            noteStranger(.expired, .info, key, "removed \(key): not heard of since it registered")
+        for (key, addresses) in table.expired(at: host.clocks.sinceStart) {
+            chores.depart(
+                Chores.Departure(
+                    key: key,
+                    addresses: addresses,
+                    isOwnWord: false,
+                    hasSpoken: false,
+                    isDue: { $0.table.isPending(key) },
+                    isDone: { [weak self] isGone in
+                        guard isGone else { return }
+                        self?.noteStranger(.expired, .info, key, "removed \(key): not heard of since it registered")
+                    }
+                )
+            )
         }
-        earliestExpiry = failed.isEmpty ? earliestExpiry : .now + Self.expiryPause
     }
 
     /// Takes out the routers whose keys the operator's lists do not allow any more.
     func removeBanned() {
-        let banned = table.banned
-        guard !banned.isEmpty else { return }
-        remove(banned, isOwnWord: true) { key in
-            log(.removed, .info, key: key, "removed \(key): the operator's lists do not allow it")
+        for (key, addresses) in table.takeBanned() {
+            chores.depart(
+                Chores.Departure(
+                    key: key,
+                    addresses: addresses,
+                    isOwnWord: true,
+                    hasSpoken: true,
+                    isDue: { $0.table.addresses(of: key) != nil },
+                    isDone: { [weak self] isGone in
+                        guard isGone else { return }
+                        self?.log(.removed, .info, key: key, "removed \(key): the operator's lists do not allow it")
+                    }
+                )
+            )
         }
     }
 
@@ -114,7 +159,7 @@ extension MeshDomain {
                     // Out of service: that is in the log.
                     if self.trouble == nil {
                         self.log(.kept, .error, key: key, "could not remove \(key): \(trouble)")
-                        pictureExpires = MonotonicTime(nanoseconds: 0)
+                        looking.expires = MonotonicTime(nanoseconds: 0)
                     }
                 } else {
                     if hasSpoken {
@@ -165,5 +210,19 @@ extension MeshDomain.Trouble {
     init?(of outcome: FdbOutcome) {
         guard case .failed(let error) = outcome else { return nil }
         self.init("\(error)", isTableFull: error.refusal == .noSpace)
+    }
+}
+
+/// A sweep whose removals are on their way.
+private final class SweepProgress {
+    let verdicts: [SweepVerdict]
+    var returned: Set<PublicKey>
+    var failed: Set<PublicKey> = []
+    var missing: Int
+
+    init(_ verdicts: [SweepVerdict], touched: Set<PublicKey>, missing: Int) {
+        self.verdicts = verdicts
+        returned = touched.intersection(verdicts.lazy.filter { $0.action == .remove }.map(\.key))
+        self.missing = missing
     }
 }

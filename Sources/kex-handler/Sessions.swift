@@ -47,18 +47,13 @@ extension MeshDomain {
         listening.next = min(listening.next ?? next, next)
     }
 
-    func listen() {
-        listening.next = nil
-        let start = MonotonicTime.now
-        guard let peers = askWireGuard() else { return }
-        noteHeard(table.hear(peers))
-        repair()
-        Heap.trim()
+    /// A look has told who shook hands.
+    func noteListened() {
         let now = MonotonicTime.now
-        listening.earliest =
-            now + host.pause(after: now - start, share: Listening.share, limit: Listening.longestPause)
-        guard table.awaitsSomebody else { return }
-        listening.next = max(now + listening.pause(at: now), listening.earliest)
+        listening.next = nil
+        let limit = max(Listening.longestPause, looking.cost * Looking.share)
+        listening.earliest = now + host.pause(after: looking.cost, share: Listening.share, limit: limit)
+        scheduleListening(isNews: false)
     }
 
     /// Takes in what VXLAN interfaces learned: a router's first frame.
@@ -80,6 +75,7 @@ extension MeshDomain {
         for (key, place) in sightings.compactMap({ sighting in sighting.place.map { (sighting.key, $0) } }) {
             noteStranger(.readdressed, .info, key, "\(key) is at \(place)")
         }
+        chores.isStuck = false
         repair()
     }
 
@@ -87,36 +83,30 @@ extension MeshDomain {
         for key in keys { log(.confirmed, .info, key: key, "first sign of life of \(key)") }
     }
 
-    /// Takes the peers of routers out and puts them in again who registered and whose sessions have proved dead. WireGuard
-    /// forgets their last handshakes then, which may have been in their future.
-    func resetDeadSessions() {
-        guard let peers = askWireGuard() else { return }
-        let now = host.clocks.sinceStart
-        for router in table.deadSessions(peers, at: now) {
-            host.pulse.beat()
+    /// Finds the sessions of routers that registered and that have proved dead.
+    func resetDeadSessions(in look: Look, _ touched: Set<PublicKey>) {
+        let began = Duration.nanoseconds(Int64(look.began.nanoseconds))
+        chores.resets += table.deadSessions(inPictureOf: began, at: host.clocks.sinceStart, except: touched)
+    }
+
+    /// Takes the peers of such routers out and puts them in again. WireGuard forgets their last handshakes then, which may
+    /// have been in their future.
+    func resetSome() {
+        // Each waits in the kernel until nobody uses what is taken out.
+        let round = chores.resets.prefix(max(chores.roundSize / 8, 1))
+        chores.resets = chores.resets.dropFirst(round.count)
+        if chores.resets.isEmpty { chores.resets = [] }
+        for router in round where table.addresses(of: router.key) != nil {
             // One message: no moment without the peer, and no other registration in between.
             if let trouble = apply([.remove(router.key), router.peerChange]) {
                 log(.failed, .error, key: router.key, "could not reset the session of \(router.key): \(trouble)")
-                pictureExpires = MonotonicTime(nanoseconds: 0)
+                looking.expires = MonotonicTime(nanoseconds: 0)
             } else {
-                table.noteReset(router.key, at: now)
+                table.noteReset(router.key, at: host.clocks.sinceStart)
                 log(.reset, .info, key: router.key, "reset the session of \(router.key): nothing came in it any more")
             }
         }
         scheduleListening(isNews: false)
-    }
-
-    /// The peers as they are now; `nil` if the domain is, or has just left, service.
-    private func askWireGuard() -> [Peer]? {
-        guard trouble == nil, let wireGuard = devices?.wireGuard else { return nil }
-        host.pulse.beat()
-        let start = MonotonicTime.now
-        do throws(WireGuardError) {
-            return try wireGuard.state().peers
-        } catch {
-            leaveService(Trouble("\(error)"), since: start)
-            return nil
-        }
     }
 }
 

@@ -79,3 +79,11 @@ extension DomainTable {
 func refusal(_ decision: DomainTable.Decision) -> Refusal? {
     if case .refuse(let refusal, _) = decision { refusal } else { nil }
 }
+
+extension DomainTable {
+    /// Decides from what WireGuard says just now.
+    mutating func deadSessions(_ peers: [Peer], at now: Duration) -> [Admission] {
+        for peer in peers { routers[peer.publicKey]?.receivedBytes = peer.receivedBytes }
+        return deadSessions(inPictureOf: now, at: now)
+    }
+}

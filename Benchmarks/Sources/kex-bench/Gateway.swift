@@ -4,6 +4,8 @@ import Glibc
 /// Who runs WireGuard.
 enum Backend: String, CaseIterable {
     case userspace, kernel
+    /// A program that answers as WireGuard would, and does nothing else.
+    case scripted
 }
 
 /// WireGuard and VXLAN interfaces of one domain.
@@ -29,6 +31,15 @@ final class Interfaces {
     private func make() throws {
         switch backend {
         case .kernel: try sh("ip link add \(wireGuard) type wireguard")
+        case .scripted:
+            try sh("ip tuntap add mode tun name \(wireGuard)")
+            try FileManager.default.createDirectory(atPath: "/var/run/wireguard", withIntermediateDirectories: true)
+            device = try Program(["scripted-wireguard", wireGuard], log: "\(Workplace.folder)/\(wireGuard).log")
+            let deadline = now() + 20
+            while access("/var/run/wireguard/\(wireGuard).sock", F_OK) != 0 {
+                guard now() < deadline else { throw Failure("no scripted WireGuard") }
+                usleep(2000)
+            }
         case .userspace:
             device = try Program(
                 ["env", "LOG_LEVEL=error", "wireguard-go", "-f", wireGuard],
@@ -40,9 +51,7 @@ final class Interfaces {
                 usleep(2000)
             }
         }
-        let key = try Workplace.write(try sh("wg genkey") + "\n", to: "\(wireGuard).key")
-        chmod(key, 0o600)
-        try sh("wg set \(wireGuard) listen-port 0 private-key \(key)")
+        if backend != .scripted { try setUp() }
         try sh("ip link set \(wireGuard) addrgenmode none")
         try sh("ip link set \(wireGuard) up")
         try sh("ip address add fe80::5757:bb:1/64 dev \(wireGuard) nodad")
@@ -50,6 +59,12 @@ final class Interfaces {
             "ip link add \(vxlan) type vxlan id \(number) dstport \(8472 + number) local fe80::5757:bb:1 dev \(wireGuard)"
         )
         try sh("ip link set \(vxlan) mtu 1280 up")
+    }
+
+    private func setUp() throws {
+        let key = try Workplace.write(try sh("wg genkey") + "\n", to: "\(wireGuard).key")
+        chmod(key, 0o600)
+        try sh("wg set \(wireGuard) listen-port 0 private-key \(key)")
     }
 
     private func remove() throws {
@@ -64,6 +79,10 @@ final class Interfaces {
         try sh("ip link delete \(vxlan)")
         device?.end()
         device = nil
+        if backend == .scripted {
+            try sh("ip link delete \(wireGuard)")
+            unlink("/var/run/wireguard/\(wireGuard).sock")
+        }
         let deadline = now() + 20
         while (try? sh("ip link show \(wireGuard)")) != nil, now() < deadline { usleep(2000) }
     }

@@ -10,7 +10,7 @@ struct KexBench: ParsableCommand {
     )
 
     enum Part: String, CaseIterable, ExpressibleByArgument {
-        case known, new, http, replay, upkeep, comeback, growth, footprint
+        case known, new, http, replay, upkeep, comeback, growth, listings, footprint
         /// What scripts/bench has had measured in a virtual machine, and gives to `--include`.
         case kernel
     }
@@ -55,6 +55,7 @@ struct KexBench: ParsableCommand {
             case .upkeep: try bench.upkeep()
             case .comeback: try bench.comeback()
             case .growth: try bench.growth()
+            case .listings: try bench.listings()
             case .footprint: try bench.footprint()
             case .kernel: break
             }

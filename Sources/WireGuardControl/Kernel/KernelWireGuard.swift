@@ -9,6 +9,9 @@ internal import WireGuardTypes
 ///
 /// Source: `linux/wireguard.h`, whose numbers are used by name, and the module's netlink.c.
 final class KernelWireGuard: WireGuardInterface {
+    /// While new peers come all the time, every list is interrupted.
+    private static let listAttempts = 2
+
     let name: InterfaceName
     private var socket: NetlinkSocket
 
@@ -22,11 +25,16 @@ final class KernelWireGuard: WireGuardInterface {
     func state() throws(WireGuardError) -> DeviceState {
         try run(.readState) { family throws(NetlinkError) in
             let request = try message(family, WG_CMD_GET_DEVICE) { _ in }
-            return try socket.dump(request, "read", on: name.text, isSecret: true, into: DeviceState()) {
-                state,
-                reply throws(MalformedReply) in
-                try state.merge(reply)
-            }
+            var (state, isWhole) = try socket.dumpAsFarAsPossible(
+                request,
+                "read",
+                on: name.text,
+                isSecret: true,
+                attempts: Self.listAttempts,
+                into: DeviceState()
+            ) { state, reply throws(MalformedReply) in try state.merge(reply) }
+            state.isWhole = isWhole
+            return state
         }
     }
 
