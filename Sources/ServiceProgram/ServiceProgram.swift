@@ -100,7 +100,7 @@ public struct ServiceProgram {
     /// What to do about the errors that operators meet at the start.
     private static func advice(for error: any Error) -> String {
         switch (error as? SystemCallError)?.errno {
-        case .addressInUse: "; another process has it: see ss -lntxp"
+        case .addressInUse: "; another process has it, see ss -lntxp, or it was given twice"
         case .noSuchFileOrDirectory: "; is its folder there? systemd-tmpfiles --create kex.conf makes /run/kex"
         case .socketIsConnected:
             "; its socket unit has Accept=yes: set Accept=no there (systemctl edit), and restart it"

@@ -91,7 +91,7 @@ struct RegisterCommand: ParsableCommand {
         guard let key = state.publicKey else {
             throw Failure(
                 .system,
-                "interface \(interface) has no key yet; give it one with: wg set \(interface) private-key"
+                "interface \(interface) has no key yet; one is: wg genkey | wg set \(interface) private-key /dev/stdin"
             )
         }
         return key

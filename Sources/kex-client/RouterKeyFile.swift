@@ -19,9 +19,13 @@ enum RouterKeyFile {
             do {
                 return (try make(path), true)
             } catch {
+                let folder = path.prefix(upTo: path.lastIndex(of: "/") ?? path.startIndex)
+                let isMissing = (error as? Errno) == .noSuchFileOrDirectory
+                let advice = isMissing ? "its folder is missing: mkdir -p \(folder)" : "run kex-client as root"
                 throw Failure(
                     .system,
-                    "cannot make the private key \(path): \(error)\nmake its folder if it is missing, and run as root"
+                    "cannot make the private key \(path): \(error)"
+                        + (isMissing || geteuid() != 0 ? "\n\(advice)" : "")
                 )
             }
         } catch let error as Errno {
@@ -47,7 +51,7 @@ enum RouterKeyFile {
             guard bytes.count <= maximumSize, text.count == 1, let key = PrivateKey(text: text[0]) else {
                 throw Failure(
                     .configuration,
-                    "\(path) does not hold a WireGuard private key\nremove it to get a new key, or write one with: wg genkey"
+                    "\(path) does not hold a WireGuard private key\nwithout it, up makes a new key: rm \(path)"
                 )
             }
             return key

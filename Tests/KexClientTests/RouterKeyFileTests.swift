@@ -62,6 +62,9 @@ import WireGuardTypes
         #expect(error?.status == .configuration)
         #expect(error?.text.contains(path) == true)
         #expect(try String(contentsOfFile: path, encoding: .utf8) == content)
+        let command = try #require(error?.text.firstMatch(of: #/makes a new key: (.*)/#)?.1)
+        #expect(try Program.run("/bin/sh", ["-c", String(command)]).status == 0)
+        #expect(try RouterKeyFile.load(path: path).isNew)
     }
 
     @Test("says what is wrong if it cannot be read or made")
@@ -69,7 +72,9 @@ import WireGuardTypes
         let folder = try TemporaryFolder()
         let noFolder = #expect(throws: Failure.self) { try RouterKeyFile.load(path: folder.path + "/none/router.key") }
         #expect(noFolder?.status == .system)
-        #expect(noFolder?.text.contains("make its folder") == true)
+        let command = try #require(noFolder?.text.firstMatch(of: #/its folder is missing: (.*)/#)?.1)
+        #expect(try Program.run("/bin/sh", ["-c", String(command)]).status == 0)
+        #expect(try RouterKeyFile.load(path: folder.path + "/none/router.key").isNew)
         let isFolder = #expect(throws: Failure.self) { try RouterKeyFile.load(path: folder.path) }
         #expect(isFolder?.text.contains("Is a directory") == true)
     }

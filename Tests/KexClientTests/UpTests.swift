@@ -300,9 +300,11 @@ import WireGuardTypes
         let keyless = try register()
         #expect(keyless.status == 71)
         #expect(keyless.errors.contains("interface \(name) has no key yet"))
-        try laboratory.onRouter("wg set \(name) private-key \(laboratory.folder.path)/gateway.key")
+        let command = try #require(keyless.errors.firstMatch(of: #/no key yet; one is: (.*)\n/#)?.1)
+        try laboratory.onRouter(String(command))
         #expect(try register().status == 0)
-        #expect(exchange.received == ["a\n\(laboratory.gatewayKey)\n"])
+        let key = try laboratory.onRouter("wg show \(name) public-key").output
+        #expect(exchange.received == ["a\n\(key)"])
     }
 
     @Test("name the interface that is missing")

@@ -335,7 +335,7 @@ private let exchange = "ffww01\n\(key)\n"
         let configuration = try ConfigurationFile()
         let result = try KexdProcess(["--config", configuration.path, "--listen", "127.0.0.1:\(port)"]).result()
         let message =
-            "kexd: cannot bind 127.0.0.1:\(port): Address already in use (errno 98); another process has it: see ss -lntxp\n"
+            "kexd: cannot bind 127.0.0.1:\(port): Address already in use (errno 98); another process has it, see ss -lntxp, or it was given twice\n"
         #expect(result == KexdProcess.Result(output: message, status: 1))
         other.signal(SIGTERM)
         #expect(try other.result().status == 0)
