@@ -300,8 +300,8 @@ import WireGuardTypes
         let keyless = try register()
         #expect(keyless.status == 71)
         #expect(keyless.errors.contains("interface \(name) has no key yet"))
-        let command = try #require(keyless.errors.firstMatch(of: #/no key yet; one is: (.*)\n/#)?.1)
-        try laboratory.onRouter(String(command))
+        let remedy = try #require(keyless.errors.firstMatch(of: #/no key yet; one is: (.*)\n/#)?.1)
+        try laboratory.onRouter(String(remedy))
         #expect(try register().status == 0)
         let key = try laboratory.onRouter("wg show \(name) public-key").output
         #expect(exchange.received == ["a\n\(key)"])
