@@ -107,6 +107,7 @@ let package = Package(
         library("NetworkAddresses"),
         library("WireGuardTypes", ["NetworkAddresses"]),
         library("EUI64", ["NetworkAddresses", "WireGuardTypes"]),
+        library("JSONText"),
         library("KexProtocol", ["WireGuardTypes"]),
         library("SourceLimits", ["NetworkAddresses"]),
         library("SystemCalls", ["CLinux", "NetworkAddresses", system]),
@@ -121,7 +122,7 @@ let package = Package(
             ["CINIH", "EUI64", "KexProtocol", "NetworkAddresses", "SystemCalls", "WireGuardTypes", system]
         ),
         library("Systemd", ["SystemCalls", logging, system]),
-        library("BusMessages", ["CSodium", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
+        library("BusMessages", ["CSodium", "JSONText", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
         library("Mosquitto", ["CLinux", "CMosquitto", "EventLoop", "SystemCalls", system]),
 
         // 3  kernel objects
@@ -154,8 +155,8 @@ let package = Package(
         library(
             "KexHTTP",
             [
-                "EventLoop", "HandlerChannel", "KexProtocol", "NetworkAddresses", "SourceLimits", "SystemCalls", "Systemd",
-                "WireGuardTypes", logging, system,
+                "EventLoop", "HandlerChannel", "JSONText", "KexProtocol", "NetworkAddresses", "SourceLimits", "SystemCalls",
+                "Systemd", "WireGuardTypes", logging, system,
             ] + http
         ),
 

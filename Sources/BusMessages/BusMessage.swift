@@ -11,6 +11,8 @@ public enum BusMessage: Hashable, Sendable {
     case status(GatewayName, isOnline: Bool)
     /// Where routers reach a worker. Retained.
     case data(GatewayName, DomainName, GatewayData)
+    /// Whether a front door is there, `1` or `0`. Retained. The field's front doors count one another by it.
+    case frontDoor(GatewayName, isOnline: Bool)
     /// What a gateway knows of a router. `nil` if the broker's memory of it was taken away, which anybody on the broker
     /// can do and nobody can sign: gateways of ours say ``RouterNote/State/removed`` instead.
     case router(Registration, RouterNote?)
@@ -38,8 +40,8 @@ public enum BusMessage: Hashable, Sendable {
         case .connectedPeers(let domain, let gateway):
             self = .connectedPeers(domain, gateway, try Self.peers(payload))
         case .status(let gateway):
-            guard payload.count == 1, payload[0] & ~1 == UInt8(ascii: "0") else { throw .payload("neither 0 nor 1") }
-            self = .status(gateway, isOnline: payload[0] == UInt8(ascii: "1"))
+            self = .status(gateway, isOnline: try Self.isOnline(payload))
+        case .frontDoor(let gateway): self = .frontDoor(gateway, isOnline: try Self.isOnline(payload))
         case .data(let gateway, let domain):
             guard let data = GatewayData(json: payload) else { throw .payload("not a gateway's data") }
             self = .data(gateway, domain, data)
@@ -57,6 +59,11 @@ public enum BusMessage: Hashable, Sendable {
             try trusted?.check(topic, payload, signed, by: gateway)
             self = .count(domain, gateway, note)
         }
+    }
+
+    private static func isOnline(_ payload: Span<UInt8>) throws(MalformedMessage) -> Bool {
+        guard payload.count == 1, payload[0] & ~1 == UInt8(ascii: "0") else { throw .payload("neither 0 nor 1") }
+        return payload[0] == UInt8(ascii: "1")
     }
 
     /// Decimal digits without a leading zero, as Python's `str()` writes them, or `-1`.
@@ -77,6 +84,7 @@ public enum BusMessage: Hashable, Sendable {
         case .registration(let registration): .registration(registration.domain)
         case .connectedPeers(let domain, let gateway, _): .connectedPeers(domain, gateway)
         case .status(let gateway, _): .status(gateway)
+        case .frontDoor(let gateway, _): .frontDoor(gateway)
         case .data(let gateway, let domain, _): .data(gateway, domain)
         case .router(let registration, _): .router(registration.domain, registration.key)
         case .count(let domain, let gateway, _): .count(domain, gateway)
@@ -90,7 +98,7 @@ public enum BusMessage: Hashable, Sendable {
         switch self {
         case .registration(let registration): registration.key.textBytes
         case .connectedPeers(_, _, let count): Array("\(count ?? -1)".utf8)
-        case .status(_, let isOnline): [UInt8(ascii: isOnline ? "1" : "0")]
+        case .status(_, let isOnline), .frontDoor(_, let isOnline): [UInt8(ascii: isOnline ? "1" : "0")]
         case .data(_, _, let data): data.json
         case .router(_, let note): note.map { signed($0.encoded, key) } ?? []
         case .count(_, _, let note): signed(note.encoded, key)

@@ -1,7 +1,7 @@
 public import KexProtocol
 public import WireGuardTypes
 
-/// The topics of the bus between gateways. The first four are the field's (measured with the deployed broker and worker),
+/// The topics of the bus between gateways. The first five are the field's (measured with the deployed broker and worker),
 /// the others are ours.
 public enum BusTopic: Hashable, Sendable {
     /// `wireguard/DOMAIN/all`: a router asks to be let in. The last level says for which worker, but it has never been
@@ -13,6 +13,8 @@ public enum BusTopic: Hashable, Sendable {
     case status(GatewayName)
     /// `wireguard-worker/WORKER/DOMAIN/data`
     case data(GatewayName, DomainName)
+    /// `wireguard-broker/BROKER/status`, of newer programs of the field: a front door
+    case frontDoor(GatewayName)
     /// `kex/DOMAIN/router/KEY`, the key as 64 hexadecimal digits in lower case: base64 has `+` and `/`, which mean
     /// something in topics.
     case router(DomainName, PublicKey)
@@ -44,6 +46,9 @@ public enum BusTopic: Hashable, Sendable {
         case 3 where isLevel(0, "wireguard-worker") && isLevel(2, "status"):
             guard let gateway = gateway(1) else { return nil }
             self = .status(gateway)
+        case 3 where isLevel(0, "wireguard-broker") && isLevel(2, "status"):
+            guard let gateway = gateway(1) else { return nil }
+            self = .frontDoor(gateway)
         case 4 where isLevel(0, "wireguard-metrics") && isLevel(3, "connected_peers"):
             guard let domain = domain(1), let gateway = gateway(2) else { return nil }
             self = .connectedPeers(domain, gateway)
@@ -71,6 +76,7 @@ extension BusTopic: CustomStringConvertible {
         case .connectedPeers(let domain, let gateway): "wireguard-metrics/\(domain)/\(gateway)/connected_peers"
         case .status(let gateway): "wireguard-worker/\(gateway)/status"
         case .data(let gateway, let domain): "wireguard-worker/\(gateway)/\(domain)/data"
+        case .frontDoor(let gateway): "wireguard-broker/\(gateway)/status"
         case .router(let domain, let key): "kex/\(domain)/router/\(key.hexadecimal)"
         case .count(let domain, let gateway): "kex/\(domain)/count/\(gateway)"
         }

@@ -263,6 +263,14 @@ extension Fleet {
         return place.map { names[$0] }
     }
 
+    /// The gateway that a router which comes now would most likely get, by the steady rule; nothing is remembered of the question.
+    ///
+    /// - Returns: the gateway's name; `nil` if there is none for this domain.
+    public func neediest(in domain: DomainName, at now: Duration) -> String? {
+        guard let row = rows[domain] else { return nil }
+        return steadyBalance(row, since: now - FleetLimit.silence, without: nil).neediest.map { names[$0.place] }
+    }
+
     private mutating func fieldChoice(_ row: Int) -> Int? {
         var candidates: [Balance.Candidate] = []
         var total = 0

@@ -6,11 +6,14 @@ public import WireGuardTypes
 public struct ChoiceRequest: Hashable, Sendable {
     /// Chosen by the front door; the answer carries it back.
     public var id: UInt32
-    public var registration: Registration
+    public var domain: DomainName
+    /// The router's; `nil` if nobody in particular asks. Then the answer is not remembered, nor counted.
+    public var key: PublicKey?
 
-    public init(id: UInt32, registration: Registration) {
+    public init(id: UInt32, domain: DomainName, key: PublicKey?) {
         self.id = id
-        self.registration = registration
+        self.domain = domain
+        self.key = key
     }
 }
 
@@ -47,18 +50,22 @@ public struct ChoiceAnswer: Hashable, Sendable {
 }
 
 extension ChoiceRequest: Record {
-    static var encodedSize: Int { 4 + PublicKey.length + 1 + DomainName.maximumLength }
+    static var encodedSize: Int { 4 + 1 + PublicKey.length + 1 + DomainName.maximumLength }
 
     func encode(into bytes: inout [UInt8]) {
         bytes.appendBigEndian(id)
-        registration.key.append(to: &bytes)
-        bytes.appendShortText(registration.domain.text, DomainName.maximumLength)
+        bytes.append(key == nil ? 0 : 1)
+        if let key { key.append(to: &bytes) } else { bytes += [UInt8](repeating: 0, count: PublicKey.length) }
+        bytes.appendShortText(domain.text, DomainName.maximumLength)
     }
 
     init(decoding bytes: Span<UInt8>, at position: inout Int) throws(MalformedFrame) {
         id = bytes.integer(&position)
+        let flag = bytes.byte(&position)
+        guard flag <= 1 else { throw .record("flag \(flag)") }
         let key = try PublicKey(decoding: bytes, at: &position)
-        registration = Registration(domain: try DomainName(decoding: bytes, at: &position), key: key)
+        self.key = flag == 1 ? key : nil
+        domain = try DomainName(decoding: bytes, at: &position)
     }
 }
 

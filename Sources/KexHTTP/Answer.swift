@@ -4,6 +4,7 @@ internal import HandlerChannel
 internal import HummingbirdCore
 internal import KexProtocol
 internal import NIOCore
+internal import NetworkAddresses
 
 /// What a client is told, apart from the fields that every answer has.
 ///
@@ -70,7 +71,7 @@ struct Answer {
             Offer(
                 endpoint: Offer.Endpoint(
                     address: gateway.address,
-                    allowedIPs: ["\(gateway.linkAddress)"],
+                    allowedIPs: [gateway.linkAddress.unmappedDescription],
                     port: "\(gateway.port)",
                     publicKey: "\(gateway.publicKey)"
                 )

@@ -1,39 +1,37 @@
-internal import FoundationEssentials
+internal import JSONText
 internal import KexProtocol
 internal import WireGuardTypes
 
-/// The two forms of what routers post. Fields that are not named here do not count.
+/// What routers post: one JSON object. Members that are not named here do not count.
 enum ExchangeBody {
-    private struct Exchange: Decodable {
-        enum CodingKeys: String, CodingKey { case domain, key = "public_key" }
-        var domain: String
-        var key: String
-    }
-
-    private struct NodeExchange: Decodable {
-        enum CodingKeys: String, CodingKey { case name = "node_name", key = "public_key" }
-        /// Not looked at; a body without it is of another form.
-        var name: String
-        var key: String
-    }
-
     /// Reads `{"domain": "ffww01","public_key": "…"}`.
     ///
     /// - Returns: `nil` for everything else, such as a key that is not written exactly as keys are.
     static func registration(in bytes: [UInt8], domains: some Collection<DomainName>) -> Registration? {
-        guard let body = decode(Exchange.self, bytes), let domain = DomainName(body.domain), domains.contains(domain),
-            let key = PublicKey(text: body.key)
+        guard let object = JSONObject(bytes), let domain = domain(in: object, domains), let key = key(in: object)
         else { return nil }
         return Registration(domain: domain, key: key)
     }
 
     /// Reads `{"node_name": "…","public_key": "…"}` of a router of `domain`. The rest as in ``registration(in:domains:)``.
     static func registration(in bytes: [UInt8], ofNodeIn domain: DomainName) -> Registration? {
-        guard let body = decode(NodeExchange.self, bytes), let key = PublicKey(text: body.key) else { return nil }
+        // The name is not looked at; a body without it is of another form.
+        guard let object = JSONObject(bytes), object.text("node_name") != nil, let key = key(in: object)
+        else { return nil }
         return Registration(domain: domain, key: key)
     }
 
-    private static func decode<Body: Decodable>(_ type: Body.Type, _ bytes: [UInt8]) -> Body? {
-        try? JSONDecoder().decode(type, from: Data(bytes))
+    /// Reads `{"domain": "ffww01"}`.
+    static func domain(in bytes: [UInt8], domains: some Collection<DomainName>) -> DomainName? {
+        JSONObject(bytes).flatMap { domain(in: $0, domains) }
+    }
+
+    private static func domain(in object: JSONObject, _ domains: some Collection<DomainName>) -> DomainName? {
+        guard let name = object.text("domain").flatMap({ DomainName($0) }), domains.contains(name) else { return nil }
+        return name
+    }
+
+    private static func key(in object: JSONObject) -> PublicKey? {
+        object.text("public_key").flatMap { PublicKey(text: $0) }
     }
 }

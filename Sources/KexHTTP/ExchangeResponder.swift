@@ -32,12 +32,15 @@ final class ExchangeResponder: Sendable {
         case exchangeWithGateway
         /// An exchange of a router that names itself and no domain.
         case nodeExchange(DomainName)
+        /// A question for a gateway, without an exchange.
+        case gateway
 
-        init?(path: Substring, _ settings: HTTPSettings) {
+        init?(path: String, _ settings: HTTPSettings) {
             switch path {
             case "/": self = .frontPage
             case "/api/v1/wg/key/exchange": self = .exchange
             case "/api/v2/wg/key/exchange": self = .exchangeWithGateway
+            case "/api/v2/wg/gateway/best": self = .gateway
             default:
                 guard let nodes = settings.nodeNames, path == nodes.path else { return nil }
                 self = .nodeExchange(nodes.domain)
@@ -66,12 +69,12 @@ final class ExchangeResponder: Sendable {
             return .tooFast
         }
         let settings = settings.value
-        let path = (request.head.path ?? "").prefix { $0 != "?" }
-        guard let resource = Resource(path: path, settings) else { return .notFound }
+        let path = RequestPath(target: request.head.path ?? "")
+        guard let resource = Resource(path: path.text, settings) else { return .notFound }
         switch (request.method, resource) {
         case (.get, .frontPage), (.head, .frontPage): return .frontPage
         case (.options, _): return .options(resource.methods)
-        case (.post, .exchange), (.post, .exchangeWithGateway), (.post, .nodeExchange): break
+        case (.post, .exchange), (.post, .exchangeWithGateway), (.post, .nodeExchange), (.post, .gateway): break
         default: return .wrongMethod(resource.methods)
         }
         let body: [UInt8]
@@ -80,6 +83,17 @@ final class ExchangeResponder: Sendable {
         } catch is NIOTooManyBytesError {
             note(source, nil, "more than \(limits.body) bytes")
             return .tooLong
+        }
+        if case .gateway = resource {
+            guard let domain = ExchangeBody.domain(in: body, domains: settings.domains.keys) else {
+                note(source, nil, "no known domain in it")
+                return .malformed
+            }
+            do throws(NoGateway) {
+                return .accepted(try await exchanges.gateway(in: domain))
+            } catch {
+                return .noGateway(error)
+            }
         }
         let registration =
             if case .nodeExchange(let domain) = resource {

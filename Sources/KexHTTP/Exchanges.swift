@@ -13,6 +13,9 @@ public protocol Exchanges: Sendable {
 
     /// The gateway that a router should use which has been let in there.
     func gateway(for registration: Registration, letIn place: Admission.Place) async throws(NoGateway) -> ChosenGateway
+
+    /// The gateway that a router would most likely get if it came now. Nothing is changed by the question.
+    func gateway(in domain: DomainName) async throws(NoGateway) -> ChosenGateway
 }
 
 /// What became of a registration.
@@ -51,12 +54,14 @@ struct LocalExchanges: Exchanges {
     }
 
     func gateway(for registration: Registration, letIn place: Admission.Place) async throws(NoGateway) -> ChosenGateway
-    {
-        guard let status = await handler.status(of: registration.domain) else { throw .unavailable }
+    { try await gateway(in: registration.domain) }
+
+    func gateway(in domain: DomainName) async throws(NoGateway) -> ChosenGateway {
+        guard let status = await handler.status(of: domain) else { throw .unavailable }
         guard status.isInService else { throw .noneInService }
         let settings = settings.value
         guard let port = status.listenPort, let key = status.publicKey,
-            let linkAddress = settings.domains[registration.domain] ?? nil
+            let linkAddress = settings.domains[domain] ?? nil
         else { throw .noData }
         return ChosenGateway(
             address: settings.externalName,
@@ -94,13 +99,24 @@ struct SharedExchanges: Exchanges {
     func gateway(for registration: Registration, letIn place: Admission.Place) async throws(NoGateway) -> ChosenGateway
     {
         // What the others do not know yet, this gateway has; and whom they would choose is as old as the broker's last word.
-        if place == .here, let here = try? await local.gateway(for: registration, letIn: place) { return here }
+        if place == .here, let here = try? await local.gateway(in: registration.domain) { return here }
+        return try await chosen(for: registration.key, in: registration.domain, isHere: place != .others)
+    }
+
+    func gateway(in domain: DomainName) async throws(NoGateway) -> ChosenGateway {
+        try await chosen(for: nil, in: domain, isHere: !local.settings.value.remoteDomains.contains(domain))
+    }
+
+    /// - Parameter isHere: whether this gateway will do if `kex-mqtt` cannot be asked.
+    private func chosen(for key: PublicKey?, in domain: DomainName, isHere: Bool) async throws(NoGateway)
+        -> ChosenGateway
+    {
         let chosen: ChosenGateway?
         do throws(NoGateway) {
-            chosen = try await bus.choose(for: registration)
+            chosen = try await bus.choose(for: key, in: domain)
         } catch {
-            guard place != .others else { throw error }
-            return try await local.gateway(for: registration, letIn: place)
+            guard isHere else { throw error }
+            return try await local.gateway(in: domain)
         }
         guard let chosen else { throw .noneInService }
         return chosen

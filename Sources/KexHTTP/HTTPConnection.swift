@@ -88,6 +88,11 @@ final class ConnectionKeeper: ChannelDuplexHandler {
         case .head(let head):
             isAmidRequest = true
             isLast = isLast || !head.isKeepAlive
+            // RFC 9110, section 10.1.1. Curl waits a second for it before it sends a body.
+            if head.version == .http1_1, head.headers["Expect"].contains(where: { $0.lowercased() == "100-continue" }) {
+                let answer = HTTPResponseHead(version: .http1_1, status: .continue)
+                context.writeAndFlush(wrapOutboundOut(.head(answer)), promise: nil)
+            }
         case .body: break
         case .end:
             isAmidRequest = false
@@ -100,7 +105,7 @@ final class ConnectionKeeper: ChannelDuplexHandler {
         if case ChannelEvent.inputClosed = event {
             isInputClosed = true
             isLast = true
-            if phase != .answering { return context.close(promise: nil) }
+            if phase != .answering { return client.cutOff() }
         }
         context.fireUserInboundEventTriggered(event)
     }
@@ -137,7 +142,7 @@ final class ConnectionKeeper: ChannelDuplexHandler {
     /// Tells the client that this was all, and waits for it to finish: a connection that is closed while the client is
     /// still sending is reset, and a reset overtakes the answer.
     private func drain(_ context: ChannelHandlerContext) {
-        guard !isInputClosed else { return context.close(promise: nil) }
+        guard !isInputClosed else { return client.cutOff() }
         begin(.draining, context)
         context.close(mode: .output, promise: nil)
     }

@@ -8,6 +8,7 @@ internal import Synchronization
 internal import SystemCalls
 internal import SystemPackage
 internal import Systemd
+internal import WireGuardTypes
 
 /// The one connection to `kex-handler`, or to `kex-mqtt`, made when it is needed. Requests that come together go in one
 /// packet; answers find who waits for them by their numbers.
@@ -135,13 +136,15 @@ final class HandlerClient: Sendable {
     }
 
     /// The gateway that a router should use; `nil` if there is none in its domain.
-    func choose(for registration: Registration) async throws(NoGateway) -> ChosenGateway? {
+    ///
+    /// - Parameter key: the router's; `nil` if nobody in particular asks.
+    func choose(for key: PublicKey?, in domain: DomainName) async throws(NoGateway) -> ChosenGateway? {
         let result = await withCheckedContinuation { continuation in
             let mustFlush = state.withLock { state in
                 let number = state.newNumber()
                 let deadline = NIODeadline.now() + TimeAmount(limits.answerTime)
                 state.choosing[number] = Choosing(deadline: deadline, continuation: continuation)
-                state.choices.append(ChoiceRequest(id: number, registration: registration))
+                state.choices.append(ChoiceRequest(id: number, domain: domain, key: key))
                 return state.beginFlushing()
             }
             if mustFlush { flushSoon() }

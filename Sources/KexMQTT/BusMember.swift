@@ -27,6 +27,9 @@ public struct BusMember: Sendable {
 
     private var isConnected = false
     private var isLeaving = false
+    /// Whether there is a front door, and what others were told of it.
+    private var hasFrontDoor = false
+    private var toldFrontDoor: Bool?
     private var announcements: [BusMessage] = []
     /// Domains that this gateway served in an earlier life, and does not serve: the broker keeps that it does.
     private var formerDomains: Set<DomainName>
@@ -114,6 +117,7 @@ extension BusMember {
         isConnected = true
         gateways.brokerCame(at: now.sinceStart)
         presence.forgetTold()
+        toldFrontDoor = nil
         announcements = formerDomains.map { .connectedPeers($0, settings.name, nil) }
         for index in settings.domains.indices {
             own[index].publishAgain()
@@ -328,6 +332,13 @@ extension BusMember {
         } catch {
             if error == .untrusted { untrusted += 1 } else { malformed += 1 }
             scheduleNotice(now)
+            // What it said before is not what it says now.
+            guard case .data(let name, let domain)? = BusTopic(topic.span) else { return }
+            if name == settings.name {
+                if domains[domain] != nil { contradict(BusTopic.data(name, domain), now) }
+            } else {
+                gateways.take(name, nil, of: domain, isRetained: isRetained, at: now.sinceStart)
+            }
         }
     }
 
@@ -360,6 +371,7 @@ extension BusMember {
         case .count(let domain, let name, let note):
             if !isRetained { _ = checkTime(of: note.time, by: name, isNew: true, now) }
             if isGateway(name), let index = domains[domain] { replays[index].take(note.count, of: name) }
+        case .frontDoor: break  // nobody is told that we count them
         case .router(let registration, let note):
             guard let router = router(registration), let note else { return }
             receive(note, on: router, registration, isRetained, now)
@@ -381,16 +393,19 @@ extension BusMember {
     /// Somebody has said something in our name. What is kept of an earlier life is overwritten anyway.
     private mutating func receiveOwn(_ message: BusMessage, _ isRetained: Bool, _ now: Moment) {
         if isRetained { return receiveKept(message) }
-        guard !presence.isTold(message) else { return }
+        if !presence.isTold(message) { contradict(message.topic, now) }
+    }
+
+    private mutating func contradict(_ topic: BusTopic, _ now: Moment) {
         if corrections.isEmpty {
             correctionDue = max(now.sinceStart, earliestCorrection)
             if earliestContradiction <= now.sinceStart {
-                addNotice(.contradicted(topic: "\(message.topic)"))
+                addNotice(.contradicted(topic: "\(topic)"))
                 earliestContradiction = now.sinceStart + BusLimit.noticeInterval
             }
         }
         // A topic of a domain that is not ours is none that we have told.
-        corrections.insert(message.topic)
+        corrections.insert(topic)
     }
 
     /// What the broker keeps of this gateway is overwritten, but where the domain is none of ours any more. That is not taken
@@ -524,10 +539,13 @@ extension BusMember {
         requests.insert(request, router, door: door, at: now.sinceStart)
     }
 
-    /// Chooses a gateway for a router.
+    /// Chooses a gateway for a router, or for anybody.
     public mutating func choose(_ request: ChoiceRequest, at now: Moment) -> ChoiceAnswer {
-        ChoiceAnswer(id: request.id, gateway: gateways.choose(for: request.registration, at: now.sinceStart))
+        ChoiceAnswer(id: request.id, gateway: gateways.choose(for: request.key, in: request.domain, at: now.sinceStart))
     }
+
+    /// Whether any front door is connected.
+    public mutating func noteFrontDoor(isThere: Bool) { hasFrontDoor = isThere }
 
     /// A front door is gone.
     public mutating func close(door: UInt64) { requests.close(door: door) }
@@ -634,6 +652,10 @@ extension BusMember {
             if !news.isEmpty { isOwnNew = true }
         }
         takeOwn(now)
+        if isConnected, !isLeaving, toldFrontDoor ?? false != hasFrontDoor {
+            toldFrontDoor = hasFrontDoor
+            announcements.append(.frontDoor(settings.name, isOnline: hasFrontDoor))
+        }
         for (index, domain) in settings.domains.enumerated() {
             switch replays[index].look(at: now.sinceStart) {
             case .ask:
@@ -699,6 +721,7 @@ extension BusMember {
         isLeaving = true
         requests.lose()
         announcements = presence.farewell
+        if toldFrontDoor ?? false { announcements.append(.frontDoor(settings.name, isOnline: false)) }
     }
 
     /// Whether the broker has acknowledged all that was said.

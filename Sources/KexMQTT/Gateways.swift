@@ -83,13 +83,13 @@ struct Gateways: Sendable {
 
     mutating func take(
         _ name: GatewayName,
-        _ data: GatewayData,
+        _ data: GatewayData?,
         of domain: DomainName,
         isRetained: Bool,
         at now: Duration
     ) {
         guard domains.contains(domain) else { return }
-        change(name, isRetained, now, isNew: true) { $0.data[domain] = data }
+        change(name, isRetained, now, isNew: data != nil) { $0.data[domain] = data }
     }
 
     mutating func take(_ name: GatewayName, peers: Int?, in domain: DomainName, isRetained: Bool, at now: Duration) {
@@ -136,8 +136,9 @@ struct Gateways: Sendable {
     /// Only where a gateway's data are known may it be chosen.
     private mutating func tell(_ gateway: Gateway, _ name: GatewayName) {
         for domain in domains {
-            guard gateway.data[domain] != nil, let peers = gateway.peers[domain] else { continue }
-            fleet.take(.peers(peers ?? -1, in: domain), from: name.text, at: gateway.heard)
+            guard let peers = gateway.peers[domain] else { continue }
+            let isKnown = gateway.data[domain] != nil
+            fleet.take(.peers(isKnown ? peers ?? -1 : -1, in: domain), from: name.text, at: gateway.heard)
         }
         let isReady = gateway.isOnline && !gateway.data.isEmpty
         fleet.take(isReady ? .online : .offline, from: name.text, at: gateway.heard)
@@ -167,11 +168,12 @@ struct Gateways: Sendable {
 
     // MARK: - Choice
 
-    mutating func choose(for registration: Registration, at now: Duration) -> ChosenGateway? {
+    mutating func choose(for key: PublicKey?, in domain: DomainName, at now: Duration) -> ChosenGateway? {
         let time = clock(now)
-        let chosen = fleet.choose(for: registration.key, in: registration.domain, at: time).flatMap { GatewayName($0) }
-        guard let name = chosen ?? lastResort(for: registration, at: time),
-            let data = gateways[name]?.data[registration.domain]
+        let text =
+            if let key { fleet.choose(for: key, in: domain, at: time) } else { fleet.neediest(in: domain, at: time) }
+        guard let name = text.flatMap({ GatewayName($0) }) ?? lastResort(for: key, in: domain, at: time),
+            let data = gateways[name]?.data[domain]
         else { return nil }
         return ChosenGateway(
             address: data.externalAddress,
@@ -183,15 +185,15 @@ struct Gateways: Sendable {
 
     /// Somebody, if all were said not to be there. Nobody has signed that; so it is this gateway if it serves the domain, or
     /// else one of those that were heard from lately, and best one whose status says that it is there.
-    private func lastResort(for registration: Registration, at time: Duration) -> GatewayName? {
-        if gateways[own]?.peers[registration.domain] ?? nil != nil { return own }
+    private func lastResort(for key: PublicKey?, in domain: DomainName, at time: Duration) -> GatewayName? {
+        if gateways[own]?.peers[domain] ?? nil != nil { return own }
         let heard = gateways.filter {
-            $0.key != own && $0.value.data[registration.domain] != nil && time - $0.value.heard <= FleetLimit.silence
+            $0.key != own && $0.value.data[domain] != nil && time - $0.value.heard <= FleetLimit.silence
         }
         let online = heard.filter(\.value.isOnline)
         let candidates = (online.isEmpty ? heard : online).keys.sorted { $0.text < $1.text }
         guard !candidates.isEmpty else { return nil }
         // Any of them, the same one for each router.
-        return candidates[Int(registration.key[0]) % candidates.count]
+        return candidates[Int(key?[0] ?? 0) % candidates.count]
     }
 }

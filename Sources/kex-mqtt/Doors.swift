@@ -16,6 +16,8 @@ struct Doors: ~Copyable {
     private var congested: Set<UInt64> = []
     private var lastToken: UInt64
     private var isWatched = false
+    /// Whether no front door is connected.
+    var isEmpty: Bool { connections.isEmpty }
     /// When connections are taken again after the system had no descriptor left.
     private(set) var nextAccept: MonotonicTime?
 

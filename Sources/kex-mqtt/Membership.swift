@@ -68,10 +68,10 @@ struct Membership {
             }
             return BrokerSettings.TLS(authorities: tls.authorities, identity: identity)
         }
-        if settings.hasGateway {
-            let death = BusMessage.status(name, isOnline: false)
-            broker.will = BrokerSettings.Will(topic: "\(death.topic)", payload: death.payload())
-        }
+        // There is one will. If the gateway has it, the front door stays announced until this program is back.
+        let death: BusMessage =
+            settings.hasGateway ? .status(name, isOnline: false) : .frontDoor(name, isOnline: false)
+        broker.will = BrokerSettings.Will(topic: "\(death.topic)", payload: death.payload())
         member = settings
         self.broker = broker
         socket = bus.socket

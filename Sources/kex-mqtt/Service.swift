@@ -124,6 +124,7 @@ struct Service: ~Copyable {
 
     /// What follows from all that happened in this round.
     private mutating func work() throws(SystemCallError) {
+        member.noteFrontDoor(isThere: !doors.isEmpty)
         greetBroker()
         member.advance(to: moment)
         if member.isStuck {

@@ -38,6 +38,8 @@ func read(
         (.connectedPeers(domain, gateway, nil), "wireguard-metrics/ffww01/gw04.ext.ffmuc.net/connected_peers", "-1"),
         (.status(gateway, isOnline: true), "wireguard-worker/gw04.ext.ffmuc.net/status", "1"),
         (.status(gateway, isOnline: false), "wireguard-worker/gw04.ext.ffmuc.net/status", "0"),
+        (.frontDoor(gateway, isOnline: true), "wireguard-broker/gw04.ext.ffmuc.net/status", "1"),
+        (.frontDoor(gateway, isOnline: false), "wireguard-broker/gw04.ext.ffmuc.net/status", "0"),
         (
             .data(gateway, domain, data), "wireguard-worker/gw04.ext.ffmuc.net/ffww01/data",
             #"{"ExternalAddress": "gw04.ext.ffmuc.net", "Port": 40011, "#
@@ -85,7 +87,7 @@ func read(
         let gateway = GatewayName(String(repeating: "g", count: 64))!
         let topics: [BusTopic] = [
             .registration(domain), .connectedPeers(domain, gateway), .status(gateway), .data(gateway, domain),
-            .router(domain, key), .count(domain, gateway),
+            .frontDoor(gateway), .router(domain, key), .count(domain, gateway),
         ]
         for topic in topics {
             let bytes = Array("\(topic)".utf8)
@@ -140,7 +142,7 @@ func read(
         let text =
             "\t{\"id\" :-7,\r\n\"LinkAddress\":\"FE80:0::27c:16ff:fec0:6c74\",\"Port\":40011, \"pop\":\"\\ud83d\\ude00\","
             + "\"PublicKey\":\"\(keyText.replacing("/", with: "\\/"))\",\"External\\u0041ddress\":\"gw04.ext.ffmuc.net\"} \n"
-        #expect(try read("wireguard-worker/gw04.ext.ffmuc.net/ffww01/data", text.utf8) == Self.messages[6].0)
+        #expect(try read("wireguard-worker/gw04.ext.ffmuc.net/ffww01/data", text.utf8) == Self.messages[8].0)
     }
 
     @Test("Data that lack something, or have it otherwise, are refused", arguments: spoiltData)
@@ -151,13 +153,14 @@ func read(
     }
 
     private static let spoiltData: [String] = {
-        let good = messages[6].payload
+        let good = messages[8].payload
         let changes = [
             ("40011", "0"), ("40011", "65536"), ("40011", "-1"), ("40011", "40011.0"), ("40011", "4e4"),
             ("40011", "040011"),
-            ("40011", "\"40011\""), ("40011", "true"), ("40011", "null"), ("40011", "[1]"), ("40011", ""),
+            ("40011", "\"40011 \""), ("40011", "\"\""), ("40011", "true"), ("40011", "null"), ("40011", "[1]"),
+            ("40011", ""),
             ("40011", "-"),
-            ("40011", "99999999999999999999"), ("o52G", "p52"), ("fe80::27c:16ff:fec0:6c74", "192.0.2.1"),
+            ("40011", "99999999999999999999"), ("o52G", "p52"), ("fe80::27c:16ff:fec0:6c74", "192.0.2.1/32"),
             ("fe80::27c:16ff:fec0:6c74", "fe80::1/128"), ("fe80::27c:16ff:fec0:6c74", ""), ("gw04.ext.ffmuc.net", ""),
             ("gw04.ext.ffmuc.net", "a b"), ("gw04.ext.ffmuc.net", "a\\u0000"), ("gw04.ext.ffmuc.net", "a\\\"b"),
             ("gw04.ext.ffmuc.net", "ä"), ("gw04.ext.ffmuc.net", String(repeating: "a", count: 254)),
@@ -167,19 +170,20 @@ func read(
             ("ExternalAddress", "externaladdress"), ("\"Port\"", "Port"), ("\"Port\": ", "\"Port\" "), ("}", ""),
             ("}", ",}"),
             ("}", "} x"), ("{", ""), ("{", "[{"), (", \"Port\"", ", , \"Port\""), ("\"Port\"", "\"LinkAddress\""),
-            ("}", ", \"Port\": 40011}"), ("}", ", \"more\": {}}"),
-            ("}", (0..<13).map { ", \"m\($0)\": 0" }.joined() + "}"),
-            ("}", String(repeating: " ", count: 1025 - good.utf8.count) + "}"),
+            ("}", ", \"Port\": null}"), ("}", ", \"more\": {}"), ("}", ", \"more\": [}"),
+            ("}", String(repeating: " ", count: GatewayData.maximumText + 1 - good.utf8.count) + "}"),
         ]
         return ["", "{}", "null"] + changes.map { good.replacing($0.0, with: $0.1, maxReplacements: 1) }
     }()
 
     @Test("Data at their limits")
     func dataLimits() throws {
-        let good = Self.messages[6].payload
+        let good = Self.messages[8].payload
         for text in [
-            good.replacing("}", with: String(repeating: " ", count: 1024 - good.utf8.count) + "}"),
-            good.replacing("}", with: (0..<12).map { ", \"m\($0)\": 0" }.joined() + "}"),
+            good.replacing("}", with: String(repeating: " ", count: GatewayData.maximumText - good.utf8.count) + "}"),
+            good.replacing("}", with: (0..<100).map { ", \"m\($0)\": 0" }.joined() + "}"),
+            good.replacing("}", with: ", \"more\": {\"a\": [1, {\"b\": null}]}, \"Port\": 1}"),
+            good.replacing("40011", with: "\"40011\"").replacing("fe80::27c:16ff:fec0:6c74", with: "192.0.2.1"),
             good.replacing("gw04.ext.ffmuc.net", with: String(repeating: "a", count: 253)).replacing(
                 "40011",
                 with: "65535"
@@ -195,7 +199,7 @@ func read(
 
     @Test("Bytes that are no UTF-8 are refused wherever they come")
     func invalidText() {
-        let good = Array(Self.messages[6].payload.utf8)
+        let good = Array(Self.messages[8].payload.utf8)
         for index in good.indices {
             var bad = good
             bad[index] = 0xff

@@ -33,7 +33,8 @@ import WireGuardTypes
         case .routerListEnd:
             let end = RouterListEnd(domain: domain, isWhole: true, lastRemoval: 0)
             FleetFrame.encode(end, into: &bytes)
-        case .choiceRequests: BusFrame.encode([ChoiceRequest(id: 1, registration: registration)], into: &bytes)
+        case .choiceRequests:
+            BusFrame.encode([ChoiceRequest(id: 1, domain: registration.domain, key: registration.key)], into: &bytes)
         case .choices: BusFrame.encode([ChoiceAnswer(id: 1, gateway: nil)], into: &bytes)
         case .remoteRegistrations:
             FleetFrame.encode([RemoteRegistration(id: 1, registration: registration)], into: &bytes)

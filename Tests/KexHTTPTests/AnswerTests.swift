@@ -46,6 +46,10 @@ import WireGuardTypes
         "", " ", "no JSON", "[]", "[\"domain\", \"public_key\"]", "null", "\"ffww01\"", "{}", body + body,
         body.dropLast() + "",
         "{\"domain\": \"ffww01\"}", "{\"public_key\": \"\(key)\"}",
+        "{\"domain\": \"ffww01\",\"domain\": \"x\",\"public_key\": \"\(key)\"}",
+        "{\"domain\": \"ffww01\",\"domain\": null,\"public_key\": \"\(key)\"}", "\(body.dropLast()),}",
+        "\(body.dropLast()),\"a\": 01}", "\(body.dropLast()),\"a\": 1.}", "\(body.dropLast()),\"a\": \"\t\"}",
+        "\(body.dropLast()),\"a\": [1}]}", "\(body.dropLast()),\"a\": {\"b\"}}", "\(body)x", "\(body)\0", "/**/\(body)",
         "{\"domain\": null,\"public_key\": \"\(key)\"}", "{\"domain\": 1,\"public_key\": \"\(key)\"}",
         "{\"domain\": \"ffww01\",\"public_key\": null}", "{\"domain\": [\"ffww01\"],\"public_key\": \"\(key)\"}",
         "{\"domain\": \"ffww02\",\"public_key\": \"\(key)\"}", "{\"domain\": \"\",\"public_key\": \"\(key)\"}",
@@ -82,6 +86,12 @@ import WireGuardTypes
             "{\"domain\": \"ffww01\",\"public_key\": \"\(key)\",\"location\": {\"a\": [1, null]}}",
             " \r\n{ \"domain\" : \"ffww01\" , \"public_key\" : \"\(key)\" }\n",
             "{\"domain\": \"ff\\u0077w01\",\"public_key\": \"\(key.dropLast())\\u003d\"}",
+            "{\"domain\": \"x\",\"dom\\u0061in\": \"ffww01\",\"public_key\": 1,\"public_key\": \"\(key)\"}",
+            "\u{feff}\(body)",
+            "\(body.dropLast()),\"a\": [NaN, -Infinity, 1e999, -0.5E+3, \(String(repeating: "9", count: 400))]}",
+            "\(body.dropLast()),\"a\": \"\\ud800\\u0000\\ud83d\\ude00\"}",
+            "\(body.dropLast()),\"a\": \(String(repeating: "[", count: 300))\(String(repeating: "]", count: 300))}",
+            "\(body.dropLast()),\"a\": {\"b\": [[], {}, {\"c\": {}}, true, false, null], \"d\": \"x\"}}",
         ]
     )
     func spellings(body: String) throws {
@@ -115,7 +125,7 @@ import WireGuardTypes
 
     @Test(
         "Other paths lead nowhere",
-        arguments: ["/x", "/api/v1/wg/key/exchange/", "/api/v3/wg/key/exchange", "//", "/API/v1/wg/key/exchange", "*"]
+        arguments: ["/x", "/api/v1/wg/key/exchange/", "/api/v3/wg/key/exchange", "//x", "/API/v1/wg/key/exchange", "*"]
     )
     func paths(path: String) throws {
         for method in ["GET", "POST"] {
@@ -124,6 +134,57 @@ import WireGuardTypes
             #expect(answer.field("Content-Type") == "text/html; charset=utf-8")
         }
         #expect(try door.answer(to: post("\(v1)?a=b", body)).status == 200)
+    }
+
+    @Test(
+        "Slashes at the beginning, percent-encoding and whole URLs are read as deployed servers read them",
+        arguments: [
+            "/\(v1)", "//\(v1)", "/api//v1/wg/key/exchange", "/api/v1/wg/key/exch%61nge", "/api/v1/wg/key%2fexchange",
+            "/%2Fapi/v1/wg/key/exchange", "http://gw\(v1)", "http://gw/\(v1)", "\(v1)#x", "\(v1)?a=/b",
+        ]
+    )
+    func pathForms(path: String) throws {
+        #expect(try door.answer(to: post(path, body)).body == accepted)
+        #expect(try door.answer(to: "GET \(path) HTTP/1.1\r\nHost: gw\r\n\r\n").status == 405)
+    }
+
+    @Test(
+        "What is no such path is none",
+        arguments: [
+            "\(v1)%zz", "\(v1)%3Fa", "\(v1);x", "/.\(v1)", "\(v1)%", "\(v1)%6", "\(v1)%00", "\(v1)//", "http://gw",
+        ]
+    )
+    func noPaths(path: String) throws {
+        #expect([404, 405].contains(try door.answer(to: post(path, body)).status))
+        #expect(handler.packets.isEmpty)
+    }
+
+    @Test("Who expects to be told to go on is told")
+    func expectation() throws {
+        let client = try HTTPClient(port: door.port)
+        let length = body.utf8.count
+        try client.send("POST \(v1) HTTP/1.1\r\nHost: gw\r\nExpect: 100-continue\r\nContent-Length: \(length)\r\n\r\n")
+        #expect(try client.answer(hasBody: false).status == 100)
+        try client.send(body)
+        #expect(try client.answer().body == accepted)
+        // Other expectations do not count, nor does this one of a client that cannot know it.
+        #expect(try door.answer(to: post(v1, body, fields: "Expect: more\r\n")).body == accepted)
+        let old = "POST \(v1) HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: \(length)\r\n\r\n\(body)"
+        #expect(try door.answer(to: old).body == accepted)
+    }
+
+    @Test("A gateway is named without an exchange")
+    func bestGateway() throws {
+        let best = "/api/v2/wg/gateway/best"
+        let answer = try door.answer(to: post(best, "{\"domain\": \"ffww01\"}"))
+        #expect(answer.status == 200)
+        #expect(try answer.body == door.answer(to: post(v2, body)).body)
+        #expect(handler.registrations.count == 1)
+        for bad in ["", "{}", "{\"domain\": \"x\"}"] {
+            #expect(try door.answer(to: post(best, bad)).body == failure)
+        }
+        #expect(try door.answer(to: post(best, "{\"domain\": \"unlinked\"}")).status == 500)
+        #expect(try door.answer(to: "GET \(best) HTTP/1.1\r\nHost: gw\r\n\r\n").status == 405)
     }
 
     @Test("The front page is there for whoever tests the tunnel")

@@ -72,6 +72,8 @@ import Testing
             while !isOver.load(ordering: .relaxed) { usleep(1000) }
         }
 
+        func gateway(in domain: DomainName) async throws(NoGateway) -> ChosenGateway { throw .unavailable }
+
         func gateway(for registration: Registration, letIn place: Admission.Place) async throws(NoGateway)
             -> ChosenGateway
         { throw .unavailable }

@@ -362,7 +362,7 @@ import Testing
             linkAddress: IPv6Address("fe80::2")!
         )!
         func chosen() -> String? {
-            gateway.member.choose(ChoiceRequest(id: 1, registration: registration(1)), at: gateway.now).gateway?.address
+            gateway.member.choose(ChoiceRequest(id: 1, domain: domain, key: key(1)), at: gateway.now).gateway?.address
         }
         #expect(chosen() == nil)
         gateway.receive(.status(name, isOnline: true))
@@ -402,7 +402,7 @@ import Testing
     private func chosen(by gateway: inout Member) -> Set<String> {
         Set(
             (0..<32).map { number in
-                let request = ChoiceRequest(id: 1, registration: registration(10_000 + number))
+                let request = ChoiceRequest(id: 1, domain: domain, key: key(10_000 + number))
                 return gateway.member.choose(request, at: gateway.now).gateway?.address ?? ""
             }
         )
@@ -546,6 +546,57 @@ import Testing
         #expect(chosen(by: &gateway) == ["gw01.example.net"])
     }
 
+    @Test("A front door is announced while one is connected, and again after the broker was away")
+    func frontDoor() {
+        var gateway = Member(hasGateway: false)
+        func said() -> [String] {
+            gateway.member.advance(to: gateway.now)
+            return gateway.publications().map {
+                "\($0.topic) \(String(decoding: $0.payload, as: UTF8.self)) \($0.isRetained)"
+            }
+        }
+        gateway.connect()
+        #expect(said() == [])
+        let (on, off) = ("wireguard-broker/gw01/status 1 true", "wireguard-broker/gw01/status 0 true")
+        gateway.member.noteFrontDoor(isThere: true)
+        #expect(said() == [on])
+        #expect(said() == [])
+        gateway.member.noteFrontDoor(isThere: false)
+        #expect(said() == [off])
+        gateway.member.noteFrontDoor(isThere: true)
+        gateway.member.disconnect(at: gateway.now)
+        gateway.connect()
+        #expect(said() == [on])
+        gateway.member.leave()
+        #expect(said() == [off])
+    }
+
+    @Test("Where the data of a gateway cannot be read, what it said before is not handed out in their place")
+    func unreadableData() {
+        var gateway = Member(hasGateway: false)
+        gateway.connect()
+        func chosen() -> String? {
+            gateway.member.choose(ChoiceRequest(id: 1, domain: domain, key: nil), at: gateway.now).gateway?.address
+        }
+        for number in 2...3 {
+            let name = GatewayName("gw0\(number)")!
+            let data = GatewayData(
+                externalAddress: "\(name).example.net",
+                port: 7,
+                publicKey: key(8),
+                linkAddress: IPv6Address("fe80::2")!
+            )!
+            gateway.receive(.data(name, domain, data))
+            gateway.receive(.connectedPeers(domain, name, number))
+            gateway.receive(.status(name, isOnline: true))
+        }
+        #expect(chosen() == "gw02.example.net")
+        gateway.receive("wireguard-worker/gw02/ffww01/data", Array("{\"Port\": 8}".utf8))
+        #expect(chosen() == "gw03.example.net")
+        gateway.receive("wireguard-worker/gw03/ffww01/data", Array("nonsense".utf8))
+        #expect(chosen() == nil)
+    }
+
     @Test("A front door without a gateway takes registrations and names others, says nothing, and asks nobody")
     func frontDoorAlone() throws {
         var gateway = Member(hasGateway: false)
@@ -566,7 +617,7 @@ import Testing
         #expect(gateway.publications().map(\.topic) == ["wireguard/ffww01/all"])
         #expect(gateway.member.takeAnswers().map(\.answer.refusal) == [nil])
         func chosen() -> String? {
-            gateway.member.choose(ChoiceRequest(id: 1, registration: registration(1)), at: gateway.now).gateway?.address
+            gateway.member.choose(ChoiceRequest(id: 1, domain: domain, key: key(1)), at: gateway.now).gateway?.address
         }
         #expect(chosen() == "gw02.example.net")
         // What others say is for handlers; there is none.

@@ -584,7 +584,7 @@ import WireGuardTypes
         try online(gateway)
         let registration = Registration(domain: DomainName("ffww01")!, key: PublicKey(text: anyKey())!)
         var packet: [UInt8] = []
-        BusFrame.encode([ChoiceRequest(id: 1, registration: registration)], into: &packet)
+        BusFrame.encode([ChoiceRequest(id: 1, domain: registration.domain, key: registration.key)], into: &packet)
         func connect() throws -> PacketConnection {
             PacketConnection(try Socket.connect(toPath: "\(gateway.folder)/bus.sock", kind: .sequentialPacket))
         }
