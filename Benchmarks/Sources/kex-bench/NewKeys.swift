@@ -42,7 +42,7 @@ extension Bench {
             }
             let others = randomKeys(counts[64] ?? 0)
             switch backend {
-            case .userspace:
+            case .userspace, .scripted:
                 let seconds = try BareWireGuard(interface: bare.wireGuard).apply(others) { index in
                     "allowed_ip=fe80::\(String(index >> 16, radix: 16)):\(String(index & 0xffff, radix: 16))/128\n"
                 }
