@@ -83,7 +83,7 @@ import WireGuardTypes
         }
     }
 
-    @Test("What the broker does not take of us is said once, with what to do; and that it takes it again")
+    @Test("What the broker does not take of us is said once for each kind of topic, with what to do")
     func missingRule() throws {
         let whole = try rules()
         let broker = try broker(whole.split(separator: "\n").filter { !$0.contains("kex/") }.joined(separator: "\n"))

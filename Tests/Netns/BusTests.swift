@@ -473,6 +473,34 @@ import WireGuardTypes
         try listener.waitFor(#/wireguard-worker\/gw02\/status 1\n/#)
     }
 
+    @Test("An interface that loses all its peers has them back, and nobody elsewhere goes; one taken out by hand stays out")
+    func emptied() throws {
+        let (first, second) = (try gateway("gw01"), try gateway("gw02", http: false))
+        try online(first, second)
+        try first.startListener()
+        let routers = try [1, 2, 3].map(first.makeConnectedRouter)
+        func haveAll(_ gateway: GatewayFixture) throws -> Bool { try Set(routers).isSubset(of: gateway.peers().keys) }
+        try wait(for: "the routers at the other gateway") { try haveAll(second) }
+        let wireGuard = first.domains[0].wireGuard
+        let configuration = try Command.check("wg showconf \(wireGuard)")
+        let path = "\(first.folder)/interface.conf"
+        let peers = try #require(configuration.range(of: "[Peer]"))
+        try configuration[..<peers.lowerBound].write(toFile: path, atomically: true, encoding: .utf8)
+        try Command.check("wg syncconf \(wireGuard) \(path)")
+        try first.handler?.waitFor(#/3 of 3 routers went from \S+ at once; bringing them back/#)
+        try wait(for: "the routers") { try haveAll(first) }
+        // Two lists of the handler's later nobody has been told anything.
+        usleep(11_000_000)
+        #expect(try haveAll(second))
+        #expect(second.handler?.output.contains(#/removed /#) == false)
+
+        try Command.check("wg set \(wireGuard) peer \(routers[0]) remove")
+        try first.handler?.waitFor(#/somebody took its peer out/#)
+        usleep(11_000_000)
+        #expect(try first.peers()[routers[0]] == nil)
+        #expect(try haveAll(second), "it is silent there or it is not")
+    }
+
     @Test("A killed handler is asked again, and is told what it missed")
     func killedHandler() throws {
         let gateway = try gateway("gw01")
