@@ -473,7 +473,7 @@ import WireGuardTypes
         try listener.waitFor(#/wireguard-worker\/gw02\/status 1\n/#)
     }
 
-    @Test("An interface that loses all its peers has them back, and nobody elsewhere goes; one taken out by hand stays out")
+    @Test("An interface that loses all its peers has them back, and nobody elsewhere goes; by hand one stays out")
     func emptied() throws {
         let (first, second) = (try gateway("gw01"), try gateway("gw02", http: false))
         try online(first, second)
