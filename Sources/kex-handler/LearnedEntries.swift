@@ -26,6 +26,8 @@ struct LearnedEntries {
     static let share = 10
     /// How long entries are put in again after room was made in vain.
     static let shortestPause = Duration.milliseconds(100)
+    /// Room is made again after this time at the latest, well within the patience of those who wait: ``ParkedRequests/patience``.
+    static let longestRoomPause = Duration.milliseconds(300)
     /// While the interface learns, it is looked this often whether its table is full.
     static let probePause = Duration.seconds(5)
     /// For how long after the last news. A router that teaches too much is not told of for ``LearningWatch/silence``.
@@ -151,7 +153,9 @@ extension MeshDomain {
         case .success(let success): outcome = success
         case .failure(let error): outcome = LearnedEntries.Outcome(failure: "\(error)", duration: .zero)
         }
-        learned.earliest = now + max(outcome.duration * LearnedEntries.share, LearnedEntries.shortestPause)
+        let pause = max(outcome.duration * LearnedEntries.share, LearnedEntries.shortestPause)
+        // Whoever waits for room is not to wait for that.
+        learned.earliest = now + (learned.isFull ? min(pause, LearnedEntries.longestRoomPause) : pause)
         if let failure = outcome.failure {
             host.budget.log(.failed, .error, domain: settings.name.text, "\(settings.name): \(failure)", to: host.log)
         }
