@@ -41,6 +41,8 @@ public struct BusMember: Sendable {
     /// Whether something is new of this gateway that belongs among the others' words, and when it is put there anyway.
     private var isOwnNew = true
     private var nextOwn = Duration.zero
+    /// Whether others were told how many routers are here since then.
+    private var isOwnCounted = false
     /// The second publication of a registration whose first was given out.
     private var signed: Publication?
     private var inFlight: [Int32: (publication: Publication, since: Duration)] = [:]
@@ -437,7 +439,8 @@ extension BusMember {
         isOwnNew = false
         nextOwn = now.sinceStart + BusLimit.ownInterval
         let own = presence.own
-        gateways.takeOwn(own.data, peers: own.peers, at: now.sinceStart)
+        gateways.takeOwn(own.data, peers: own.peers, isCounted: isOwnCounted, at: now.sinceStart)
+        isOwnCounted = false
     }
 
     private mutating func admit(_ registration: Registration, _ now: Moment) {
@@ -650,6 +653,7 @@ extension BusMember {
             let news = presence.news(at: now.sinceStart)
             announcements += news
             if !news.isEmpty { isOwnNew = true }
+            for case .connectedPeers in news { isOwnCounted = true }
         }
         takeOwn(now)
         if isConnected, !isLeaving, toldFrontDoor ?? false != hasFrontDoor {

@@ -64,7 +64,13 @@ struct Gateways: Sendable {
     /// - Parameters:
     ///   - data: of the domains that it serves.
     ///   - peers: what it tells others.
-    mutating func takeOwn(_ data: [DomainName: GatewayData], peers: [DomainName: Int], at now: Duration) {
+    ///   - isCounted: whether it has told others just now. Until then routers that were sent here count besides.
+    mutating func takeOwn(
+        _ data: [DomainName: GatewayData],
+        peers: [DomainName: Int],
+        isCounted: Bool,
+        at now: Duration
+    ) {
         let time = clock(now)
         var gateway = gateways[own] ?? Gateway(heard: time)
         gateway.isOnline = true
@@ -73,8 +79,10 @@ struct Gateways: Sendable {
             if let data = data[domain] { gateway.data[domain] = data }
             gateway.peers[domain] = .some(data[domain] == nil ? nil : peers[domain] ?? 0)
         }
+        let isNew = isCounted || gateways[own]?.peers != gateway.peers || gateways[own]?.data != gateway.data
         gateways[own] = gateway
-        tell(gateway, own)
+        // A sign of life otherwise.
+        if isNew { tell(gateway, own) } else { tellPresence(gateway, own) }
     }
 
     mutating func take(_ name: GatewayName, isOnline: Bool, isRetained: Bool, at now: Duration) {
@@ -140,6 +148,10 @@ struct Gateways: Sendable {
             let isKnown = gateway.data[domain] != nil
             fleet.take(.peers(isKnown ? peers ?? -1 : -1, in: domain), from: name.text, at: gateway.heard)
         }
+        tellPresence(gateway, name)
+    }
+
+    private mutating func tellPresence(_ gateway: Gateway, _ name: GatewayName) {
         let isReady = gateway.isOnline && !gateway.data.isEmpty
         fleet.take(isReady ? .online : .offline, from: name.text, at: gateway.heard)
     }

@@ -443,6 +443,24 @@ import Testing
         #expect(chosen(by: &gateway) == [""])
     }
 
+    @Test("Routers that were sent here count until others are told, however often the handler says how it is")
+    func ownCount() {
+        var gateway = Member()
+        gateway.connect()
+        gateway.tellStatus(connected: 0)
+        _ = gateway.publications()
+        arrive("gw02", at: &gateway)
+        var own = 0
+        for number in 0..<40 {
+            let request = ChoiceRequest(id: 1, domain: domain, key: key(number))
+            let address = gateway.member.choose(request, at: gateway.now).gateway?.address
+            if address == "gw01.example.net" { own += 1 }
+            gateway.pass(.seconds(1))
+            gateway.tellStatus(connected: 0)
+        }
+        #expect((18...22).contains(own))
+    }
+
     @Test("What somebody else says of this gateway is corrected, once a second at most, and told to the operator")
     func corrections() {
         var gateway = Member()
