@@ -316,10 +316,12 @@ private final class ExitHandler: ChannelInboundHandler {
 }
 
 extension Channel {
-    /// Where the connection comes from, IPv4 as a mapped address; `nil` if that is not known, as with a client that has
+    /// Where the connection comes from, IPv4 as a mapped address, a link-local one with its link; `nil` if that is not known, as with a client that has
     /// reset its connection before it was accepted (getpeername(2) says ENOTCONN then).
     fileprivate var source: IPv6Address? {
-        guard let text = remoteAddress?.ipAddress else { return nil }
-        return IPv4Address(text).map(IPv6Address.init(mapping:)) ?? IPv6Address(text)
+        let address = unsafe remoteAddress?.withSockAddr { address, size in
+            unsafe SystemCalls.SocketAddress(bytes: UnsafeRawBufferPointer(start: address, count: size))
+        }
+        return address?.endpoint?.source
     }
 }

@@ -206,7 +206,7 @@ extension Server {
                     acceptsPerRound = 1
                     return
                 }
-                let source = accepted.address.endpoint?.mappedAddress ?? IPv6Address(high: 0, low: 0)
+                let source = accepted.address.endpoint?.source ?? IPv6Address(high: 0, low: 0)
                 welcome(accepted.takeDescriptor(), from: source)
             } catch {
                 // No descriptor or no memory: the connection stays in the kernel's queue and its listener readable, so
@@ -498,15 +498,5 @@ extension Server {
     private mutating func noteAnswer() {
         guard lossNotice.permitsReturn(now: now) else { return }
         logger.log(.handlerBack, .notice, "the handler answers again")
-    }
-}
-
-extension Endpoint {
-    /// The address alone, IPv4 as a mapped one.
-    fileprivate var mappedAddress: IPv6Address {
-        switch self {
-        case .v4(let address, _): IPv6Address(mapping: address)
-        case .v6(let address, _, _): address
-        }
     }
 }

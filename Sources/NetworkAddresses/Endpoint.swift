@@ -11,6 +11,14 @@ public enum Endpoint: Hashable, Sendable {
         }
     }
 
+    /// The address alone as a source of connections: IPv4 as a mapped one, a link-local one scoped to its link.
+    public var source: IPv6Address {
+        switch self {
+        case .v4(let address, _): IPv6Address(mapping: address)
+        case .v6(let address, _, let scope): address.scoped(to: scope)
+        }
+    }
+
     /// Reads an endpoint, or an address alone (IPv6 in brackets), which gets `defaultPort`.
     public init?(_ text: String, defaultPort: UInt16) {
         guard let endpoint = Endpoint(text) ?? Endpoint("\(text):\(defaultPort)") else { return nil }

@@ -36,11 +36,28 @@ public struct IPv6Address: Hashable, Sendable {
         high == 0 && low >> 32 == 0xffff ? IPv4Address(value: UInt32(truncatingIfNeeded: low)) : nil
     }
 
-    /// The text form, and for an IPv4-mapped address that of the IPv4 address: as its owner would write it.
-    public var unmappedDescription: String { mappedIPv4.map { "\($0)" } ?? description }
+    /// The text form as its owner would write it: for an IPv4-mapped address that of the IPv4 address, and for one of
+    /// ``scoped(to:)`` the interface behind it.
+    public var unmappedDescription: String {
+        if let mappedIPv4 { return "\(mappedIPv4)" }
+        return scope == 0 ? description : "\(unscoped)%\(scope)"
+    }
 
     /// Whether the address is in fe80::/10, so that it means nothing without an interface.
     public var isLinkLocal: Bool { high >> 54 == 0xfe80 >> 6 }
+
+    /// A link-local address together with its link, in one value: the index of the interface takes the place of the last 32
+    /// bits of the high half. Those mean nothing to IPv6 (RFC 4291, section 2.5.6), so what an outsider wrote there is gone. Every
+    /// other address stays what it is.
+    public func scoped(to interface: UInt32) -> IPv6Address {
+        isLinkLocal ? IPv6Address(high: 0xfe80 << 48 | UInt64(interface), low: low) : self
+    }
+
+    /// The interface of an address that was ``scoped(to:)`` one; 0 for every other.
+    public var scope: UInt32 { isLinkLocal ? UInt32(truncatingIfNeeded: high) : 0 }
+
+    /// The address without its interface.
+    public var unscoped: IPv6Address { scoped(to: 0) }
 
     /// Whether the address stands for none: `::`, or IPv4's 0.0.0.0/8. Source: RFC 4291, section 2.5.2; RFC 1122, 3.2.1.3.
     public var isUnspecified: Bool { mappedIPv4.map { $0.value >> 24 == 0 } ?? (high == 0 && low == 0) }

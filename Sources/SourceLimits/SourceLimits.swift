@@ -3,8 +3,8 @@ public import NetworkAddresses
 /// What each source of the internet may ask for, in memory that does not grow however many sources there are.
 ///
 /// A source is an IPv4 address or an IPv6 /64, because that is what one home has. IPv6 has a second limit for each /48,
-/// which is what one customer may get: ``wideFactor`` times as much. A link-local address is a source by itself: all routers
-/// of a mesh ask from fe80::/64, through the tunnel, where WireGuard vouches for each address.
+/// which is what one customer may get: ``wideFactor`` times as much. All link-local addresses of one link are one source, because
+/// a neighbour there can have any number of them; see ``Share/linkFactor`` for the routers of a mesh, which ask from there too.
 ///
 /// ```swift
 /// var limits = SourceLimits(of: SourceLimits.Share(burst: 64, interval: .milliseconds(500), atOnce: 16))
@@ -21,18 +21,31 @@ public struct SourceLimits: Sendable {
         public let bucket: TokenBucket.Size
         /// Things at a time.
         public let atOnce: UInt32
+        /// How many times as much all of a link have.
+        public let linkFactor: UInt64
 
         /// - Parameters:
         ///   - burst: things without a pause.
         ///   - interval: time from one to the next in the long run.
-        public init(burst: UInt64, interval: Duration, atOnce: UInt32 = .max) {
-            bucket = TokenBucket.Size(burst: burst, interval: interval)
+        public init(burst: UInt64, interval: Duration, atOnce: UInt32 = .max, linkFactor: UInt64 = 1) {
+            self.init(TokenBucket.Size(burst: burst, interval: interval), atOnce: atOnce, linkFactor: linkFactor)
+        }
+
+        private init(_ bucket: TokenBucket.Size, atOnce: UInt32, linkFactor: UInt64) {
+            self.bucket = bucket
             self.atOnce = atOnce
+            self.linkFactor = linkFactor
+        }
+
+        fileprivate func times(_ factor: UInt64) -> Share {
+            let most = atOnce.multipliedReportingOverflow(by: UInt32(clamping: factor))
+            return Share(bucket.times(factor), atOnce: most.overflow ? .max : most.partialValue, linkFactor: 1)
         }
 
         /// Exchanges of one source with a front door. A block of houses behind one address has its power back, and each of
-        /// its 32 routers tries twice; in the long run a router comes once a minute or so.
-        public static let exchanges = Share(burst: 64, interval: .milliseconds(500), atOnce: 16)
+        /// its 32 routers tries twice; in the long run a router comes once a minute or so. All of a link have what 1,024 routers
+        /// need: those of a mesh ask through the tunnel, from link-local addresses.
+        public static let exchanges = Share(burst: 64, interval: .milliseconds(500), atOnce: 16, linkFactor: 32)
 
         /// Keys of one source that are new where they come in: as many as a block of houses behind one address has routers, all
         /// of which come back after a power cut.
@@ -61,6 +74,7 @@ public struct SourceLimits: Sendable {
 
     private let share: Share
     private let wideShare: Share
+    private let linkShare: Share
     /// Sources that stand for many: they have no limit.
     public var unlimited: [IPPrefix]
     private var table: Table
@@ -69,19 +83,24 @@ public struct SourceLimits: Sendable {
     public init(of share: Share, unlimited: [IPPrefix] = [], slots: Int = Self.slots) {
         precondition(slots > 0 && slots % Self.setSize == 0, "a table of whole sets")
         self.share = share
-        let atOnce = share.atOnce.multipliedReportingOverflow(by: UInt32(Self.wideFactor))
-        wideShare = Share(share.bucket.times(Self.wideFactor), atOnce: atOnce.overflow ? .max : atOnce.partialValue)
+        wideShare = share.times(Self.wideFactor)
+        linkShare = share.times(share.linkFactor)
         self.unlimited = unlimited
         table = Table(slots: slots)
     }
 
-    /// The address that stands for the source's home: an IPv4 or a link-local address itself, a /64 with zeros behind.
+    /// The address that stands for the source's home: an IPv4 address itself, a /64 with zeros behind; and so a link, if the address
+    /// is scoped to it.
     public static func home(of source: IPv6Address) -> IPv6Address {
-        source.mappedIPv4 == nil && !source.isLinkLocal ? IPv6Address(high: source.high, low: 0) : source
+        source.mappedIPv4 == nil ? IPv6Address(high: source.high, low: 0) : source
     }
 
     /// Whether the source is one of ``unlimited``.
-    public func isUnlimited(_ source: IPv6Address) -> Bool { unlimited.contains { $0.contains(source) } }
+    public func isUnlimited(_ source: IPv6Address) -> Bool {
+        guard !unlimited.isEmpty else { return false }
+        let address = source.unscoped
+        return unlimited.contains { $0.contains(address) }
+    }
 
     /// Whether the source has done nothing lately: all of its tokens are there. Not for one without limit.
     public func isFresh(_ source: IPv6Address, at now: Duration) -> Bool {
@@ -105,6 +124,7 @@ public struct SourceLimits: Sendable {
         if isUnlimited(source) { return .unlimited }
         let (home, wide) = Self.networks(of: source)
         guard let own = place(home) else { return .unlimited }
+        let share = share(of: home)
         guard table[own].open < share.atOnce else { return .tooMany }
         table[own].open += 1
         guard let wide else { return table[own].bucket.take(share.bucket, at: now) ? .welcome : .tooFast }
@@ -131,13 +151,6 @@ public struct SourceLimits: Sendable {
 }
 
 // MARK: - The table
-
-extension SourceLimits.Share {
-    fileprivate init(_ bucket: TokenBucket.Size, atOnce: UInt32) {
-        self.bucket = bucket
-        self.atOnce = atOnce
-    }
-}
 
 extension SourceLimits {
     /// What a bucket is for.
@@ -188,12 +201,18 @@ extension SourceLimits {
     /// An IPv6 source of the internet has two.
     private static func networks(of source: IPv6Address) -> (home: Network, wide: Network?) {
         if let address = source.mappedIPv4 { return (Network(kind: .address, bits: UInt64(address.value)), nil) }
-        if source.isLinkLocal { return (Network(kind: .link, bits: source.low), nil) }
+        if source.isLinkLocal { return (Network(kind: .link, bits: UInt64(source.scope)), nil) }
         let wide = Network(kind: .wide, bits: source.high & 0xffff_ffff_ffff_0000)
         return (Network(kind: .narrow, bits: source.high), wide)
     }
 
-    private func share(of network: Network) -> Share { network.kind == .wide ? wideShare : share }
+    private func share(of network: Network) -> Share {
+        switch network.kind {
+        case .wide: wideShare
+        case .link: linkShare
+        case .nobody, .address, .narrow: share
+        }
+    }
 
     private func isFull(_ network: Network, at now: Duration) -> Bool {
         index(of: network).map { table[$0].bucket.isFull(at: now) } ?? true

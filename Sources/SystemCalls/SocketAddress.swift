@@ -61,6 +61,13 @@ public struct SocketAddress: Sendable {
         self.length = length
     }
 
+    /// The address in these bytes of any `sockaddr`, or `nil` if they are too many.
+    public init?(bytes: UnsafeRawBufferPointer) {
+        guard bytes.count <= MemoryLayout<sockaddr_storage>.size else { return nil }
+        unsafe withUnsafeMutableBytes(of: &storage) { unsafe $0.copyMemory(from: bytes) }
+        length = socklen_t(bytes.count)
+    }
+
     /// `Address` is one of the C structs above, which are plain bytes.
     private mutating func fill<Address>(with address: Address) {
         unsafe withUnsafeBytes(of: address) { address in

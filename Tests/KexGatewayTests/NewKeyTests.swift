@@ -82,6 +82,19 @@ private struct Gateway {
         #expect(gateway.register(2024, from: bus) == "in")
     }
 
+    @Test("Of one link come as many new keys as of one home, from however many addresses")
+    func link() {
+        var gateway = Gateway(rules(maximumPeers: 3000))
+        func source(_ number: Int, on interface: UInt32) -> IPv6Address {
+            IPv6Address(high: 0xfe80 << 48, low: UInt64(number + 1)).scoped(to: interface)
+        }
+        #expect((0..<32).allSatisfy { gateway.register($0, from: source($0, on: 7)) == "in" })
+        #expect(gateway.register(32, from: source(32, on: 7)) == Refusal.rateLimited.code)
+        #expect(gateway.register(33, from: source(32, on: 8)) == "in")
+        // Whoever is known asks for nothing new.
+        #expect((0..<32).allSatisfy { gateway.register($0, from: source(100 + $0, on: 7)) == "known" })
+    }
+
     @Test("No address stands for another gateway", arguments: ["::", "::1", "::ffff:0.0.0.0", "ff02::1"])
     func noSentinel(text: String) {
         var gateway = Gateway(rules(maximumPeers: 3000))

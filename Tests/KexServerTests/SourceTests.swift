@@ -21,9 +21,10 @@ private let limited = TestClient.Outcome.closed("ERR: RATE_LIMITED\n")
         return try TestServer.running(handler: handler.path, limits: limits, unlimitedSources: unlimited, log: log)
     }
 
-    @Test("The defaults are 64 connections without a pause, two a second later, 16 at a time")
+    @Test("The defaults are 64 connections without a pause, 2 a second later, 16 at a time; of a link 32 times as much")
     func defaults() {
-        #expect(ServerLimits().source == SourceLimits.Share(burst: 64, interval: .milliseconds(500), atOnce: 16))
+        let share = SourceLimits.Share(burst: 64, interval: .milliseconds(500), atOnce: 16, linkFactor: 32)
+        #expect(ServerLimits().source == share)
     }
 
     @Test("A connection too many at a time is answered, before anything of it is read; other sources are served")

@@ -75,6 +75,22 @@ import Testing
         #expect(try #require(IPv6Address(text)).isLinkLocal == isLinkLocal)
     }
 
+    @Test("have their link in them if they are link-local, whatever was there; others stay as they are")
+    func scoped() {
+        let address = IPv6Address("fe80:1:2:3::5")!.scoped(to: .max)
+        #expect(address.scope == .max)
+        #expect(address.unscoped == IPv6Address("fe80::5"))
+        #expect(address.unmappedDescription == "fe80::5%4294967295")
+        #expect(IPv6Address("fe80::5")!.unmappedDescription == "fe80::5")
+        for text in ["2001:db8:0:7::5", "::", "::ffff:192.0.2.1", "fec0::1"] {
+            let address = IPv6Address(text)!
+            #expect(address.scoped(to: 7) == address)
+            #expect(address.scope == 0)
+        }
+        #expect(Endpoint.v6(IPv6Address("fe80::5")!, port: 1, scope: 7).source.scope == 7)
+        #expect(Endpoint.v4(IPv4Address("192.0.2.1")!, port: 1).source == IPv6Address("::ffff:192.0.2.1"))
+    }
+
     @Test("stand for IPv4 ones only under ::ffff:0:0/96")
     func mapping() throws {
         let v4 = try #require(IPv4Address("192.0.2.1"))

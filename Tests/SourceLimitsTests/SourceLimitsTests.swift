@@ -49,9 +49,9 @@ import Testing
     }
 
     @Test(
-        "An IPv4 address is a source, and so is an IPv6 /64, but among link-local ones each address",
+        "An IPv4 address is a source, and so is an IPv6 /64, a link as well",
         arguments: [
-            ("fe80::1", "fe80::1", true), ("fe80::1", "fe80::2", false), ("fe80::1", "2001:db8::1", false),
+            ("fe80::1", "fe80::1", true), ("fe80::1", "fe80::2", true), ("fe80::1", "2001:db8::1", false),
             ("192.0.2.1", "192.0.2.1", true), ("192.0.2.1", "192.0.2.2", false),
             ("2001:db8::1", "2001:db8::ffff:2", true), ("2001:db8::1", "2001:db8:0:1::1", false),
             ("192.0.2.1", "::c000:201", false),
@@ -64,6 +64,37 @@ import Testing
         #expect(limits.take(from: address(first), at: now) == true)
         #expect(limits.take(from: address(first), at: now) == false)
         #expect(limits.take(from: address(second), at: now) == !isSame)
+    }
+
+    @Test("All of a link are one source, however many addresses they have and whatever they write into them")
+    func link() {
+        let share = SourceLimits.Share(burst: 2, interval: .seconds(30), atOnce: 3, linkFactor: 4)
+        var limits = SourceLimits(of: share)
+        func neighbour(_ number: UInt64, on interface: UInt32 = 7) -> IPv6Address {
+            // RFC 4291 has zeros between the prefix and the identifier; the kernel does not insist.
+            IPv6Address(high: 0xfe80 << 48 | number << 20 | number, low: number).scoped(to: interface)
+        }
+        let begun = (0..<20).map { limits.begin(from: neighbour($0), at: now) }
+        #expect(begun.prefix(8).allSatisfy { $0 == .welcome })
+        #expect(begun[8..<12].allSatisfy { $0 == .tooFast })
+        #expect(begun.suffix(8).allSatisfy { $0 == .tooMany })
+        #expect(limits.begin(from: neighbour(1, on: 8), at: now) == .welcome)
+        limits.end(from: neighbour(99))
+        #expect(limits.begin(from: neighbour(98), at: now + .seconds(30)) == .welcome)
+        #expect(SourceLimits.home(of: neighbour(1)) == SourceLimits.home(of: neighbour(2)))
+        #expect(SourceLimits.home(of: neighbour(1)) != SourceLimits.home(of: neighbour(1, on: 8)))
+        limits.unlimited = [IPPrefix("fe80::/64")!]
+        #expect(limits.isUnlimited(neighbour(1)))
+    }
+
+    @Test("500 routers of a mesh ask twice each through the tunnel when their power is back, 500 of them at once")
+    func powerCut() {
+        var limits = SourceLimits(of: .exchanges)
+        for _ in 0..<2 {
+            let routers = (0..<500).map { IPv6Address(high: 0xfe80 << 48, low: $0).scoped(to: 3) }
+            for router in routers { #expect(limits.begin(from: router, at: now) == .welcome) }
+            for router in routers { limits.end(from: router) }
+        }
     }
 
     @Test("All of a /48 have eight times the tokens of one /64")
