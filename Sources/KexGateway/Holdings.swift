@@ -20,7 +20,8 @@ struct Home: Hashable, Sendable {
         if let address = source.mappedIPv4 {
             self.init(.address, UInt64(address.value))
         } else if source.isLinkLocal {
-            self.init(.link, source.low)
+            // A neighbour there can have any number of addresses.
+            self.init(.link, UInt64(source.scope))
         } else {
             self.init(.subnet, source.high)
         }
@@ -29,7 +30,7 @@ struct Home: Hashable, Sendable {
     init(of endpoint: Endpoint) {
         switch endpoint {
         case .v4(let address, _): self.init(.address, UInt64(address.value))
-        case .v6(let address, _, _): self.init(of: address)
+        case .v6: self.init(of: endpoint.source)
         }
     }
 

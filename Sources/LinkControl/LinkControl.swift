@@ -8,7 +8,7 @@ internal import SystemPackage
 /// Everything goes by name, so that errors can be read and nothing happens to an interface that took over a number.
 /// Everything but ``link(named:)`` needs CAP_NET_ADMIN.
 public struct LinkControl: ~Copyable {
-    private var socket: NetlinkSocket
+    var socket: NetlinkSocket
 
     public init(buffer: ReceiveBuffer = ReceiveBuffer()) throws(NetlinkError) {
         socket = try NetlinkSocket(.route, buffer: buffer)

@@ -3,12 +3,12 @@ public import Netlink
 public import NetworkAddresses
 public import SystemPackage
 
-/// Tells of interfaces that appear, change, are renamed, or go, in the network namespace in which it was opened.
+/// Tells of interfaces that appear, change, are renamed, get or lose an IPv6 address, or go, in the network namespace in which it was opened.
 public struct LinkWatch: ~Copyable {
     private let subscription: NetlinkSubscription
 
     /// Everything that happens from now on is told. No right is needed.
-    public init() throws(NetlinkError) { subscription = try NetlinkSubscription(.links) }
+    public init() throws(NetlinkError) { subscription = try NetlinkSubscription(.links, .addresses) }
 
     /// Readable when there is something to tell.
     public var descriptor: FileDescriptor { subscription.descriptor }
@@ -35,11 +35,11 @@ public enum LinkChanges: Hashable, Sendable {
 /// One interface appeared, changed, or went.
 public struct LinkChange: Hashable, Sendable {
     public var index: InterfaceIndex
-    /// Its name by now: after a renaming the new one.
-    public var name: InterfaceName
+    /// Its name by now: after a renaming the new one. `nil` if only its addresses changed.
+    public var name: InterfaceName?
     public var isGone: Bool
 
-    public init(index: InterfaceIndex, name: InterfaceName, isGone: Bool) {
+    public init(index: InterfaceIndex, name: InterfaceName?, isGone: Bool) {
         self.index = index
         self.name = name
         self.isGone = isGone
@@ -48,6 +48,12 @@ public struct LinkChange: Hashable, Sendable {
     /// `nil` for a message about something else. A port that leaves its bridge is told by RTM_DELLINK too, of family
     /// AF_BRIDGE, and is not gone (measured).
     package init?(_ message: NetlinkReply) throws(MalformedReply) {
+        if [RTM_NEWADDR, RTM_DELADDR].contains(Int(message.type)) {
+            let (header, _) = try message.parse(ifaddrmsg.self)
+            guard let index = InterfaceIndex(header.ifa_index) else { return nil }
+            self.init(index: index, name: nil, isGone: false)
+            return
+        }
         guard [RTM_NEWLINK, RTM_DELLINK].contains(Int(message.type)) else { return nil }
         let (header, all) = try message.parse(ifinfomsg.self)
         guard header.ifi_family == UInt8(AF_UNSPEC) else { return nil }

@@ -9,12 +9,15 @@ public import SystemPackage
     public enum Group: Sendable {
         /// Interfaces appear, change and go: RTNLGRP_LINK.
         case links
+        /// The same of IPv6 addresses: RTNLGRP_IPV6_IFADDR.
+        case addresses
         /// Neighbours, fdb entries among them: RTNLGRP_NEIGH.
         case neighbours
 
         fileprivate var number: rtnetlink_groups {
             switch self {
             case .links: RTNLGRP_LINK
+            case .addresses: RTNLGRP_IPV6_IFADDR
             case .neighbours: RTNLGRP_NEIGH
             }
         }
@@ -41,12 +44,12 @@ public import SystemPackage
     ///   - filter: what is to be told. It is in place before the first message can come.
     ///   - receiveBuffer: in bytes.
     public init(
-        _ group: Group,
+        _ groups: Group...,
         filter: MessageFilter = MessageFilter(),
         receiveBuffer: Int = receiveBuffer
     ) throws(NetlinkError) {
         func failure(_ operation: String) -> NetlinkError {
-            .socketFailed(operation: operation, object: "news of \(group)", errno: Errno(rawValue: errno))
+            .socketFailed(operation: operation, object: "news of \(groups)", errno: Errno(rawValue: errno))
         }
         let flags = Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
         guard let socket = unsafe mnl_socket_open2(NETLINK_ROUTE, flags) else { throw failure("open a socket for") }
@@ -57,10 +60,15 @@ public import SystemPackage
         if unsafe setsockopt(number, SOL_SOCKET, SO_RCVBUFFORCE, &size, length) != 0 {
             _ = unsafe setsockopt(number, SOL_SOCKET, SO_RCVBUF, &size, length)
         }
-        var wanted = group.number.rawValue
-        guard unsafe mnl_socket_bind(socket, 0, pid_t(MNL_SOCKET_AUTOPID)) == 0, Self.attach(filter, to: number),
-            unsafe mnl_socket_setsockopt(socket, NETLINK_ADD_MEMBERSHIP, &wanted, length) == 0
-        else { throw failure("subscribe to") }
+        guard unsafe mnl_socket_bind(socket, 0, pid_t(MNL_SOCKET_AUTOPID)) == 0, Self.attach(filter, to: number) else {
+            throw failure("subscribe to")
+        }
+        for group in groups {
+            var wanted = group.number.rawValue
+            guard unsafe mnl_socket_setsockopt(socket, NETLINK_ADD_MEMBERSHIP, &wanted, length) == 0 else {
+                throw failure("subscribe to")
+            }
+        }
     }
 
     deinit { unsafe mnl_socket_close(socket) }

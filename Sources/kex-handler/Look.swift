@@ -196,8 +196,10 @@ extension LookRequest {
             )
         }
         for link in [wireGuardLink, vxlanLink] where !link.isUp {
-            throw MeshDomain.Trouble("\(link.name) is down; set it up with: ip link set \(link.name) up")
+            let remedy = remedy(forDown: link, vxlan: vxlanLink)
+            throw MeshDomain.Trouble("\(link.name) is down; set it up with: \(remedy)")
         }
+        try checkReadiness(wireGuardLink, vxlanLink, &links)
         return (wireGuardLink, vxlanLink)
     }
 

@@ -19,6 +19,7 @@ internal import WireGuardTypes
 /// | --- | --- |
 /// | `MeshDomain.swift` | when the kernel is looked at, and what is taken in |
 /// | `Look.swift` | the look, beside the loop |
+/// | `Readiness.swift` | whether the interfaces can carry traffic |
 /// | `Chores.swift` | what a look finds to do, in rounds between which the loop serves others |
 /// | `Registrations.swift` | routers come in |
 /// | `Removals.swift` | routers go |

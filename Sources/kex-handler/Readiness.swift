@@ -1,0 +1,130 @@
+internal import KexConfiguration
+internal import LinkControl
+internal import Netlink
+internal import NetworkAddresses
+
+/// Whether the two interfaces of a domain can carry traffic, as far as that can be seen: a domain that cannot is out of service,
+/// or routers would be sent here to talk to nobody.
+struct Readiness {
+    var wireGuard: InterfaceName
+    var vxlan: InterfaceName
+    /// Of the WireGuard interface, in bytes.
+    var mtu: UInt32
+    /// Whether the operator has switched IPv6 off on the WireGuard interface.
+    var isIPv6Off = false
+    /// IPv6 addresses of the WireGuard interface.
+    var addresses: [IPPrefix]
+    /// Whether a router's address is reached over the WireGuard interface.
+    var hasRoute: Bool
+    /// What the configuration tells routers; `nil` if it tells none.
+    var linkAddress: IPv6Address?
+    /// What the VXLAN interface sends from; `nil` if it has none of its own.
+    var vxlanLocal: IPPrefix.Address?
+    /// Network identifier and port of the VXLAN interface.
+    var vxlanNumbers: (identifier: UInt32, port: UInt16)
+
+    /// Smallest MTU of an interface that has IPv6. Source: RFC 8200, section 5; the kernel takes IPv6 away below it.
+    static let smallestMTU: UInt32 = 1280
+    /// What ip-link(8) gives a WireGuard interface.
+    private static let usualMTU = 1420
+    /// A router's address that is asked for: one that no key gives, since derived ones have ff:fe in the middle.
+    static let probe = IPv6Address(high: 0xfe80 << 48, low: 0x0200_0000_0000_0001)
+
+    /// What is wrong, and the commands that put it right; `nil` if nothing is.
+    var trouble: String? {
+        if mtu < Self.smallestMTU {
+            let command = "ip link set \(wireGuard) mtu \(Self.usualMTU)"
+            return "\(wireGuard) has an MTU of \(mtu), and IPv6 takes \(Self.smallestMTU): \(command) && \(addAddress)"
+        }
+        if isIPv6Off {
+            let command = "echo 0 > /proc/sys/net/ipv6/conf/\(wireGuard)/disable_ipv6"
+            return "IPv6 is switched off on \(wireGuard): \(command) && \(addAddress)"
+        }
+        if case .v4(let local) = vxlanLocal {
+            let (identifier, port) = vxlanNumbers
+            let numbers = "id \(identifier) dstport \(port)"
+            let new = "ip link add \(vxlan) type vxlan \(numbers) local \(ownAddress) dev \(wireGuard)"
+            let commands = "ip link delete \(vxlan) && \(new) && ip link set \(vxlan) mtu 1280 up"
+            return "\(vxlan) sends from \(local), and routers have IPv6 addresses: \(commands)"
+        }
+        if let linkAddress, !has(linkAddress) {
+            return "\(wireGuard) has not the address \(linkAddress) of LinkAddress=: \(addAddress)"
+        }
+        if case .v6(let local) = vxlanLocal, !has(local) {
+            return "\(vxlan) sends from \(local), which \(wireGuard) has not: \(command(adding: local))"
+        }
+        guard addresses.contains(where: { isLinkLocal($0) }) else {
+            return "\(wireGuard) has no link-local address: \(addAddress)"
+        }
+        guard !hasRoute else { return nil }
+        if !addresses.contains(where: { isLinkLocal($0) && $0.length <= 64 }) {
+            let command = "ip address delete \(ownAddress)/\(length(of: ownAddress)) dev \(wireGuard)"
+            return "\(wireGuard) has no link-local address with a /64: \(command) && \(addAddress)"
+        }
+        let command = "ip -6 route add fe80::/64 dev \(wireGuard)"
+        return "there is no route to fe80::/64 over \(wireGuard): \(command)"
+    }
+
+    /// How to set a WireGuard interface up: its addresses went when it was set down.
+    static func remedy(down wireGuard: InterfaceName, address: IPv6Address?) -> String {
+        let address = address.map { "\($0)" } ?? "ADDRESS"
+        return "ip link set \(wireGuard) up && ip address replace \(address)/64 dev \(wireGuard) nodad"
+    }
+
+    /// The address that the interface should have: what is configured, what VXLAN uses, what is there.
+    private var ownAddress: String {
+        if let linkAddress { return "\(linkAddress)" }
+        if case .v6(let local) = vxlanLocal { return "\(local)" }
+        for case .v6(let address) in addresses.filter({ isLinkLocal($0) }).map(\.address) { return "\(address)" }
+        return "fe80::1"
+    }
+
+    private func length(of text: String) -> UInt8 {
+        addresses.first { IPv6Address(text).map(IPPrefix.Address.v6) == $0.address }?.length ?? 128
+    }
+
+    private var addAddress: String { "ip address replace \(ownAddress)/64 dev \(wireGuard) nodad" }
+
+    private func command(adding address: IPv6Address) -> String {
+        "ip address replace \(address)/64 dev \(wireGuard) nodad"
+    }
+
+    private func has(_ address: IPv6Address) -> Bool { addresses.contains { $0.address == .v6(address) } }
+
+    private func isLinkLocal(_ prefix: IPPrefix) -> Bool {
+        if case .v6(let address) = prefix.address { address.isLinkLocal } else { false }
+    }
+}
+
+extension LookRequest {
+    /// Looks whether the interfaces can carry traffic. Both are up.
+    ///
+    /// - Throws: what is in the way.
+    func checkReadiness(_ wireGuard: Link, _ vxlan: Link, _ links: inout LinkControl) throws(MeshDomain.Trouble) {
+        let readiness: Readiness
+        do throws(NetlinkError) {
+            readiness = Readiness(
+                wireGuard: wireGuard.name,
+                vxlan: vxlan.name,
+                mtu: wireGuard.mtu,
+                isIPv6Off: wireGuard.isIPv6Off,
+                addresses: try links.addresses(of: wireGuard.index),
+                hasRoute: try links.hasRoute(to: Readiness.probe, over: wireGuard.index),
+                linkAddress: settings.linkAddress,
+                vxlanLocal: vxlan.local,
+                vxlanNumbers: (vxlan.identifier, vxlan.port)
+            )
+        } catch {
+            throw MeshDomain.Trouble("\(error)")
+        }
+        if let trouble = readiness.trouble { throw MeshDomain.Trouble(trouble) }
+    }
+
+    /// How to set an interface of the domain up.
+    func remedy(forDown link: Link, vxlan: Link) -> String {
+        guard link.name == settings.wireGuard else { return "ip link set \(link.name) up" }
+        var local: IPv6Address?
+        if case .v6(let address) = vxlan.local { local = address }
+        return Readiness.remedy(down: link.name, address: settings.linkAddress ?? local)
+    }
+}
