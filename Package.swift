@@ -155,7 +155,8 @@ let package = Package(
         library(
             "KexHTTP",
             [
-                "EventLoop", "HandlerChannel", "JSONText", "KexProtocol", "NetworkAddresses", "SourceLimits", "SystemCalls",
+                "EventLoop", "HandlerChannel", "JSONText", "KexProtocol", "NetworkAddresses", "SourceLimits",
+                "SystemCalls",
                 "Systemd", "WireGuardTypes", logging, system,
             ] + http
         ),
@@ -261,7 +262,10 @@ let package = Package(
         tests("SystemCallsTests", ["NetworkAddresses", "SystemCalls", system]),
         tests(
             "KexConfigurationTests",
-            ["EUI64", "KexConfiguration", "KexProtocol", "NetworkAddresses", "WireGuardTypes", "kex-handler", "kex-http", "kex-mqtt"]
+            [
+                "EUI64", "KexConfiguration", "KexProtocol", "NetworkAddresses", "WireGuardTypes", "kex-handler",
+                "kex-http", "kex-mqtt",
+            ]
         ),
         tests(
             "KexClientTests",

@@ -43,7 +43,8 @@ extension Bench {
             gateway.stopHandler()
             let start = now()
             switch backend {
-            case .userspace, .scripted: _ = try BareWireGuard(interface: reference.wireGuard).apply(keys) { _ in "remove=true\n" }
+            case .userspace, .scripted:
+                _ = try BareWireGuard(interface: reference.wireGuard).apply(keys) { _ in "remove=true\n" }
             case .kernel:
                 for start in stride(from: 0, to: keys.count, by: 5000) {
                     let peers = keys[start..<min(start + 5000, keys.count)].flatMap { ["peer", $0, "remove"] }
