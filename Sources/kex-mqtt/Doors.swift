@@ -12,7 +12,10 @@ struct Doors: ~Copyable {
     /// Whether the file is ours to remove: systemd keeps its own.
     private let ownsFile: Bool
     private let token: UInt64
-    private var connections: [UInt64: PacketConnection] = [:]
+    private var connections: [UInt64: (packets: PacketConnection, user: UInt32)] = [:]
+    private var places = DoorPlaces()
+    /// Front doors that have not taken their answers: they are asked for nothing new, so those answers are never more than
+    /// what was asked in a round, and the registrations that the broker has.
     private var congested: Set<UInt64> = []
     private var lastToken: UInt64
     private var isWatched = false
@@ -21,13 +24,10 @@ struct Doors: ~Copyable {
     /// When connections are taken again after the system had no descriptor left.
     private(set) var nextAccept: MonotonicTime?
 
-    /// Most front doors at a time. More wait in the kernel's queue until one ends.
-    static let maximum = 16
-    /// Most packets of answers that a front door has not taken; one that takes none is disconnected. A packet has one
-    /// answer at least, and no front door waits for more than these.
-    static let maximumWaiting = 8192
     /// Packets that are taken from a door before the others have their turn.
     private static let packetsPerRound = 16
+    /// Connections that are accepted before others have their turn.
+    private static let acceptedPerRound = 64
     private static let acceptPause = Duration.milliseconds(100)
 
     /// - Parameter token: of the listener; those of the connections are above it.
@@ -62,22 +62,23 @@ struct Doors: ~Copyable {
 
     deinit { if ownsFile { Socket.removeFile(at: path) } }
 
-    /// A full house is not looked at, so that those who wait do not wake the loop.
+    /// Without descriptors the listener is not looked at, so that those who wait do not wake the loop.
     mutating func watch(_ loop: borrowing EventLoop, now: MonotonicTime) throws(SystemCallError) {
         if let time = nextAccept, time <= now { nextAccept = nil }
-        let hasRoom = nextAccept == nil && connections.count < Self.maximum
-        guard hasRoom != isWatched else { return }
-        if hasRoom {
+        let isOpen = nextAccept == nil
+        guard isOpen != isWatched else { return }
+        if isOpen {
             try loop.watch(listener.raw, for: .readable, token: token)
         } else {
             try loop.stopWatching(listener.raw)
         }
-        isWatched = hasRoom
+        isWatched = isOpen
     }
 
     mutating func accept(_ loop: borrowing EventLoop, now: MonotonicTime, _ budget: inout LineBudget, _ log: Logger) {
         do throws(SystemCallError) {
-            while connections.count < Self.maximum, let accepted = try Socket.accept(from: listener.raw) {
+            for _ in 0..<Self.acceptedPerRound {
+                guard let accepted = try Socket.accept(from: listener.raw) else { return }
                 let descriptor = accepted.takeDescriptor()
                 let peer = try PeerCredentials(of: descriptor.raw)
                 guard try peer.mayUse(socketAt: path) else {
@@ -85,15 +86,32 @@ struct Doors: ~Copyable {
                     budget.log(.disconnected, .warning, line, to: log)
                     continue
                 }
+                // One too many is closed at once: left waiting, it would shut out whoever comes behind it.
+                guard places.take(for: peer.user) else {
+                    let line = "process \(peer.process) of user \(peer.user) finds no place left at \(path)"
+                    budget.log(.disconnected, .warning, line, to: log)
+                    continue
+                }
                 let connection = PacketConnection(descriptor)
                 lastToken += 1
-                try loop.watch(connection.raw, for: .readable, token: lastToken)
-                connections[lastToken] = connection
+                connections[lastToken] = (connection, peer.user)
+                do throws(SystemCallError) {
+                    try loop.watch(connection.raw, for: .readable, token: lastToken)
+                } catch {
+                    close(lastToken)
+                    throw error
+                }
             }
         } catch {
             budget.log(.exhausted, .error, "\(error)", to: log)
             nextAccept = now + Self.acceptPause
         }
+    }
+
+    private mutating func close(_ door: UInt64) {
+        guard let (_, user) = connections.removeValue(forKey: door) else { return }
+        congested.remove(door)
+        places.leave(user)
     }
 
     /// Why a door was closed.
@@ -106,7 +124,7 @@ struct Doors: ~Copyable {
     ///
     /// - Throws: if there is nothing more to expect of it; it is forgotten.
     mutating func requests(from door: UInt64) throws(Closed) -> [BusRequest] {
-        guard let connection = connections[door] else { return [] }
+        guard let connection = connections[door]?.packets, !congested.contains(door) else { return [] }
         var requests: [BusRequest] = []
         do {
             while requests.count < Self.packetsPerRound {
@@ -116,8 +134,7 @@ struct Doors: ~Copyable {
             }
             return requests
         } catch {
-            connections[door] = nil
-            congested.remove(door)
+            close(door)
             throw error as? Closed ?? Closed(reason: Self.isGone(error) ? nil : "\(error)")
         }
     }
@@ -127,26 +144,24 @@ struct Doors: ~Copyable {
         return errno == .brokenPipe || errno == .connectionReset
     }
 
-    func enqueue(_ packet: [UInt8], to door: UInt64) { connections[door]?.enqueue(packet) }
+    func enqueue(_ packet: [UInt8], to door: UInt64) { connections[door]?.packets.enqueue(packet) }
 
     /// Sends answers to all.
     ///
     /// - Returns: the doors that are closed by it.
     mutating func flush(_ loop: borrowing EventLoop) -> [UInt64] {
         var closed: [UInt64] = []
-        for (door, connection) in connections where !connection.isEmpty || congested.contains(door) {
+        for (door, (connection, _)) in connections where !connection.isEmpty || congested.contains(door) {
             do throws(SystemCallError) {
                 try connection.flush()
                 let isWaiting = !connection.isEmpty
-                if isWaiting != congested.contains(door) {
-                    try loop.change(connection.raw, to: isWaiting ? [.readable, .writable] : .readable, token: door)
-                    if isWaiting { congested.insert(door) } else { congested.remove(door) }
-                }
-                guard connection.waitingPackets > Self.maximumWaiting else { continue }
-            } catch {}
-            closed.append(door)
-            connections[door] = nil
-            congested.remove(door)
+                guard isWaiting != congested.contains(door) else { continue }
+                try loop.change(connection.raw, to: isWaiting ? .writable : .readable, token: door)
+                if isWaiting { congested.insert(door) } else { congested.remove(door) }
+            } catch {
+                closed.append(door)
+                close(door)
+            }
         }
         return closed
     }
