@@ -106,6 +106,9 @@ struct HandlerService: ~Copyable {
         try loop.watch(fdb.descriptor, for: .readable, token: Self.fdbToken)
         try loop.watch(host.crew.descriptor, for: .readable, token: Self.crewToken)
         try watchLearning()
+        try watchListeners()
+        // Without a domain nothing else wakes the loop.
+        announce()
         while true {
             let count = try loop.wait(until: nextDeadline)
             host.pulse.beat()

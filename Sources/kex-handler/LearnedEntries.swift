@@ -85,13 +85,23 @@ extension MeshDomain {
         learned.toldLimit = (vxlan.index, vxlan.addressLimit)
         guard vxlan.learns else { return }
         let needed = settings.maximumPeers + LearnedEntries.spareRoom
-        let advice = "make it anew with: maxaddress \(LearnedEntries.usualLimit(for: settings))"
+        let advice = "make it anew, and put it into its bridge or mesh again: \(remake(vxlan))"
         if let limit = vxlan.addressLimit {
             guard limit < needed else { return }
             log(.failed, .warning, "\(vxlan.name) takes \(limit) MAC addresses, too few for its routers; \(advice)")
         } else {
             log(.failed, .warning, "\(vxlan.name) learns any number of MAC addresses from its routers; \(advice)")
         }
+    }
+
+    /// The commands that make the interface as it is, with a limit: the kernel takes one only when an interface is made.
+    private func remake(_ vxlan: Link) -> String {
+        let numbers = "id \(vxlan.identifier) dstport \(vxlan.port)"
+        // A domain whose interface has an IPv4 address is not in service.
+        let local = if case .v6(let address) = vxlan.local { " local \(address)" } else { "" }
+        let new = "ip link add \(vxlan.name) type vxlan \(numbers)\(local) dev \(settings.wireGuard)"
+        let limit = "maxaddress \(LearnedEntries.usualLimit(for: settings))"
+        return "ip link delete \(vxlan.name) && \(new) \(limit) && ip link set \(vxlan.name) mtu \(vxlan.mtu) up"
     }
 
     /// Has the entries go that were learned of these destinations, which are gone: the kernel tells only of MACs that it does not

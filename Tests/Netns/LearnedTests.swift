@@ -65,18 +65,30 @@ import WireGuardTypes
         try wait(for: "room in the table") { try learned(gateway) < 1000 }
     }
 
-    @Test("An interface without maxaddress, or with too small a one, is named when the domain begins to work")
+    @Test("An interface without maxaddress, or with too small a one, is named with the commands that make it anew")
     func named() throws {
         let gateway = try GatewayFixture()
+        let vxlan = gateway.domains[0].vxlan
+        func limit() throws -> String {
+            try Command.check("ip -n \(gateway.namespace) -details link show \(vxlan)")
+        }
+        func make(_ commands: Substring) throws {
+            let namespace = ["netns", "exec", gateway.namespace]
+            let result = try Command.run("ip", namespace + ["sh", "-c", String(commands)])
+            #expect(result.status == 0, "\(commands): \(result.errors)")
+        }
         try gateway.startHandler()
         let handler = try #require(gateway.handler)
-        try handler.waitFor(
-            #/learns any number of MAC addresses from its routers; make it anew with: maxaddress 16384/#
+        let endless = try handler.waitFor(
+            #/learns any number of MAC addresses from its routers; make it anew, .*: (ip .*)/#
         )
-        try Command.check("ip -n \(gateway.namespace) link delete \(gateway.domains[0].vxlan)")
+        try make(endless.1)
+        #expect(try limit().contains("maxaddr 16384"))
+        try handler.waitFor(#/in service again/#)
+        try Command.check("ip -n \(gateway.namespace) link delete \(vxlan)")
         try gateway.makeVXLAN(gateway.domains[0], options: "maxaddress 100")
-        try handler.waitFor(
-            #/takes 100 MAC addresses, too few for its routers; make it anew with: maxaddress 16384/#
-        )
+        let small = try handler.waitFor(#/takes 100 MAC addresses, too few for its routers; make it anew, .*: (ip .*)/#)
+        try make(small.1)
+        #expect(try limit().contains("maxaddr 16384"))
     }
 }
