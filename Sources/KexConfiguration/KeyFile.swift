@@ -3,8 +3,8 @@ public import WireGuardTypes
 /// A file of WireGuard public keys, one a line. Blanks around a key, empty lines, and everything from a `#` with a
 /// blank before it do not count. Keys are compared whole.
 public enum KeyFile {
-    /// Largest file in bytes: some 23,000 keys.
-    public static let maximumSize = 1 << 20
+    /// Largest file in bytes: some 180,000 keys. A closed domain names all its routers.
+    public static let maximumSize = 1 << 23
 
     /// - Parameter advice: what to do if there is no such file, in words that follow a semicolon.
     /// - Throws: each line that is neither; a file that cannot be read is a mistake too, because a list of prohibited

@@ -450,15 +450,15 @@ import WireGuardTypes
         }
     }
 
-    @Test("A file of one mebibyte is read, one byte more is not")
+    @Test("A file of keys of eight mebibytes is read, one byte more is not")
     func fileSize() throws {
         let line = "# " + String(repeating: "x", count: 61) + "\n"
-        let whole = String(repeating: line, count: (1 << 20) / 64)
+        let whole = String(repeating: line, count: (1 << 23) / 64)
         #expect(try KeyFile.read(path: folder.write(whole)).isEmpty)
         let error = try #require(throws: ConfigurationError.self) {
             try KeyFile.read(path: folder.write(whole + "\n"))
         }
-        #expect(error.description.contains("file of more than 1048576 bytes"))
+        #expect(error.description.contains("file of more than 8388608 bytes"))
     }
 }
 

@@ -11,7 +11,7 @@ extension Bench {
         for round in 1...(isQuick ? 1 : min(rounds, 3)) {
             for (index, count) in counts.enumerated() {
                 say("exchanges with \(count) routers, round \(round)")
-                let crowd = try Crowd(seed: 7000 + index, count: count)
+                let crowd = try Crowd(seed: 70 + index, count: count)
                 let newKeys = randomKeys(newPerWay * 2)
                 let gateway = try Gateway(
                     "list\(round)x\(index)",
@@ -25,7 +25,7 @@ extension Bench {
                         (crowd.keys + newKeys).map { "\($0)\n" }.joined(),
                         to: "allowed\(round)x\(index)"
                     ))
-                try gateway.remember(count, seed: 7000 + index)
+                try gateway.remember(count, seed: 70 + index)
                 try gateway.start()
                 try gateway.startHTTPListener()
                 guard let handler = gateway.handler, let kexd = gateway.listener, let http = gateway.httpListener else {
