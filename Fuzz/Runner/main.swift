@@ -11,13 +11,15 @@ func runDriver(
 ) -> CInt
 
 /// Which parser this process tries: `KEX_FUZZ_TARGET=`, because libFuzzer reads the arguments.
-let target: FuzzTarget = {
-    let name = ProcessInfo.processInfo.environment["KEX_FUZZ_TARGET"] ?? ""
-    guard let target = FuzzTarget(rawValue: name) else {
-        fatalError("KEX_FUZZ_TARGET= is one of \(FuzzTarget.allCases)")
-    }
-    return target
-}()
+enum Choice {
+    static let target: FuzzTarget = {
+        let name = ProcessInfo.processInfo.environment["KEX_FUZZ_TARGET"] ?? ""
+        guard let target = FuzzTarget(rawValue: name) else {
+            fatalError("KEX_FUZZ_TARGET= is one of \(FuzzTarget.allCases)")
+        }
+        return target
+    }()
+}
 
 /// Makes a file for each input of a text, as libFuzzer reads them.
 func unpack(_ text: URL, into folder: URL) throws {
@@ -41,7 +43,7 @@ default:
     var count = CommandLine.argc
     var arguments = CommandLine.unsafeArgv
     let status = runDriver(&count, &arguments) { data, size in
-        target.run(Array(UnsafeBufferPointer(start: data, count: size)))
+        Choice.target.run(Array(UnsafeBufferPointer(start: data, count: size)))
         return 0
     }
     exit(status)
