@@ -12,7 +12,7 @@ extension Origin: CustomStringConvertible {
     /// For the log.
     public var description: String {
         switch self {
-        case .source(let address): address.unmappedDescription
+        case .source(let address): address.sourceDescription
         case .fleet: "another gateway"
         }
     }

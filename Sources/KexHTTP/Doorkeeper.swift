@@ -110,7 +110,7 @@ final class Doorkeeper: Sendable {
         state.budget.log(
             .refused,
             .info,
-            "refused a connection from \(source.unmappedDescription): \(reason())",
+            "refused a connection from \(source.sourceDescription): \(reason())",
             to: log
         )
     }

@@ -111,7 +111,7 @@ final class ExchangeResponder: Sendable {
     private func answer(_ registration: Registration, _ source: IPv6Address, namesGateway: Bool) async -> Answer {
         // The handler logs its own refusals.
         let admission = await exchanges.register(registration, from: source)
-        log.log(.exchange, .debug, "exchange from \(source.unmappedDescription): \(admission)")
+        log.log(.exchange, .debug, "exchange from \(source.sourceDescription): \(admission)")
         switch admission {
         case .refused(let refusal): return .refusal(refusal)
         case .accepted(let place):
@@ -132,7 +132,7 @@ final class ExchangeResponder: Sendable {
                 .info,
                 domain: registration?.domain.text,
                 key: registration.map { "\($0.key)" },
-                "refused a request from \(source.unmappedDescription): \(reason)",
+                "refused a request from \(source.sourceDescription): \(reason)",
                 to: log
             )
         }

@@ -315,7 +315,7 @@ extension Server {
     private mutating func noteRefusal(_ slot: Int, _ refusal: Refusal) {
         let connection = connections[slot]
         let domain = connection.parser.domain?.text
-        let source = connection.source.unmappedDescription
+        let source = connection.source.sourceDescription
         budget.log(
             .refused,
             .info,
@@ -436,7 +436,7 @@ extension Server {
 
     private func debug(_ slot: Int, _ refusal: Refusal?) {
         guard isDebugging else { return }
-        let source = connections[slot].source.unmappedDescription
+        let source = connections[slot].source.sourceDescription
         logger.log(.exchange, .debug, "exchange from \(source): \(refusal?.code ?? "accepted")")
     }
 }

@@ -36,12 +36,11 @@ public struct IPv6Address: Hashable, Sendable {
         high == 0 && low >> 32 == 0xffff ? IPv4Address(value: UInt32(truncatingIfNeeded: low)) : nil
     }
 
-    /// The text form as its owner would write it: for an IPv4-mapped address that of the IPv4 address, and for one of
-    /// ``scoped(to:)`` the interface behind it.
-    public var unmappedDescription: String {
-        if let mappedIPv4 { return "\(mappedIPv4)" }
-        return scope == 0 ? description : "\(unscoped)%\(scope)"
-    }
+    /// The text form as its owner would write it: for an IPv4-mapped address that of the IPv4 address.
+    public var unmappedDescription: String { mappedIPv4.map { "\($0)" } ?? description }
+
+    /// The text form of where somebody came from: the same, and for an address of ``scoped(to:)`` the interface behind it.
+    public var sourceDescription: String { scope == 0 ? unmappedDescription : "\(unscoped)%\(scope)" }
 
     /// Whether the address is in fe80::/10, so that it means nothing without an interface.
     public var isLinkLocal: Bool { high >> 54 == 0xfe80 >> 6 }

@@ -80,8 +80,9 @@ import Testing
         let address = IPv6Address("fe80:1:2:3::5")!.scoped(to: .max)
         #expect(address.scope == .max)
         #expect(address.unscoped == IPv6Address("fe80::5"))
-        #expect(address.unmappedDescription == "fe80::5%4294967295")
-        #expect(IPv6Address("fe80::5")!.unmappedDescription == "fe80::5")
+        #expect(address.sourceDescription == "fe80::5%4294967295")
+        #expect(IPv6Address("fe80::5")!.sourceDescription == "fe80::5")
+        #expect(IPv6Address("fe80:0:1:2::5")!.unmappedDescription == "fe80:0:1:2::5")
         for text in ["2001:db8:0:7::5", "::", "::ffff:192.0.2.1", "fec0::1"] {
             let address = IPv6Address(text)!
             #expect(address.scoped(to: 7) == address)
