@@ -30,7 +30,20 @@ let http: [Target.Dependency] = [
     .product(name: "NIOSSL", package: "swift-nio-ssl"),
 ]
 
-func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+/// A group: the libraries of a folder of `Sources/`, each after those that it imports.
+func libraries(in folder: String, _ libraries: [(name: String, dependencies: [Target.Dependency])]) -> [Target] {
+    libraries.map { library in
+        .target(
+            name: library.name,
+            dependencies: library.dependencies,
+            path: "Sources/\(folder)/\(library.name)",
+            swiftSettings: librarySettings
+        )
+    }
+}
+
+/// A library that other projects may use stands beside the programs, for its path is part of its name.
+func publicLibrary(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: librarySettings)
 }
 
@@ -54,8 +67,21 @@ func daemon(_ name: String, isWhollyStatic: Bool, _ dependencies: [Target.Depend
     )
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+/// What several suites use.
+func support(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, path: "Tests/Support/\(name)", swiftSettings: settings)
+}
+
+/// The suites of a group, in the folder of `Tests/` that has its name; those of programs and public libraries stand at the top.
+func suites(in folder: String? = nil, _ suites: [(name: String, dependencies: [Target.Dependency])]) -> [Target] {
+    suites.map { suite in
+        .testTarget(
+            name: suite.name,
+            dependencies: suite.dependencies,
+            path: (["Tests", folder, suite.name] as [String?]).compactMap(\.self).joined(separator: "/"),
+            swiftSettings: settings
+        )
+    }
 }
 
 /// The program that libFuzzer runs in. It needs its runtime, so nothing but `scripts/fuzz` builds it.
@@ -69,6 +95,301 @@ let fuzzing: [Target] =
             path: "Fuzz/Runner",
             linkerSettings: [.unsafeFlags(["-sanitize=fuzzer", "-use-ld=lld"])]
         )
+    ]
+
+// The rows of docs/ARCHITECTURE.md, lowest first: a target imports what is above it here (scripts/check-imports).
+
+let cLibraries: [Target] = [
+    .systemLibrary(name: "CLinux", path: "Sources/C/CLinux"),
+    .systemLibrary(
+        name: "CMNL",
+        path: "Sources/C/CMNL",
+        pkgConfig: "libmnl",
+        providers: [.apt(["libmnl-dev"])]
+    ),
+    .systemLibrary(name: "CINIH", path: "Sources/C/CINIH", pkgConfig: "inih", providers: [.apt(["libinih-dev"])]),
+    .systemLibrary(
+        name: "CSodium",
+        path: "Sources/C/CSodium",
+        pkgConfig: "libsodium",
+        providers: [.apt(["libsodium-dev"])]
+    ),
+    .systemLibrary(
+        name: "CMosquitto",
+        path: "Sources/C/CMosquitto",
+        pkgConfig: "libmosquitto",
+        providers: [.apt(["libmosquitto-dev"])]
+    ),
+]
+
+/// What everything is made of. No I/O, no clock.
+let valueLibraries = libraries(
+    in: "Values",
+    [
+        ("NetworkAddresses", []),
+        ("WireGuardTypes", ["NetworkAddresses"]),
+        ("SourceLimits", ["NetworkAddresses"]),
+        ("JSONText", []),
+    ]
+)
+
+/// Key → MAC → interface identifier → link-local address.
+let eui64 = publicLibrary("EUI64", ["NetworkAddresses", "WireGuardTypes"])
+
+/// The machine, without its network interfaces.
+let systemLibraries = libraries(
+    in: "System",
+    [
+        ("SystemCalls", ["CLinux", "NetworkAddresses", system]),
+        ("EventLoop", ["CLinux", "SystemCalls", system]),
+        ("CommandLineOptions", []),
+        ("Systemd", ["SystemCalls", logging, system]),
+        ("Mosquitto", ["CLinux", "CMosquitto", "EventLoop", "SystemCalls", system]),
+    ]
+)
+
+/// Kernel objects.
+let kernelLibraries = libraries(
+    in: "Kernel",
+    [
+        ("Netlink", ["CMNL", system]),
+        ("LinkControl", ["CMNL", "Netlink", "NetworkAddresses", system]),
+        (
+            "WireGuardControl",
+            ["CMNL", "CSodium", "Netlink", "NetworkAddresses", "SystemCalls", "WireGuardTypes", system]
+        ),
+    ]
+)
+
+/// Entries of a VXLAN interface's forwarding database.
+let vxlanFdb = publicLibrary("VXLANFdb", ["CMNL", "Netlink", "NetworkAddresses", "SystemCalls", system])
+
+/// All that knows key exchange.
+let gatewayLibraries = libraries(
+    in: "Gateway",
+    [
+        ("KexProtocol", ["WireGuardTypes"]),
+        ("HandlerChannel", ["KexProtocol", "NetworkAddresses", "SystemCalls", "WireGuardTypes", system]),
+        (
+            "KexConfiguration",
+            ["CINIH", "EUI64", "KexProtocol", "NetworkAddresses", "SystemCalls", "WireGuardTypes", system]
+        ),
+        ("BusMessages", ["CSodium", "JSONText", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
+        ("GatewayChoice", ["KexProtocol", "WireGuardTypes"]),
+        ("KexGateway", ["EUI64", "KexProtocol", "NetworkAddresses", "SourceLimits", "WireGuardTypes"]),
+        ("GatewayState", ["CSodium", "KexGateway", "KexProtocol", "SystemCalls", "WireGuardTypes", system]),
+        ("ServiceProgram", ["CommandLineOptions", "KexConfiguration", "SystemCalls", "Systemd", logging, system]),
+        (
+            "KexServer",
+            [
+                "EventLoop", "HandlerChannel", "KexProtocol", "NetworkAddresses", "SourceLimits", "SystemCalls",
+                "Systemd", logging, system,
+            ]
+        ),
+        (
+            "KexHTTP",
+            [
+                "EventLoop", "HandlerChannel", "JSONText", "KexProtocol", "NetworkAddresses", "SourceLimits",
+                "SystemCalls", "Systemd", "WireGuardTypes", logging, system,
+            ] + http
+        ),
+        (
+            "KexMQTT",
+            ["BusMessages", "GatewayChoice", "HandlerChannel", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]
+        ),
+    ]
+)
+
+let programs = [
+    daemon(
+        "kexd",
+        isWhollyStatic: true,
+        [
+            "CommandLineOptions", "EventLoop", "KexConfiguration", "KexProtocol", "KexServer", "NetworkAddresses",
+            "ServiceProgram", "SystemCalls", "Systemd", logging, system,
+        ]
+    ),
+    program(
+        "kex-http",
+        [
+            "CommandLineOptions", "EventLoop", "KexConfiguration", "KexHTTP", "NetworkAddresses", "ServiceProgram",
+            "SystemCalls", "Systemd", logging, system,
+        ]
+    ),
+    daemon(
+        "kex-mqtt",
+        isWhollyStatic: false,
+        [
+            "BusMessages", "CommandLineOptions", "EventLoop", "HandlerChannel", "KexConfiguration", "KexMQTT",
+            "KexProtocol", "Mosquitto", "ServiceProgram", "SystemCalls", "Systemd", logging, system,
+        ]
+    ),
+    daemon(
+        "kex-handler",
+        isWhollyStatic: false,
+        [
+            "CommandLineOptions", "EUI64", "EventLoop", "GatewayState", "HandlerChannel", "KexConfiguration",
+            "KexGateway", "KexProtocol", "LinkControl", "Netlink", "NetworkAddresses", "ServiceProgram",
+            "SourceLimits", "SystemCalls", "Systemd", "VXLANFdb", "WireGuardControl", "WireGuardTypes", logging,
+            system,
+        ]
+    ),
+    program(
+        "kex-cleanup",
+        [
+            "CommandLineOptions", "HandlerChannel", "KexConfiguration", "KexProtocol", "SystemCalls",
+            argumentParser, system,
+        ]
+    ),
+    program(
+        "kex-client",
+        [
+            "CLinux", "CommandLineOptions", "EUI64", "KexConfiguration", "KexProtocol", "LinkControl", "Netlink",
+            "NetworkAddresses", "SystemCalls", "VXLANFdb", "WireGuardControl", "WireGuardTypes", argumentParser,
+            system,
+        ]
+    ),
+]
+
+let testSupport = [
+    support("Checkout"),
+    support("Patience"),
+    support("KernelTestSupport", ["LinkControl", "Netlink", "NetworkAddresses", system]),
+    support("FieldRouter", ["Patience"]),
+    support("RecordingLog", [logging]),
+    // Plays thousands of routers.
+    .executableTarget(
+        name: "kex-crowd",
+        dependencies: [
+            "CSodium", "GatewayState", "KexGateway", "KexProtocol", "NetworkAddresses", "SystemCalls",
+            "WireGuardControl", "WireGuardTypes", system,
+        ],
+        path: "Tests/Support/Crowd",
+        swiftSettings: settings
+    ),
+    // Parsers of outside bytes, for libFuzzer and for the corpus that it found
+    .target(
+        name: "FuzzTargets",
+        dependencies: [
+            "BusMessages", "GatewayState", "HandlerChannel", "KexConfiguration", "KexProtocol", "LinkControl",
+            "Netlink", "NetworkAddresses", "VXLANFdb", "WireGuardControl", "WireGuardTypes",
+        ],
+        path: "Fuzz/Targets",
+        swiftSettings: settings
+    ),
+]
+
+let valueSuites = suites(
+    in: "Values",
+    [
+        ("NetworkAddressesTests", ["NetworkAddresses"]),
+        ("WireGuardTypesTests", ["NetworkAddresses", "WireGuardTypes"]),
+        ("SourceLimitsTests", ["NetworkAddresses", "SourceLimits"]),
+    ]
+)
+
+let systemSuites = suites(
+    in: "System",
+    [
+        ("SystemCallsTests", ["NetworkAddresses", "SystemCalls", system]),
+        ("EventLoopTests", ["EventLoop", "SystemCalls", system]),
+        ("CommandLineOptionsTests", ["CommandLineOptions"]),
+        ("SystemdTests", ["RecordingLog", "SystemCalls", "Systemd", logging, system]),
+        ("MosquittoTests", ["EventLoop", "Mosquitto", "NetworkAddresses", "Patience", "SystemCalls", system]),
+    ]
+)
+
+let kernelSuites = suites(
+    in: "Kernel",
+    [
+        ("NetlinkTests", ["CMNL", "KernelTestSupport", "Netlink", system]),
+        ("LinkControlTests", ["KernelTestSupport", "LinkControl", "Netlink", "NetworkAddresses", system]),
+        (
+            "WireGuardControlTests",
+            [
+                "KernelTestSupport", "Netlink", "NetworkAddresses", "Patience", "SystemCalls", "WireGuardControl",
+                "WireGuardTypes", system,
+            ]
+        ),
+    ]
+)
+
+let gatewaySuites = suites(
+    in: "Gateway",
+    [
+        ("KexProtocolTests", ["KexProtocol", "WireGuardTypes"]),
+        ("HandlerChannelTests", ["Checkout", "HandlerChannel", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
+        (
+            "KexConfigurationTests",
+            [
+                "Checkout", "EUI64", "kex-handler", "kex-http", "kex-mqtt", "KexConfiguration", "KexProtocol",
+                "NetworkAddresses",
+                "WireGuardTypes",
+            ]
+        ),
+        ("BusMessagesTests", ["BusMessages", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
+        ("GatewayChoiceTests", ["GatewayChoice", "KexProtocol", "WireGuardTypes"]),
+        (
+            "KexGatewayTests",
+            ["EUI64", "KexGateway", "KexProtocol", "NetworkAddresses", "SourceLimits", "WireGuardTypes"]
+        ),
+        ("GatewayStateTests", ["GatewayState", "KexGateway", "KexProtocol", "SystemCalls", "WireGuardTypes", system]),
+        (
+            "KexServerTests",
+            [
+                "HandlerChannel", "kexd", "KexProtocol", "KexServer", "NetworkAddresses", "Patience", "RecordingLog",
+                "SourceLimits", "SystemCalls", "WireGuardTypes", logging, system,
+            ]
+        ),
+        (
+            "KexHTTPTests",
+            [
+                "FieldRouter", "HandlerChannel", "kex-http", "KexHTTP", "KexProtocol", "NetworkAddresses", "Patience",
+                "RecordingLog", "SourceLimits", "SystemCalls", "WireGuardTypes", logging, system,
+            ]
+        ),
+        (
+            "KexMQTTTests",
+            ["BusMessages", "HandlerChannel", "KexMQTT", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]
+        ),
+    ]
+)
+
+let topSuites =
+    suites(
+        [
+            ("EUI64Tests", ["EUI64", "NetworkAddresses", "WireGuardTypes"]),
+            ("VXLANFdbTests", ["KernelTestSupport", "LinkControl", "Netlink", "NetworkAddresses", "VXLANFdb", system]),
+            (
+                "KexClientTests",
+                [
+                    "Checkout", "CLinux", "EUI64", "kex-client", "KexConfiguration", "KexProtocol", "NetworkAddresses",
+                    "Patience",
+                    "SystemCalls", "WireGuardTypes", system,
+                ]
+            ),
+            ("FuzzTests", ["Checkout", "FuzzTargets"]),
+        ]
+    ) + [
+        // The programs themselves, in network namespaces
+        .testTarget(
+            name: "NetnsTests",
+            dependencies: [
+                "BusMessages", "Checkout", "EUI64", "EventLoop", "FieldRouter", "HandlerChannel", "kex-cleanup",
+                "kex-client", "kex-crowd", "kex-handler", "kex-http", "kex-mqtt", "kexd", "KexProtocol", "Mosquitto",
+                "NetworkAddresses", "Patience", "SystemCalls", "Systemd", "WireGuardTypes", logging, system,
+            ],
+            path: "Tests/Netns",
+            swiftSettings: settings
+        ),
+        // The installed package, in machines of its own
+        .testTarget(
+            name: "SystemTests",
+            dependencies: ["Checkout", "Patience"],
+            path: "Tests/Machines",
+            exclude: ["agent.py", "lab.sh", "mesh", "probe.py", "wireguard-go@.service"],
+            swiftSettings: settings
+        ),
     ]
 
 let package = Package(
@@ -94,266 +415,7 @@ let package = Package(
         // Of Hummingbird only its server: without traits nothing of it needs Foundation.
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
     ],
-    // Rows as in docs/ARCHITECTURE.md: a target depends on rows above it in this list only.
-    targets: [
-        // 0  C
-        .systemLibrary(name: "CLinux"),
-        .systemLibrary(name: "CMNL", pkgConfig: "libmnl", providers: [.apt(["libmnl-dev"])]),
-        .systemLibrary(name: "CINIH", pkgConfig: "inih", providers: [.apt(["libinih-dev"])]),
-        .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
-        .systemLibrary(name: "CMosquitto", pkgConfig: "libmosquitto", providers: [.apt(["libmosquitto-dev"])]),
-
-        // 1  values
-        library("NetworkAddresses"),
-        library("WireGuardTypes", ["NetworkAddresses"]),
-        library("EUI64", ["NetworkAddresses", "WireGuardTypes"]),
-        library("JSONText"),
-        library("KexProtocol", ["WireGuardTypes"]),
-        library("SourceLimits", ["NetworkAddresses"]),
-        library("SystemCalls", ["CLinux", "NetworkAddresses", system]),
-
-        // 2  ways out
-        library("CommandLineOptions"),
-        library("EventLoop", ["CLinux", "SystemCalls", system]),
-        library("Netlink", ["CMNL", system]),
-        library("HandlerChannel", ["KexProtocol", "NetworkAddresses", "SystemCalls", "WireGuardTypes", system]),
-        library(
-            "KexConfiguration",
-            ["CINIH", "EUI64", "KexProtocol", "NetworkAddresses", "SystemCalls", "WireGuardTypes", system]
-        ),
-        library("Systemd", ["SystemCalls", logging, system]),
-        library("BusMessages", ["CSodium", "JSONText", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
-        library("Mosquitto", ["CLinux", "CMosquitto", "EventLoop", "SystemCalls", system]),
-
-        // 3  kernel objects
-        library("LinkControl", ["CMNL", "Netlink", "NetworkAddresses", system]),
-        library("VXLANFdb", ["CMNL", "Netlink", "NetworkAddresses", "SystemCalls", system]),
-        library(
-            "WireGuardControl",
-            ["CMNL", "CSodium", "Netlink", "NetworkAddresses", "SystemCalls", "WireGuardTypes", system]
-        ),
-
-        // 4  policy
-        library("GatewayChoice", ["KexProtocol", "WireGuardTypes"]),
-        library("KexGateway", ["EUI64", "KexProtocol", "NetworkAddresses", "SourceLimits", "WireGuardTypes"]),
-
-        library(
-            "GatewayState",
-            ["CLinux", "CSodium", "KexGateway", "KexProtocol", "SystemCalls", "WireGuardTypes", system]
-        ),
-
-        // 5  front doors
-        library(
-            "KexServer",
-            [
-                "EventLoop", "HandlerChannel", "KexProtocol", "NetworkAddresses", "SourceLimits", "SystemCalls",
-                "Systemd",
-                "WireGuardTypes", logging, system,
-            ]
-        ),
-
-        library(
-            "KexHTTP",
-            [
-                "EventLoop", "HandlerChannel", "JSONText", "KexProtocol", "NetworkAddresses", "SourceLimits",
-                "SystemCalls",
-                "Systemd", "WireGuardTypes", logging, system,
-            ] + http
-        ),
-
-        library(
-            "KexMQTT",
-            ["BusMessages", "GatewayChoice", "HandlerChannel", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]
-        ),
-
-        library(
-            "ServiceProgram",
-            ["CommandLineOptions", "KexConfiguration", "SystemCalls", "Systemd", logging, system]
-        ),
-
-        // 6  programs
-        daemon(
-            "kexd",
-            isWhollyStatic: true,
-            [
-                "CommandLineOptions", "EventLoop", "KexConfiguration", "KexProtocol", "KexServer", "NetworkAddresses",
-                "ServiceProgram",
-                "SystemCalls", "Systemd", logging, system,
-            ]
-        ),
-        program(
-            "kex-http",
-            [
-                "CommandLineOptions", "EventLoop", "KexConfiguration", "KexHTTP", "NetworkAddresses", "ServiceProgram",
-                "SystemCalls", "Systemd", logging, system,
-            ]
-        ),
-        daemon(
-            "kex-mqtt",
-            isWhollyStatic: false,
-            [
-                "BusMessages", "CommandLineOptions", "EventLoop", "HandlerChannel", "KexConfiguration", "KexMQTT",
-                "KexProtocol", "Mosquitto", "ServiceProgram", "SystemCalls", "Systemd", logging, system,
-            ]
-        ),
-        daemon(
-            "kex-handler",
-            isWhollyStatic: false,
-            [
-                "CommandLineOptions", "EUI64", "EventLoop", "GatewayState", "HandlerChannel", "KexConfiguration",
-                "KexGateway", "KexProtocol",
-                "LinkControl",
-                "Netlink", "NetworkAddresses", "ServiceProgram", "SourceLimits", "SystemCalls", "Systemd", "VXLANFdb",
-                "WireGuardControl",
-                "WireGuardTypes", logging, system,
-            ]
-        ),
-        program(
-            "kex-cleanup",
-            [
-                "CommandLineOptions", "HandlerChannel", "KexConfiguration", "KexProtocol", "SystemCalls",
-                "WireGuardTypes",
-                argumentParser, system,
-            ]
-        ),
-        program(
-            "kex-client",
-            [
-                "CommandLineOptions",
-                "CLinux", "EUI64", "KexConfiguration", "KexProtocol", "LinkControl", "Netlink", "NetworkAddresses",
-                "SystemCalls", "VXLANFdb", "WireGuardControl", "WireGuardTypes", argumentParser, system,
-            ]
-        ),
-
-        // Tests, a folder for each module
-        .target(
-            name: "KernelTestSupport",
-            dependencies: ["LinkControl", "Netlink", "NetworkAddresses", system],
-            path: "Tests/KernelTestSupport",
-            swiftSettings: settings
-        ),
-        .target(name: "Patience", path: "Tests/Patience", swiftSettings: settings),
-        .target(name: "FieldRouter", dependencies: ["Patience"], path: "Tests/FieldRouter", swiftSettings: settings),
-        .target(
-            name: "RecordingLog",
-            dependencies: [logging],
-            path: "Tests/RecordingLog",
-            swiftSettings: settings
-        ),
-        tests("EUI64Tests", ["EUI64", "NetworkAddresses", "WireGuardTypes"]),
-        tests("LinkControlTests", ["KernelTestSupport", "LinkControl", "Netlink", "NetworkAddresses", system]),
-        tests("NetlinkTests", ["CMNL", "KernelTestSupport", "Netlink", system]),
-        tests("NetworkAddressesTests", ["NetworkAddresses"]),
-        tests("SourceLimitsTests", ["NetworkAddresses", "SourceLimits"]),
-        tests(
-            "VXLANFdbTests",
-            ["KernelTestSupport", "LinkControl", "Netlink", "NetworkAddresses", "VXLANFdb", system]
-        ),
-        tests(
-            "WireGuardControlTests",
-            [
-                "Patience",
-                "KernelTestSupport", "Netlink", "NetworkAddresses", "SystemCalls", "WireGuardControl", "WireGuardTypes",
-                system,
-            ]
-        ),
-        tests("WireGuardTypesTests", ["NetworkAddresses", "WireGuardTypes"]),
-        tests("SystemdTests", ["RecordingLog", "SystemCalls", "Systemd", logging, system]),
-        tests("SystemCallsTests", ["NetworkAddresses", "SystemCalls", system]),
-        tests(
-            "KexConfigurationTests",
-            [
-                "EUI64", "KexConfiguration", "KexProtocol", "NetworkAddresses", "WireGuardTypes", "kex-handler",
-                "kex-http", "kex-mqtt",
-            ]
-        ),
-        tests(
-            "KexClientTests",
-            [
-                "Patience",
-                "CLinux", "kex-client", "EUI64", "KexConfiguration", "KexProtocol", "NetworkAddresses", "SystemCalls",
-                "WireGuardTypes", system,
-            ]
-        ),
-        tests(
-            "KexGatewayTests",
-            ["EUI64", "KexGateway", "KexProtocol", "NetworkAddresses", "SourceLimits", "WireGuardTypes"]
-        ),
-        tests("GatewayChoiceTests", ["GatewayChoice", "KexProtocol", "WireGuardTypes"]),
-        tests(
-            "GatewayStateTests",
-            ["GatewayState", "KexGateway", "KexProtocol", "SystemCalls", "WireGuardTypes", system]
-        ),
-        tests("BusMessagesTests", ["BusMessages", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
-        tests(
-            "KexMQTTTests",
-            ["BusMessages", "HandlerChannel", "KexMQTT", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]
-        ),
-        tests("MosquittoTests", ["Patience", "EventLoop", "Mosquitto", "NetworkAddresses", "SystemCalls", system]),
-        tests(
-            "KexHTTPTests",
-            [
-                "Patience",
-                "FieldRouter", "HandlerChannel", "KexHTTP", "KexProtocol", "NetworkAddresses", "RecordingLog",
-                "SourceLimits", "SystemCalls", "WireGuardTypes", "kex-http", logging, system,
-            ]
-        ),
-        tests("CommandLineOptionsTests", ["CommandLineOptions"]),
-        tests("EventLoopTests", ["EventLoop", "SystemCalls", system]),
-        tests("HandlerChannelTests", ["HandlerChannel", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
-        tests("KexProtocolTests", ["KexProtocol", "WireGuardTypes"]),
-        tests(
-            "KexServerTests",
-            [
-                "Patience",
-                "HandlerChannel", "KexProtocol", "KexServer", "NetworkAddresses", "RecordingLog", "SourceLimits",
-                "SystemCalls", "WireGuardTypes", "kexd", logging, system,
-            ]
-        ),
-
-        // The programs themselves, in network namespaces
-        .testTarget(
-            name: "NetnsTests",
-            dependencies: [
-                "kex-crowd",
-                "BusMessages", "EUI64", "EventLoop", "FieldRouter", "HandlerChannel", "KexProtocol", "Mosquitto",
-                "NetworkAddresses", "Patience", "SystemCalls", "Systemd", "WireGuardTypes", "kexd",
-                "kex-handler",
-                "kex-cleanup", "kex-client", "kex-http", "kex-mqtt", logging, system,
-            ],
-            path: "Tests/Netns",
-            swiftSettings: settings
-        ),
-
-        // Parsers of outside bytes, for libFuzzer and for the corpus that it found
-        .target(
-            name: "FuzzTargets",
-            dependencies: [
-                "BusMessages", "GatewayState", "HandlerChannel", "KexConfiguration", "KexProtocol", "LinkControl",
-                "Netlink",
-                "NetworkAddresses", "VXLANFdb", "WireGuardControl", "WireGuardTypes",
-            ],
-            path: "Fuzz/Targets",
-            swiftSettings: settings
-        ),
-        tests("FuzzTests", ["FuzzTargets"]),
-
-        // The installed package, in machines of its own
-        .executableTarget(
-            name: "kex-crowd",
-            dependencies: [
-                "CSodium", "GatewayState", "KexGateway", "KexProtocol", "NetworkAddresses", "SystemCalls",
-                "WireGuardControl", "WireGuardTypes", system,
-            ],
-            path: "Tests/Crowd",
-            swiftSettings: settings
-        ),
-        .testTarget(
-            name: "SystemTests",
-            dependencies: ["Patience"],
-            path: "Tests/System",
-            exclude: ["agent.py", "probe.py", "lab.sh", "mesh", "wireguard-go@.service"],
-            swiftSettings: settings
-        ),
-    ] + fuzzing
+    targets: cLibraries + valueLibraries + [eui64] + systemLibraries + kernelLibraries + [vxlanFdb] + gatewayLibraries
+        + programs + testSupport + valueSuites
+        + systemSuites + kernelSuites + gatewaySuites + topSuites + fuzzing
 )

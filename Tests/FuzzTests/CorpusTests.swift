@@ -1,10 +1,10 @@
+import Checkout
 import Foundation
 import FuzzTargets
 import Testing
 
 @Suite("Inputs that were found by fuzzing") struct CorpusTests {
-    private static let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../Fuzz")
-        .standardized
+    private static let folder = Checkout.file("Fuzz")
 
     @Test("are read without a trap, every one", arguments: FuzzTarget.allCases)
     func corpus(target: FuzzTarget) throws {

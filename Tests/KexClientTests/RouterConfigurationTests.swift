@@ -1,3 +1,4 @@
+import Checkout
 import EUI64
 import Foundation
 import KexConfiguration
@@ -76,9 +77,7 @@ import Testing
 
     @Test("the example is valid")
     func example() throws {
-        let path = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-            .appendingPathComponent("../../examples/router.conf").standardized.path
-        let router = try RouterConfiguration(path: path)
+        let router = try RouterConfiguration(path: Checkout.file("examples/router.conf").path)
         #expect(router.gateways.count == 2)
         #expect(router.vxlanIdentifier == 4_641_648)
     }

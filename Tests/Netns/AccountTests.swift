@@ -1,3 +1,4 @@
+import Checkout
 import FieldRouter
 import Foundation
 import Mosquitto
@@ -30,8 +31,7 @@ import WireGuardTypes
 
     /// The rules of docs/MIGRATION.md.
     private func rules() throws -> String {
-        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appending(path: "../..").standardized
-        let page = try String(contentsOf: root.appending(path: "docs/MIGRATION.md"), encoding: .utf8)
+        let page = try String(contentsOf: Checkout.file("docs/MIGRATION.md"), encoding: .utf8)
         let section = try #require(page.range(of: "## The broker's account\n"))
         let block = try #require(page[section.upperBound...].firstMatch(of: #/```\n((?:pattern [^\n]+\n)+)```/#))
         return String(block.1)

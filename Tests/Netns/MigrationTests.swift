@@ -1,3 +1,4 @@
+import Checkout
 import EUI64
 import Foundation
 import Testing
@@ -247,16 +248,14 @@ private final class ShellGateway {
 
     /// Does what the page says, command by command; systemd is played.
     func followPage() throws {
-        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent()
-        let page = try String(contentsOf: root.appending(path: "docs/MIGRATION.md"), encoding: .utf8)
+        let page = try String(contentsOf: Checkout.file("docs/MIGRATION.md"), encoding: .utf8)
         let start = try #require(page.range(of: "## From the gateway of shell scripts\n"))
         let section = page[start.upperBound...].split(separator: "\n## ")[0]
         let blocks = section.matches(of: #/```\n((?s).*?)```\n/#).map { String($0.1) }
         try #require(blocks.count == 4 && blocks[0] == "apt install ./kex_*.deb\n", "\(blocks)")
         for unit in blocks.joined().matches(of: #/kex[a-z]*[a-z-]*@?(?:\w*)\.(?:socket|timer)/#).map({ String($0.0) }) {
             let file = "systemd/" + unit.replacing(#/@\w*/#, with: "@")
-            #expect(FileManager.default.fileExists(atPath: root.appending(path: file).path), "\(unit)")
+            #expect(FileManager.default.fileExists(atPath: Checkout.file(file).path), "\(unit)")
         }
         // Where the test has its sockets; all else is the page's.
         let own = try String(contentsOfFile: "\(gateway.folder)/kex.conf", encoding: .utf8).split(separator: "[Domain")[

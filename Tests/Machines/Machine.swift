@@ -1,3 +1,4 @@
+import Checkout
 import Foundation
 import Glibc
 import Patience
@@ -247,15 +248,14 @@ class Machine: @unchecked Sendable {
 
     /// Puts what tests need into the folder: the agent, the package, and the program that plays routers.
     fileprivate func fillFolder() throws {
-        let here = URL(filePath: #filePath).deletingLastPathComponent()
-        let root = here.deletingLastPathComponent().deletingLastPathComponent()
+        let here = Checkout.file("Tests/Machines")
         let copies = try FileManager.default.contentsOfDirectory(atPath: here.path)
             .filter { !$0.hasSuffix(".swift") }.map { here.appending(path: $0).path }
-        let package = root.appending(path: ".build/package").path
+        let package = Checkout.file(".build/package").path
         let packages = try FileManager.default.contentsOfDirectory(atPath: package)
             .filter { $0.hasSuffix(".deb") }.map { "\(package)/\($0)" }
         guard packages.count == 1 else { throw Failure("one package is wanted in \(package): run scripts/package") }
-        for file in copies + packages + [root.appending(path: ".build/release/kex-crowd").path] {
+        for file in copies + packages + [Checkout.file(".build/release/kex-crowd").path] {
             let name = file.split(separator: "/").last!
             try FileManager.default.copyItem(atPath: file, toPath: "\(folder)/\(name)")
         }

@@ -1,3 +1,4 @@
+import Checkout
 import Foundation
 import KexProtocol
 import NetworkAddresses
@@ -66,8 +67,8 @@ import WireGuardTypes
 
     @Test("docs/PRIVSEP.md has the same table")
     func documented() throws {
-        let page = URL(filePath: #filePath).appending(path: "../../../docs/PRIVSEP.md").standardized
-        let rows = try String(contentsOf: page, encoding: .utf8).split(separator: "\n").map { line in
+        let rows = try String(contentsOf: Checkout.file("docs/PRIVSEP.md"), encoding: .utf8).split(separator: "\n").map
+        { line in
             line.split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) }
         }
         let header = try #require(rows.first { $0.first == "frame" && $0.contains("bytes") })

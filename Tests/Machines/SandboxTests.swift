@@ -1,3 +1,4 @@
+import Checkout
 import Foundation
 import Testing
 
@@ -207,9 +208,7 @@ extension InContainer {
         @Test("Every directive of the units has a row here, or a reason why not", arguments: Sandbox.units)
         func completeness(unit: String) throws {
             let file = unit.replacing("@ffww01", with: "@")
-            let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-                .deletingLastPathComponent()
-            let text = try String(contentsOf: root.appending(path: "systemd/\(file)"), encoding: .utf8)
+            let text = try String(contentsOf: Checkout.file("systemd/\(file)"), encoding: .utf8)
             let service = try #require(text.range(of: "[Service]"))
             let end = text.range(of: "[Install]")?.lowerBound ?? text.endIndex
             let keys = Set(

@@ -1,3 +1,4 @@
+import Checkout
 import EUI64
 import Foundation
 import KexConfiguration
@@ -507,9 +508,7 @@ import WireGuardTypes
 
 // MARK: - What the tests share
 
-func repository(_ path: String) -> String {
-    URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../../\(path)").path
-}
+func repository(_ path: String) -> String { Checkout.file(path).path }
 
 private func domain(_ name: String, _ wireGuard: String, _ vxlan: String) -> Configuration.Domain {
     Configuration.Domain(
