@@ -47,7 +47,7 @@ final class Interfaces {
             )
             let deadline = now() + 20
             while (try? sh("wg show \(wireGuard)")) == nil {
-                guard now() < deadline else { throw Failure("wireguard-go does not come up") }
+                guard now() < deadline else { throw Failure("wireguard-go does not come up: \(device?.output ?? "")") }
                 usleep(2000)
             }
         }

@@ -67,6 +67,26 @@ final class Program {
     /// The most that was, so far.
     var peakBytes: Double { bytes("VmHWM:") }
 
+    /// Processor time of the program so far, in seconds.
+    var processorTime: Double {
+        let text = (try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8)) ?? ""
+        // Fields 14 and 15 of proc_pid_stat(5); the second may have blanks and ends with the last parenthesis.
+        let fields = text.split(separator: ")").last?.split(separator: " ") ?? []
+        guard fields.count > 12, let user = Double(fields[11]), let system = Double(fields[12]) else { return 0 }
+        return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
+    }
+
+    /// Waits until the program has nothing to do: not a tick of the clock in half a second.
+    func settle(seconds: Double = 120) throws {
+        let deadline = now() + seconds
+        var before = -1.0
+        while processorTime != before {
+            guard now() < deadline else { throw Failure("process \(process) is still busy after \(seconds) s") }
+            before = processorTime
+            usleep(500_000)
+        }
+    }
+
     private func bytes(_ name: String) -> Double {
         let status = (try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)) ?? ""
         let line = status.split(separator: "\n").first { $0.hasPrefix(name) } ?? ""
