@@ -58,7 +58,8 @@ final class Interfaces {
         try sh(
             "ip link add \(vxlan) type vxlan id \(number) dstport \(8472 + number) local fe80::5757:bb:1 dev \(wireGuard)"
         )
-        try sh("ip link set \(vxlan) mtu 1280 up")
+        // Without an address of its own: one that becomes usable a second later is news to the handler.
+        try sh("ip link set \(vxlan) mtu 1280 addrgenmode none up")
     }
 
     private func setUp() throws {
