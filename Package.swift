@@ -67,6 +67,9 @@ func daemon(_ name: String, isWhollyStatic: Bool, _ dependencies: [Target.Depend
     )
 }
 
+/// The suites that are built: all, or those that scripts/unit names.
+let chosenSuites = Context.environment["KEX_SUITES"].map { Set($0.split(separator: " ").map(String.init)) }
+
 /// What several suites use.
 func support(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
     .target(name: name, dependencies: dependencies, path: "Tests/Support/\(name)", swiftSettings: settings)
@@ -257,6 +260,7 @@ let testSupport = [
     support("KernelTestSupport", ["LinkControl", "Netlink", "NetworkAddresses", system]),
     support("FieldRouter", ["Patience"]),
     support("RecordingLog", [logging]),
+    support("Surroundings"),
     // Plays thousands of routers.
     .executableTarget(
         name: "kex-crowd",
@@ -302,13 +306,16 @@ let systemSuites = suites(
 let kernelSuites = suites(
     in: "Kernel",
     [
-        ("NetlinkTests", ["CMNL", "KernelTestSupport", "Netlink", system]),
-        ("LinkControlTests", ["KernelTestSupport", "LinkControl", "Netlink", "NetworkAddresses", system]),
+        ("NetlinkTests", ["CMNL", "KernelTestSupport", "Netlink", "Surroundings", system]),
+        (
+            "LinkControlTests",
+            ["KernelTestSupport", "LinkControl", "Netlink", "NetworkAddresses", "Surroundings", system]
+        ),
         (
             "WireGuardControlTests",
             [
-                "KernelTestSupport", "Netlink", "NetworkAddresses", "Patience", "SystemCalls", "WireGuardControl",
-                "WireGuardTypes", system,
+                "KernelTestSupport", "Netlink", "NetworkAddresses", "Patience", "Surroundings", "SystemCalls",
+                "WireGuardControl", "WireGuardTypes", system,
             ]
         ),
     ]
@@ -333,7 +340,10 @@ let gatewaySuites = suites(
             "KexGatewayTests",
             ["EUI64", "KexGateway", "KexProtocol", "NetworkAddresses", "SourceLimits", "WireGuardTypes"]
         ),
-        ("GatewayStateTests", ["GatewayState", "KexGateway", "KexProtocol", "SystemCalls", "WireGuardTypes", system]),
+        (
+            "GatewayStateTests",
+            ["GatewayState", "KexGateway", "KexProtocol", "Surroundings", "SystemCalls", "WireGuardTypes", system]
+        ),
         (
             "KexServerTests",
             [
@@ -359,13 +369,15 @@ let topSuites =
     suites(
         [
             ("EUI64Tests", ["EUI64", "NetworkAddresses", "WireGuardTypes"]),
-            ("VXLANFdbTests", ["KernelTestSupport", "LinkControl", "Netlink", "NetworkAddresses", "VXLANFdb", system]),
+            (
+                "VXLANFdbTests",
+                ["KernelTestSupport", "LinkControl", "Netlink", "NetworkAddresses", "Surroundings", "VXLANFdb", system]
+            ),
             (
                 "KexClientTests",
                 [
                     "Checkout", "CLinux", "EUI64", "kex-client", "KexConfiguration", "KexProtocol", "NetworkAddresses",
-                    "Patience",
-                    "SystemCalls", "WireGuardTypes", system,
+                    "Patience", "Surroundings", "SystemCalls", "WireGuardTypes", system,
                 ]
             ),
             ("FuzzTests", ["Checkout", "FuzzTargets"]),
@@ -377,7 +389,8 @@ let topSuites =
             dependencies: [
                 "BusMessages", "Checkout", "EUI64", "EventLoop", "FieldRouter", "HandlerChannel", "kex-cleanup",
                 "kex-client", "kex-crowd", "kex-handler", "kex-http", "kex-mqtt", "kexd", "KexProtocol", "Mosquitto",
-                "NetworkAddresses", "Patience", "SystemCalls", "Systemd", "WireGuardTypes", logging, system,
+                "NetworkAddresses", "Patience", "Surroundings", "SystemCalls", "Systemd", "WireGuardTypes", logging,
+                system,
             ],
             path: "Tests/Netns",
             swiftSettings: settings
@@ -385,7 +398,7 @@ let topSuites =
         // The installed package, in machines of its own
         .testTarget(
             name: "SystemTests",
-            dependencies: ["Checkout", "Patience"],
+            dependencies: ["Checkout", "Patience", "Surroundings"],
             path: "Tests/Machines",
             exclude: ["agent.py", "lab.sh", "mesh", "probe.py", "wireguard-go@.service"],
             swiftSettings: settings
@@ -416,6 +429,8 @@ let package = Package(
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
     ],
     targets: cLibraries + valueLibraries + [eui64] + systemLibraries + kernelLibraries + [vxlanFdb] + gatewayLibraries
-        + programs + testSupport + valueSuites
-        + systemSuites + kernelSuites + gatewaySuites + topSuites + fuzzing
+        + programs + testSupport
+        + (valueSuites + systemSuites + kernelSuites + gatewaySuites + topSuites).filter {
+            chosenSuites?.contains($0.name) ?? true
+        } + fuzzing
 )

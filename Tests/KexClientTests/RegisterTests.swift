@@ -1,6 +1,7 @@
 import Foundation
 import KexProtocol
 import NetworkAddresses
+import Surroundings
 import Testing
 
 @testable import kex_client
@@ -165,7 +166,7 @@ import Testing
         #expect(gateways.allSatisfy { !$0.received.isEmpty })
     }
 
-    @Test("a look-up that hangs ends with the time limit")
+    @Test("a look-up that hangs ends with the time limit", .needsRoot)
     func hangingLookup() throws {
         // A name server that never answers: an address of a network without hosts, in a namespace of its own.
         let folder = try TemporaryFolder()

@@ -2,12 +2,13 @@ import EUI64
 import Foundation
 import KexProtocol
 import NetworkAddresses
+import Surroundings
 import Testing
 import WireGuardTypes
 
 @testable import kex_client
 
-@Suite("kex-client up and down") struct UpTests {
+@Suite("kex-client up and down", .needsRoot) struct UpTests {
     @Test("make a tunnel that works, repair it, and take it away")
     func wholeLife() throws {
         let laboratory = try Laboratory()

@@ -17,6 +17,20 @@ extension InVirtualMachine {
             return try #require(Int(text), sourceLocation: location)
         }
 
+        @Test("The kernel has what NAT, queues, VLANs, macvlans and lossy lines are made of")
+        func modules() throws {
+            try machine.lab(
+                """
+                ip link add vethk type veth peer name vethl
+                ip link add link vethk name vlank type vlan id 7
+                ip link add link vethk name macvk type macvlan mode bridge
+                tc qdisc add dev vethl root netem loss 10% delay 5ms
+                for module in nft_nat nft_masq nft_ct nft_queue nfnetlink_queue; do grep -q "^$module " /proc/modules; done
+                ip link delete vethk
+                """
+            )
+        }
+
         @Test("kex-client and a raw two-line client get through: handshake, and ping through VXLAN over WireGuard")
         func routers() throws {
             try machine.lab(

@@ -3,12 +3,13 @@ import FieldRouter
 import Foundation
 import Mosquitto
 import NetworkAddresses
+import Surroundings
 import SystemCalls
 import Testing
 import WireGuardTypes
 
 /// What a broker lets an account do, and what `kex-mqtt` says of it.
-@Suite("Accounts with the broker", .serialized) final class AccountTests {
+@Suite("Accounts with the broker", .needsRoot, .serialized) final class AccountTests {
     private let folder = "/run/kex-account-\(UUID().uuidString)"
 
     init() throws {

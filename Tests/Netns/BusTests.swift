@@ -5,16 +5,17 @@ import Foundation
 import HandlerChannel
 import KexProtocol
 import Patience
+import Surroundings
 import Synchronization
 import SystemCalls
 import SystemPackage
 import Testing
 import WireGuardTypes
 
-/// Whole gateways that share a broker. `KEX_OUTAGE_SECONDS=` says for how long it is away under load; the tests' own time is
-/// short.
-@Suite("The bus", .serialized) struct BusTests {
-    private static let outage = ProcessInfo.processInfo.environment["KEX_OUTAGE_SECONDS"].flatMap { Double($0) } ?? 4
+/// Whole gateways that share a broker.
+@Suite("The bus", .needsRoot, .serialized) struct BusTests {
+    /// How long the broker is away under load, in seconds.
+    private static let outage = Extent.isLong ? 60.0 : 4
 
     private let broker: MessageBroker
 

@@ -1,4 +1,5 @@
 import Foundation
+import Surroundings
 import Testing
 
 @testable import HandlerChannel
@@ -44,7 +45,7 @@ private let words = """
     """
 
 /// The handler's sockets, as programs that were taken over would use them.
-@Suite("Doors of a running handler", .serialized) struct HandlerDoorTests {
+@Suite("Doors of a running handler", .needsRoot, .serialized) struct HandlerDoorTests {
     private func run(_ script: String, _ gateway: GatewayFixture, _ arguments: String...) throws {
         let result = try Command.run("python3", ["-c", words + script, gateway.folder] + arguments)
         #expect(result.status == 0, "\(result.output)\(result.errors)")

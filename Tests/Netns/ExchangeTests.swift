@@ -1,8 +1,9 @@
 import Foundation
+import Surroundings
 import Testing
 
 /// What routers meet: every row of the deployed gateway's behaviour, over real TCP against the real programs.
-@Suite("Exchanges", .serialized) final class ExchangeTests {
+@Suite("Exchanges", .needsRoot, .serialized) final class ExchangeTests {
     private let gateway: GatewayFixture
 
     init() throws { gateway = try .running() }

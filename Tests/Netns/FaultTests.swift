@@ -1,8 +1,9 @@
 import Foundation
+import Surroundings
 import Synchronization
 import Testing
 
-@Suite("Faults", .serialized) struct FaultTests {
+@Suite("Faults", .needsRoot, .serialized) struct FaultTests {
     /// Answers of many routers at once, by key.
     private func register(
         _ keys: [String],
@@ -301,7 +302,7 @@ import Testing
     }
 }
 
-@Suite("Rights") struct RightsTests {
+@Suite("Rights", .needsRoot) struct RightsTests {
     @Test("The listener holds no capability, and no socket but its own and the handler's")
     func listener() throws {
         let gateway = try GatewayFixture.running()

@@ -1,10 +1,11 @@
 import EUI64
 import Foundation
 import NetworkAddresses
+import Surroundings
 import Testing
 import WireGuardTypes
 
-@Suite("A full domain", .serialized) struct FullDomainTests {
+@Suite("A full domain", .needsRoot, .serialized) struct FullDomainTests {
     @Test("A newcomer takes the place of one of 33 routers behind one address, when it shakes hands and not before")
     func hoarder() throws {
         let gateway = try GatewayFixture.running(settings: "MaximumPeers=33")

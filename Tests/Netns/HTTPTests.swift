@@ -1,11 +1,12 @@
 import EUI64
 import FieldRouter
 import Foundation
+import Surroundings
 import Testing
 import WireGuardTypes
 
 /// Routers of deployed firmware at a whole gateway.
-@Suite("HTTP", .serialized) struct HTTPTests {
+@Suite("HTTP", .needsRoot, .serialized) struct HTTPTests {
     private func gateway(_ settings: String = "AddressProfile=ffmuc\nLinkAddress=fe80::5757:bb:1") throws
         -> GatewayFixture
     {

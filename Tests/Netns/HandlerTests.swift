@@ -1,9 +1,10 @@
 import Foundation
+import Surroundings
 import Testing
 
 @testable import kex_handler
 
-@Suite("The handler's limits and doors", .serialized) struct HandlerTests {
+@Suite("The handler's limits and doors", .needsRoot, .serialized) struct HandlerTests {
     @Test("Frames that wait together are answered together, each request once, in frames of 64 at most")
     func frames() throws {
         let gateway = try GatewayFixture(domains: ["ffww01"])

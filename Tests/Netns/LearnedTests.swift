@@ -1,11 +1,12 @@
 import EUI64
 import Foundation
 import NetworkAddresses
+import Surroundings
 import Testing
 import WireGuardTypes
 
 /// What a router teaches the VXLAN interface of a gateway costs the others nothing.
-@Suite("Learned entries", .serialized) struct LearnedTests {
+@Suite("Learned entries", .needsRoot, .serialized) struct LearnedTests {
     /// What the interface would have learned of a router that sends frames from ever new MACs.
     private func teach(_ gateway: GatewayFixture, _ count: Int, of router: String) throws {
         let domain = gateway.domains[0]

@@ -1,9 +1,10 @@
 import Foundation
 import Glibc
+import Surroundings
 import Testing
 
 /// A neighbour on a link may have any number of link-local addresses.
-@Suite("Neighbours on a link", .serialized) struct LinkTests {
+@Suite("Neighbours on a link", .needsRoot, .serialized) struct LinkTests {
     @Test("With 60 link-local addresses a neighbour gets no more new keys than a home")
     func newKeys() throws {
         let gateway = try GatewayFixture(domains: ["ffww01"])

@@ -1,8 +1,9 @@
 import Foundation
+import Surroundings
 import Testing
 
 /// What the handler remembers, and what it does without being asked.
-@Suite("Memory", .serialized) struct MemoryTests {
+@Suite("Memory", .needsRoot, .serialized) struct MemoryTests {
     private static let address = "fe80::a6:8fff:fe21:5465"
 
     private func entries(of key: String, in gateway: GatewayFixture) throws -> [String] {

@@ -1,10 +1,11 @@
 import Checkout
 import EUI64
 import Foundation
+import Surroundings
 import Testing
 
 /// A domain whose routers change from one address profile to another.
-@Suite("Migration", .serialized) struct MigrationTests {
+@Suite("Migration", .needsRoot, .serialized) struct MigrationTests {
     private static let both = "AddressProfile=eui64 ffmuc"
 
     private func gateway(_ settings: String) throws -> GatewayFixture {

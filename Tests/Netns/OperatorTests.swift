@@ -1,11 +1,12 @@
 import EUI64
 import Foundation
 import NetworkAddresses
+import Surroundings
 import Testing
 import WireGuardTypes
 
 /// What the operator does by hand, and what is his own.
-@Suite("The operator's hand", .serialized) struct OperatorTests {
+@Suite("The operator's hand", .needsRoot, .serialized) struct OperatorTests {
     private func address(of key: String) throws -> String {
         "\(AddressProfile.eui64.linkLocalAddress(of: try #require(PublicKey(text: key))))"
     }

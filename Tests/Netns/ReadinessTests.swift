@@ -1,10 +1,11 @@
 import Foundation
 import NetworkAddresses
+import Surroundings
 import Testing
 
 @testable import kex_handler
 
-@Suite("What keeps a domain's interfaces from carrying traffic") struct ReadinessTests {
+@Suite("What keeps a domain's interfaces from carrying traffic", .needsRoot) struct ReadinessTests {
     private func readiness(_ change: (inout Readiness) -> Void = { _ in }) -> Readiness {
         var readiness = Readiness(
             wireGuard: InterfaceName("wg0")!,
@@ -80,7 +81,7 @@ import Testing
 }
 
 /// What an operator may do to the interfaces; each is seen, told, and undone by the command that was told.
-@Suite("A domain that cannot carry traffic", .serialized) struct UnreadyTests {
+@Suite("A domain that cannot carry traffic", .needsRoot, .serialized) struct UnreadyTests {
     private static let address = GatewayFixture.gatewayAddress
 
     @Test(

@@ -1,11 +1,12 @@
 import EUI64
 import Foundation
 import NetworkAddresses
+import Surroundings
 import Testing
 import WireGuardTypes
 
 /// What a registration changes in the kernel, as the system's own tools show it.
-@Suite("Registrations", .serialized) struct RegistrationTests {
+@Suite("Registrations", .needsRoot, .serialized) struct RegistrationTests {
     @Test(
         "A router gets its peer and its unicast entry when it registers, its place in the flood list when it is heard of"
     )
@@ -218,7 +219,7 @@ import WireGuardTypes
     }
 }
 
-@Suite("Sweeps", .serialized) struct SweepTests {
+@Suite("Sweeps", .needsRoot, .serialized) struct SweepTests {
     @Test("A key silent in two sweeps goes, entries first; static peers and fresh keys stay")
     func sweep() throws {
         let gateway = try GatewayFixture.running(settings: "StaleAfter=1h\nSweepInterval=1s")

@@ -1,7 +1,8 @@
 import Foundation
+import Surroundings
 import Testing
 
-@Suite("Reload", .serialized) struct ReloadTests {
+@Suite("Reload", .needsRoot, .serialized) struct ReloadTests {
     /// Replaces the configuration and tells the handler.
     private func reload(_ gateway: GatewayFixture, _ configuration: String) throws {
         try configuration.write(toFile: "\(gateway.folder)/kex.conf", atomically: true, encoding: .utf8)

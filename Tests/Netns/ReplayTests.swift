@@ -1,12 +1,13 @@
 import BusMessages
 import FieldRouter
 import Foundation
+import Surroundings
 import SystemCalls
 import Testing
 import WireGuardTypes
 
 /// What gateways signed earlier is said again by somebody who may write to the broker; and what they sign with a wrong clock.
-@Suite("Notes of another time", .serialized) struct ReplayTests {
+@Suite("Notes of another time", .needsRoot, .serialized) struct ReplayTests {
     private static let names = ["gw01", "gw02", "gw08", "gw09"]
 
     private let broker: MessageBroker

@@ -1,9 +1,10 @@
 import Foundation
+import Surroundings
 import Testing
 
-/// Floods of keys that nobody has. `KEX_SIEGE_KEYS=` says how many keys each brings; the tests' own number is small.
-@Suite("Sieges", .serialized) struct SiegeTests {
-    private static let keys = ProcessInfo.processInfo.environment["KEX_SIEGE_KEYS"].flatMap { Int($0) } ?? 20_000
+/// Floods of keys that nobody has.
+@Suite("Sieges", .needsRoot, .serialized) struct SiegeTests {
+    private static let keys = Extent.isLong ? 1_000_000 : 20_000
 
     /// A hundred sources hold out as long as the burst of new keys of ten thousand with this many keys.
     @Test(

@@ -1,8 +1,9 @@
 import Foundation
+import Surroundings
 import Testing
 
 /// What strangers can do, against the programs themselves.
-@Suite("Strangers", .serialized) struct StrangerTests {
+@Suite("Strangers", .needsRoot, .serialized) struct StrangerTests {
     @Test("A thousand registrations of a live router's key cost it no packet, and no peer")
     func hostileRegistrations() throws {
         let gateway = try GatewayFixture.running()

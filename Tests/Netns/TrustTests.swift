@@ -2,6 +2,7 @@ import BusMessages
 import FieldRouter
 import Foundation
 import Mosquitto
+import Surroundings
 import SystemCalls
 import Testing
 import WireGuardTypes
@@ -70,7 +71,7 @@ private final class Secrets {
 }
 
 /// Whole gateways that believe nobody but one another.
-@Suite("Trust on the bus", .serialized) struct TrustTests {
+@Suite("Trust on the bus", .needsRoot, .serialized) struct TrustTests {
     @Test(
         "Over TLS, with passwords and signatures, routers are shared; a stranger with an account there changes nothing"
     )

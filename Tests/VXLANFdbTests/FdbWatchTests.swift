@@ -2,6 +2,7 @@ import KernelTestSupport
 import LinkControl
 import Netlink
 import NetworkAddresses
+import Surroundings
 import Testing
 import VXLANFdb
 
@@ -16,7 +17,7 @@ private func learnAsIfFromFrames(_ link: Link, _ count: Int, from first: Int, de
     try run("awk '\(program)' | bridge -batch -")
 }
 
-@Suite("News of learned entries", .serialized) struct LearningWatchTests {
+@Suite("News of learned entries", .needsRoot, .serialized) struct LearningWatchTests {
     init() throws { try requirePrivateNamespace() }
 
     @Test("tell of the first frame of a router, and neither of the next ones nor of what somebody puts in")
@@ -102,7 +103,7 @@ private func learnAsIfFromFrames(_ link: Link, _ count: Int, from first: Int, de
     }
 }
 
-@Suite("News of permanent entries", .serialized) struct FdbWatchTests {
+@Suite("News of permanent entries", .needsRoot, .serialized) struct FdbWatchTests {
     init() throws { try requirePrivateNamespace() }
 
     @Test("tell of what anybody puts in and takes out, in its order, and of nothing that is learned")

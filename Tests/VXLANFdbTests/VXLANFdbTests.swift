@@ -3,6 +3,7 @@ import KernelTestSupport
 import LinkControl
 import Netlink
 import NetworkAddresses
+import Surroundings
 import SystemPackage
 import Testing
 import VXLANFdb
@@ -34,7 +35,7 @@ private func withFdb(_ body: (inout VXLANFdb, Link) throws -> Void) throws {
     }
 }
 
-@Suite("Fdb of a real VXLAN interface") struct VXLANFdbTests {
+@Suite("Fdb of a real VXLAN interface", .needsRoot) struct VXLANFdbTests {
     @Test("is listed as far as a limit, and then no further")
     func limit() throws {
         try withFdb { fdb, link throws in

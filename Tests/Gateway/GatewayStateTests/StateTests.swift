@@ -1,6 +1,7 @@
 import Foundation
 import KexGateway
 import KexProtocol
+import Surroundings
 import SystemCalls
 import SystemPackage
 import Testing
@@ -211,9 +212,8 @@ private func state(routers: Int) -> DomainState {
         #expect(names == ["ffww01.state.damaged"])
     }
 
-    @Test("A disk that is full leaves the old file, no other, and an error that names what could not be done")
+    @Test("A disk that is full leaves the old file, no other, and an error that names what could not be done", .needsRoot)
     func fullDisk() throws {
-        try #require(getuid() == 0, "a small file system takes root")
         let small = "\(folder)/small"
         try File.makeDirectory(small)
         // A page for the folder's first file, and one for a second: too few for the large one.

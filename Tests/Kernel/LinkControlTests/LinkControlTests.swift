@@ -3,13 +3,14 @@ import KernelTestSupport
 import LinkControl
 import Netlink
 import NetworkAddresses
+import Surroundings
 import SystemPackage
 import Testing
 
 /// What ip(8) says, one line for each interface or address.
 private func ip(_ arguments: String...) throws -> String { try output(of: "/usr/sbin/ip", arguments) }
 
-@Suite("Interfaces") struct LinkControlTests {
+@Suite("Interfaces", .needsRoot) struct LinkControlTests {
     @Test("are found by name")
     func lookUp() throws {
         var links = try LinkControl()

@@ -2,11 +2,12 @@ import KernelTestSupport
 import LinkControl
 import Netlink
 import NetworkAddresses
+import Surroundings
 import Testing
 
 private func ip(_ arguments: String...) throws { _ = try output(of: "/usr/sbin/ip", arguments) }
 
-@Suite("News of interfaces", .serialized) struct LinkWatchTests {
+@Suite("News of interfaces", .needsRoot, .serialized) struct LinkWatchTests {
     private let name = uniqueInterfaceName()
     private let other = uniqueInterfaceName()
 

@@ -1,5 +1,6 @@
 import CMNL
 import KernelTestSupport
+import Surroundings
 import SystemPackage
 import Testing
 
@@ -264,7 +265,7 @@ private func malformed(_ detail: String) -> NetlinkError {
     }
 }
 
-@Suite("Netlink with the real kernel") struct NetlinkKernelTests {
+@Suite("Netlink with the real kernel", .needsRoot) struct NetlinkKernelTests {
     @Test("finds a family that every kernel has, and remembers it")
     func family() throws {
         var socket = try NetlinkSocket(.generic)

@@ -2,6 +2,7 @@ import Foundation
 import KernelTestSupport
 import NetworkAddresses
 import Patience
+import Surroundings
 import SystemPackage
 import Testing
 import WireGuardControl
@@ -38,7 +39,7 @@ private func withWireGuardGo(
 /// What wg(8) says, which speaks to the same socket.
 private func wg(_ arguments: String...) throws -> String { try output(of: "/usr/bin/wg", arguments) }
 
-@Suite("A real wireguard-go") struct WireGuardGoTests {
+@Suite("A real wireguard-go", .needsRoot) struct WireGuardGoTests {
     @Test("is found by its socket, configured, given peers and relieved of them")
     func all() throws {
         try withWireGuardGo { name throws in
