@@ -16,7 +16,7 @@ extension MeshDomain {
     func readdress() {
         let items = table.takeReaddressings()
         guard !items.isEmpty else { return }
-        // First what leads to an address, then the address: what is left half-done is found by the next picture.
+        // First what leads to an address, then the address: what is left half-done is found by the next snapshot.
         let leading = items.flatMap { item in
             table.formerAddresses(of: item.key).filter { item.surplus.contains($0.linkLocal) }
         }.flatMap { entries([.mac, .flood], of: $0) }
@@ -26,14 +26,14 @@ extension MeshDomain {
             host.pulse.beat()
             failure = apply(items[start...].prefix(Self.readdressedPerRound).map(\.peerChange))
         }
-        if let failure, failure != readdressTrouble {
+        if let failure, failure != readdressFailure {
             log(.failed, .error, "could not change the addresses of routers: \(failure)")
         } else if failure == nil {
             let count = "\(items.count) \(items.count == 1 ? "router" : "routers")"
             let profiles = settings.addressProfiles.map(\.rawValue).joined(separator: " and ")
             log(.readdressed, .notice, "gave \(count) the addresses of \(profiles)")
         }
-        readdressTrouble = failure
+        readdressFailure = failure
     }
 }
 

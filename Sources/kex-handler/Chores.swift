@@ -14,7 +14,7 @@ struct Chores {
     struct Departure {
         var key: PublicKey
         var addresses: RouterAddresses
-        /// Whether the other gateways are to be told.
+        /// Whether it is reported to the other gateways.
         var isOwnWord: Bool
         /// Whether anything can have been learned of it.
         var hasSpoken: Bool
@@ -38,7 +38,7 @@ struct Chores {
     private var departing: Set<PublicKey> = []
     /// Routers in a round.
     var roundSize = 32
-    /// Repairs failed; they are tried again after the next look.
+    /// Repairs failed; they are tried again after the next refresh.
     var isStuck = false
 
     /// Routers whose sessions have proved dead. Their peers are taken out and put in again.
@@ -72,7 +72,7 @@ struct Chores {
         return round
     }
 
-    /// The domain does not work any more. Who should leave and is still there is found by the next look.
+    /// The domain does not work any more. Who should leave and is still there is found by the next refresh.
     mutating func removeAll() {
         for departure in departures { departure.isDone(false) }
         departures = []
@@ -114,7 +114,7 @@ extension MeshDomain {
         let round = chores.restoring.prefix(chores.roundSize).map(\.value)
         if let failure = apply(round.map(\.peerChange)) {
             // If it was a refusal, the domain is still in service.
-            if trouble == nil { leaveService(Trouble("cannot bring routers back: \(failure)"), since: .now) }
+            if outage == nil { leaveService(Failure("cannot bring routers back: \(failure)"), since: .now) }
             return
         }
         for admission in round { chores.restoring[admission.key] = nil }
@@ -124,7 +124,7 @@ extension MeshDomain {
     func finishRestoring() {
         if let new = chores.identity {
             identity = new
-            memory.mustWrite = true
+            savedState.mustWrite = true
         }
         chores.identity = nil
         mustRestore = false
@@ -137,10 +137,10 @@ extension MeshDomain {
     /// Brings back at once who asks for it.
     ///
     /// - Returns: `nil`, or why that could not be done.
-    func restoreNow(_ keys: some Sequence<PublicKey>) -> Trouble? {
+    func restoreNow(_ keys: some Sequence<PublicKey>) -> Failure? {
         guard !chores.restoring.isEmpty else { return nil }
         let admissions = keys.compactMap { chores.restoring[$0] }
-        if let trouble = apply(admissions.map(\.peerChange)) { return trouble }
+        if let failure = apply(admissions.map(\.peerChange)) { return failure }
         for admission in admissions { chores.restoring[admission.key] = nil }
         if chores.restoring.isEmpty { finishRestoring() }
         return nil
@@ -166,7 +166,7 @@ extension MeshDomain {
         let repairs = table.repairs(atMost: chores.roundSize)
         let entries = repairs.map(missingEntries(of:))
         var outcomes = append(entries.flatMap(\.self))[...]
-        var failure: Trouble?
+        var failure: Failure?
         for (admission, own) in zip(repairs, entries) {
             let failures = outcomes.prefix(own.count).compactMap(\.self)
             outcomes = outcomes.dropFirst(own.count)
@@ -178,9 +178,9 @@ extension MeshDomain {
         }
         // Who cannot be reached any more stays without.
         chores.isStuck = failure != nil || repairs.isEmpty
-        if let failure, failure != repairTrouble, !failure.isTableFull || learned.hopelessUntil > .now {
+        if let failure, failure != repairFailure, !failure.isTableFull || learned.hopelessUntil > .now {
             log(.failed, .error, "fdb entries are not as they should be: \(failure)")
         }
-        repairTrouble = failure
+        repairFailure = failure
     }
 }

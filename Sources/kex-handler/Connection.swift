@@ -1,7 +1,7 @@
 internal import HandlerChannel
 internal import SystemCalls
 
-/// One program that has come in through a door.
+/// One program that is connected to a local socket.
 final class Connection {
     let door: HandlerDoor
     let peer: PeerCredentials

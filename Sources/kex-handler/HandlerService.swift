@@ -19,7 +19,7 @@ internal import WireGuardTypes
 struct HandlerService: ~Copyable {
     private var loop: EventLoop
     private let signals: SignalReceiver
-    private var listeners: [UInt64: DoorListener] = [:]
+    private var listeners: [UInt64: LocalSocketListener] = [:]
     private var connections: [UInt64: Connection] = [:]
     private var places: [HandlerDoor: DoorPlaces] = [:]
     private var lastToken = Self.crewToken
@@ -33,7 +33,7 @@ struct HandlerService: ~Copyable {
     private var links: LinkWatch
     private let fdb: FdbWatch
     private var learning: LearningWatch
-    /// Whether the loop looks at ``learning``.
+    /// Whether the loop watches ``learning``.
     private var isLearningWatched = false
     private var parked = ParkedRequests()
     /// Nobody is let in before the first one.
@@ -42,7 +42,7 @@ struct HandlerService: ~Copyable {
     /// The index of the domain whose state is being written.
     private var written: Int?
     /// What `systemctl status` shows.
-    private var toldStatus: (inService: Int, domains: Int)?
+    private var reportedStatus: (inService: Int, domains: Int)?
     /// When connections are taken again after the system had no descriptor left.
     private var nextAccept: MonotonicTime?
     private var packet: [UInt8] = []
@@ -55,16 +55,16 @@ struct HandlerService: ~Copyable {
     private static let crewToken: UInt64 = 5
     /// Pause after an accept that failed, because the connection that waits would wake the loop again at once.
     private static let acceptPause = Duration.milliseconds(100)
-    /// Connections that are taken at a door before others have their turn: whoever connects again and again is one of many.
+    /// Connections that are taken at a local socket before others have their turn: whoever connects again and again is one of many.
     private static let acceptedPerRound = 64
 
-    /// - Parameter listeners: the sockets to serve; one door may have several.
+    /// - Parameter listeners: the sockets to serve; one kind may have several.
     init(
         _ configuration: Configuration,
         keys: KeyLists,
         source: ConfigurationSource<KeyLists>,
         bootID: String?,
-        listeners: [DoorListener],
+        listeners: [LocalSocketListener],
         log: Logger
     ) throws {
         // All that can fail comes before the first property, or the compiler cannot take a half-made struct apart.
@@ -74,7 +74,7 @@ struct HandlerService: ~Copyable {
             unlimitedSources: configuration.unlimitedSources,
             bootID: bootID
         )
-        // Before the domains look: what changes while they do is looked at again.
+        // Before the domains are refreshed: what changes meanwhile is read again.
         let links = try LinkWatch()
         let fdb = try FdbWatch()
         let learning = try LearningWatch()
@@ -98,7 +98,7 @@ struct HandlerService: ~Copyable {
         for listener in listeners { self.listeners[newToken()] = listener }
     }
 
-    /// Has the kernel looked at, says that the service is ready, and serves until SIGTERM or SIGINT.
+    /// Reads the kernel, reports that the service is ready, and serves until SIGTERM or SIGINT.
     mutating func run() throws(SystemCallError) {
         try loop.watch(signals.descriptor, for: .readable, token: Self.signalToken)
         try loop.watch(links.descriptor, for: .readable, token: Self.linksToken)
@@ -112,7 +112,7 @@ struct HandlerService: ~Copyable {
         while true {
             let count = try loop.wait(until: nextDeadline)
             host.pulse.beat()
-            // A registration must not be answered from a picture that is known to be old.
+            // A registration must not be answered from a snapshot that is known to be old.
             for index in 0..<count where loop[index].token == Self.linksToken { noticeLinks() }
             for index in 0..<count {
                 let event = loop[index]
@@ -147,7 +147,7 @@ struct HandlerService: ~Copyable {
             writeNext()
             timetable.update(from: domains)
             announce()
-            tellStatus()
+            reportStatus()
             try watchListeners()
             try watchLearning()
         }
@@ -166,7 +166,7 @@ struct HandlerService: ~Copyable {
     /// For `systemctl status`.
     private var status: String { "\(timetable.inService) of \(domains.count) domains in service" }
 
-    /// What is said when every domain has been looked at, and all is done that the looks found. What is wrong with one domain is in
+    /// What is reported when every domain was refreshed, and all is done that the refreshes found. What is wrong with one domain is in
     /// the log; the others work.
     private enum Announcement {
         case ready
@@ -185,11 +185,11 @@ struct HandlerService: ~Copyable {
         host.pulse.isReady = true
     }
 
-    private mutating func tellStatus() {
+    private mutating func reportStatus() {
         guard announcement == nil else { return }
         let now = (timetable.inService, domains.count)
-        if toldStatus.map({ now != $0 }) ?? true { ServiceState.status(status) }
-        toldStatus = now
+        if reportedStatus.map({ now != $0 }) ?? true { ServiceState.status(status) }
+        reportedStatus = now
     }
 
     /// Now if there is a sweep to go on with; else whatever comes first.
@@ -261,7 +261,7 @@ struct HandlerService: ~Copyable {
     private mutating func writeNext() {
         guard written == nil, let index = timetable.domainToWrite(at: .now) else { return }
         written = index
-        writer.start(writing: touch(index) { $0.takeState() }, to: domains[index].memory.file)
+        writer.start(writing: touch(index) { $0.takeState() }, to: domains[index].savedState.file)
     }
 
     private mutating func noteWritten() {
@@ -282,7 +282,7 @@ struct HandlerService: ~Copyable {
             let start = MonotonicTime.now
             domain.noteWritten(
                 Result { () throws(SystemCallError) in
-                    try domain.memory.file.write(domain.takeState())
+                    try domain.savedState.file.write(domain.takeState())
                     return .now - start
                 }
             )
@@ -334,7 +334,7 @@ struct HandlerService: ~Copyable {
 
     // MARK: - Connections
 
-    /// Without a descriptor left no door is looked at for a while, so that those who wait do not wake the loop.
+    /// Without a descriptor left no local socket is watched for a while, so that those who wait do not wake the loop.
     private mutating func watchListeners() throws(SystemCallError) {
         guard host.pulse.isReady else { return }
         if let time = nextAccept, time <= .now { nextAccept = nil }
@@ -349,7 +349,7 @@ struct HandlerService: ~Copyable {
         }
     }
 
-    private mutating func acceptConnections(from listener: DoorListener) {
+    private mutating func acceptConnections(from listener: LocalSocketListener) {
         do throws(SystemCallError) {
             for _ in 0..<Self.acceptedPerRound {
                 guard let accepted = try Socket.accept(from: listener.raw) else { return }
@@ -396,7 +396,7 @@ struct HandlerService: ~Copyable {
             guard connection.sweeps.isEmpty else { return }
             let (arrivals, domains) = try takeRequests(of: connection)
             answer(arrivals, connection, token: token)
-            tellStatus(of: domains, connection)
+            reportStatus(of: domains, connection)
             try flush(connection, token)
         } catch {
             disconnect(token, error)
@@ -428,7 +428,7 @@ struct HandlerService: ~Copyable {
                 answer(news, connection)
                 return (arrivals, statuses)
             case .routers(let request):
-                tellRouters(request, connection)
+                reportRouters(request, connection)
                 return (arrivals, statuses)
             case .sweeps(let requests):
                 take(requests, connection)
@@ -568,7 +568,7 @@ struct HandlerService: ~Copyable {
         }
     }
 
-    private mutating func tellStatus(of names: [DomainName], _ connection: Connection) {
+    private mutating func reportStatus(of names: [DomainName], _ connection: Connection) {
         let statuses = names.map { name in
             host.pulse.beat()
             let status = timetable.index(of: name).map { index in touch(index) { $0.status } }
@@ -606,7 +606,7 @@ struct HandlerService: ~Copyable {
         connection.packets.enqueue(packet)
     }
 
-    private mutating func tellRouters(_ request: RouterListRequest, _ connection: Connection) {
+    private mutating func reportRouters(_ request: RouterListRequest, _ connection: Connection) {
         let list = timetable.index(of: request.domain).flatMap { index in
             touch(index) { $0.list(after: request.lastRemoval) }
         }
@@ -667,7 +667,7 @@ struct HandlerService: ~Copyable {
                 connection.packets.enqueue(packet)
             }
             send(SweepEnd(domain: name, peers: UInt32(peers), trouble: nil), connection)
-        case .failure(let trouble): send(SweepEnd(domain: name, peers: 0, trouble: "\(trouble)"), connection)
+        case .failure(let failure): send(SweepEnd(domain: name, peers: 0, trouble: "\(failure)"), connection)
         }
     }
 

@@ -26,7 +26,7 @@ final class Host {
     private var touched: [DomainName] = []
     /// For what the kernel tells one domain or another.
     let buffer = ReceiveBuffer()
-    /// Where the domains' memory is.
+    /// Where the domains' saved states are.
     let stateDirectory: String
     let machine: Machine
 

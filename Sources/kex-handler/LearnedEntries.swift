@@ -28,7 +28,7 @@ struct LearnedEntries {
     static let shortestPause = Duration.milliseconds(100)
     /// Room is made again after this time at the latest, well within the patience of those who wait: ``ParkedRequests/patience``.
     static let longestRoomPause = Duration.milliseconds(300)
-    /// While the interface learns, it is looked this often whether its table is full.
+    /// While the interface learns, this often it is tried whether its table is full.
     static let probePause = Duration.seconds(5)
     /// For how long after the last news. A router that teaches too much is not told of for ``LearningWatch/silence``.
     static let probeTime = LearningWatch.silence + .seconds(15)
@@ -45,7 +45,7 @@ struct LearnedEntries {
     /// What `maxaddress` says; `nil` if the interface has no limit.
     var limit: UInt32?
     /// What was said of it last.
-    var toldLimit: (device: InterfaceIndex, limit: UInt32?)?
+    var reportedLimit: (device: InterfaceIndex, limit: UInt32?)?
     /// Whose learned entries are to go.
     var departed: [IPv6Address] = []
     /// Whether the table was full, and room is to be made.
@@ -79,10 +79,10 @@ extension MeshDomain {
     /// Names what is missing at the interface, once.
     func noteLimit(of vxlan: Link) {
         learned.limit = vxlan.addressLimit
-        guard learned.toldLimit.map({ $0.device != vxlan.index || $0.limit != vxlan.addressLimit }) ?? true else {
+        guard learned.reportedLimit.map({ $0.device != vxlan.index || $0.limit != vxlan.addressLimit }) ?? true else {
             return
         }
-        learned.toldLimit = (vxlan.index, vxlan.addressLimit)
+        learned.reportedLimit = (vxlan.index, vxlan.addressLimit)
         guard vxlan.learns else { return }
         let needed = settings.maximumPeers + LearnedEntries.spareRoom
         let advice = "make it anew, and put it into its bridge or mesh again: \(remake(vxlan))"

@@ -5,7 +5,7 @@ internal import Systemd
 
 /// Routers that somebody took out of WireGuard.
 extension MeshDomain {
-    /// Says what the last picture found missing.
+    /// Says what the last snapshot found missing.
     func noteLosses() {
         if let loss = table.massLoss {
             let what =
@@ -13,7 +13,7 @@ extension MeshDomain {
             let why = "wg syncconf, wg setconf and networkctl reload take out every peer that their files do not name"
             log(.massLoss, .warning, "\(what). \(why)")
         }
-        for key in table.forgottenInPicture {
+        for key in table.forgottenInSnapshot {
             noteStranger(.removed, .notice, key, "forgot \(key): somebody took its peer out of \(settings.wireGuard)")
         }
     }

@@ -13,25 +13,26 @@ internal import VXLANFdb
 internal import WireGuardControl
 internal import WireGuardTypes
 
-/// One domain: its table, and the kernel objects that the table is a picture of.
+/// One domain: its table, and the kernel objects that the table is a snapshot of.
 ///
 /// | file | what |
 /// | --- | --- |
-/// | `MeshDomain.swift` | when the kernel is looked at, and what is taken in |
-/// | `Look.swift` | the look, beside the loop |
+/// | `MeshDomain.swift` | when the table is refreshed, and what is taken in |
+/// | `Refresh.swift` | the refresh, beside the loop |
 /// | `Readiness.swift` | whether the interfaces can carry traffic |
-/// | `Chores.swift` | what a look finds to do, in rounds between which the loop serves others |
+/// | `Chores.swift` | what a refresh finds to do, in rounds between which the loop serves others |
 /// | `Registrations.swift` | routers come in |
 /// | `Removals.swift` | routers go |
 /// | `Addresses.swift` | routers get the addresses of other profiles |
 /// | `LearnedEntries.swift` | what strangers can make grow is kept small |
+/// | `FleetNews.swift` | what other gateways report of routers, and what is reported to them |
 /// | `Sessions.swift` | routers are heard of, or their sessions found dead |
 /// | `Losses.swift` | routers that somebody took out of WireGuard |
 /// | `OperatorsPeers.swift` | peers that look like routers', and are the operator's |
-/// | `Memory.swift` | what outlives this process |
+/// | `SavedState.swift` | what outlives this process |
 final class MeshDomain {
     /// What cannot be done now, and what the operator can do about it.
-    struct Trouble: Error, Hashable, Sendable, CustomStringConvertible {
+    struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
         let description: String
         /// Whether the VXLAN interface takes no further address: its `maxaddress`.
         let isTableFull: Bool
@@ -54,24 +55,24 @@ final class MeshDomain {
     var devices: Devices?
     /// The WireGuard interface that the table's routers are in, or were in when there was one.
     var identity: DeviceIdentity?
-    /// What WireGuard said of itself in the last look.
-    private var standing = Look.Standing()
-    var looking = Looking()
+    /// What WireGuard said of itself in the last refresh.
+    private var standing = Refresh.Standing()
+    var schedule = RefreshSchedule()
     /// Why the domain does not work.
-    private(set) var trouble: Trouble? = .unseen
-    var memory: Memory
-    var listening = Listening()
+    private(set) var outage: Failure? = .unseen
+    var savedState: SavedState
+    var polling = Polling()
     var learned = LearnedEntries()
     var chores = Chores()
-    /// Whether the entries of the fdb must be listed with the next look: between listings the kernel tells of them.
+    /// Whether the entries of the fdb must be listed with the next refresh: between listings the kernel tells of them.
     private var needsEntries = true
     let removals = RemovalCounter()
     /// Sweeps that programs wait for, and what came of those that are done.
     var sweeps = Sweeps()
     /// What the last attempt to repair fdb entries met; logged when it changes.
-    var repairTrouble: Trouble?
+    var repairFailure: Failure?
     /// The same for the allowed IPs of other profiles.
-    var readdressTrouble: Trouble?
+    var readdressFailure: Failure?
     /// Those of the operator's peers that the log names already.
     var namedPeers: [PublicKey: DomainTable.OperatorsPeer] = [:]
     /// Whether there are routers that the table has, and that could not be brought back yet.
@@ -81,8 +82,8 @@ final class MeshDomain {
         self.settings = settings
         self.host = host
         table = DomainTable(rules: Self.rules(settings, keys))
-        memory = Memory(StateFile(directory: host.stateDirectory, domain: settings.name))
-        looking.next = .now
+        savedState = SavedState(StateFile(directory: host.stateDirectory, domain: settings.name))
+        schedule.next = .now
         recall()
     }
 
@@ -108,9 +109,9 @@ final class MeshDomain {
         self.settings = settings
         table.change(rules: Self.rules(settings, keys))
         needsEntries = true
-        looking.generation += 1
-        isDoubtful = isDoubtful || trouble != nil
-        lookSoon()
+        schedule.generation += 1
+        isDoubtful = isDoubtful || outage != nil
+        refreshSoon()
         return true
     }
 
@@ -147,10 +148,10 @@ final class MeshDomain {
         )
     }
 
-    /// For front doors, as of the last look. It costs no more than a registration.
+    /// For front doors, as of the last refresh. It costs no more than a registration.
     var status: DomainStatus {
         noteDemand()
-        guard trouble == nil else { return DomainStatus(domain: settings.name, isInService: false) }
+        guard outage == nil else { return DomainStatus(domain: settings.name, isInService: false) }
         return DomainStatus(
             domain: settings.name,
             isInService: true,
@@ -161,67 +162,67 @@ final class MeshDomain {
         )
     }
 
-    // MARK: - Looks at the kernel
+    // MARK: - Refreshes
 
-    /// Whether an interface has changed, or was never looked at: nothing is known until the look that follows.
+    /// Whether an interface has changed, or was never read: nothing is known until the refresh that follows.
     var isDoubtful: Bool {
-        get { looking.isDoubtful }
-        set { looking.isDoubtful = newValue }
+        get { schedule.isDoubtful }
+        set { schedule.isDoubtful = newValue }
     }
 
-    /// Whether the first look is taken in, with all that it found to do.
-    var isSettled: Bool { looking.last != nil && !isDoubtful && (trouble != nil || chores.isEmpty) }
+    /// Whether the first refresh is taken in, with all that it found to do.
+    var isSettled: Bool { schedule.last != nil && !isDoubtful && (outage != nil || chores.isEmpty) }
 
     /// Whether who asked and was told "later" should be asked again.
     var isWaiting: Bool {
-        isDoubtful || looking.isAwaited || learned.isFull || !chores.resets.isEmpty || !chores.halfDone.isEmpty
+        isDoubtful || schedule.isAwaited || learned.isFull || !chores.resets.isEmpty || !chores.halfDone.isEmpty
     }
 
     /// Somebody asks for something that the table should be fresh for.
     ///
-    /// - Returns: whether it is fresh enough to be used now. Otherwise a look is on its way.
+    /// - Returns: whether it is fresh enough to be used now. Otherwise a refresh is on its way.
     @discardableResult
     func noteDemand() -> Bool {
         let now = MonotonicTime.now
-        looking.demandEnd = now + Looking.demandTime
-        guard trouble == nil, !isDoubtful else { return false }
-        if now < looking.expires { return true }
-        look(at: now)
-        // A short look is waited for, as it always was; while a long one is made, the table is used as it is, unless
-        // nobody has looked for long.
-        let isShort = looking.cost <= Looking.shortCost
-        return !isShort && looking.last.map { now - $0 < Looking.oldest } ?? false
+        schedule.demandEnd = now + RefreshSchedule.demandTime
+        guard outage == nil, !isDoubtful else { return false }
+        if now < schedule.expires { return true }
+        scheduleRefresh(at: now)
+        // A short refresh is waited for, as it always was; while a long one is made, the table is used as it is, unless
+        // none was made for long.
+        let isShort = schedule.cost <= RefreshSchedule.shortCost
+        return !isShort && schedule.last.map { now - $0 < RefreshSchedule.oldest } ?? false
     }
 
-    /// Has the kernel looked at, no later than at this time, or when a look may be begun again.
+    /// Refreshes the table, no later than at this time, or when a refresh may be begun again.
     ///
-    /// - Parameter isUrgent: without regard to how much of the time goes into looking.
-    func look(at time: MonotonicTime, isUrgent: Bool = false) {
-        if looking.isRunning {
-            // What is being looked at may be from before.
-            looking.isWantedAgain = true
+    /// - Parameter isUrgent: without regard to how much of the time goes into refreshes.
+    func scheduleRefresh(at time: MonotonicTime, isUrgent: Bool = false) {
+        if schedule.isRunning {
+            // What is being read may be from before.
+            schedule.isWantedAgain = true
         } else {
-            let time = isUrgent ? time : max(time, looking.earliest)
-            looking.next = min(looking.next ?? time, time)
+            let time = isUrgent ? time : max(time, schedule.earliest)
+            schedule.next = min(schedule.next ?? time, time)
         }
     }
 
-    func lookSoon() { look(at: .now + Looking.settlingTime) }
+    func refreshSoon() { scheduleRefresh(at: .now + RefreshSchedule.settlingTime) }
 
-    /// Has the entries listed, beside what is told of them.
-    func lookSoonAtEntries() {
+    /// Has the entries listed, beside what is reported of them.
+    func refreshEntriesSoon() {
         needsEntries = true
-        lookSoon()
+        refreshSoon()
     }
 
-    private func beginLook() {
-        looking.next = nil
-        looking.isRunning = true
-        looking.isWantedAgain = false
+    private func beginRefresh() {
+        schedule.next = nil
+        schedule.isRunning = true
+        schedule.isWantedAgain = false
         // Whoever is answered after that is answered from it.
         let sweep = sweeps.begin()
         let start = table.comparisonStart
-        let request = LookRequest(
+        let request = RefreshRequest(
             settings: settings,
             machine: host.machine,
             identity: identity,
@@ -231,116 +232,116 @@ final class MeshDomain {
             table: table.beginComparison(),
             start: start,
             mustRestore: mustRestore,
-            absent: looking.absent,
+            absent: schedule.absent,
             removals: removals,
             sweep: sweep
         )
         needsEntries = false
-        let (generation, began) = (looking.generation, MonotonicTime.now)
+        let (generation, began) = (schedule.generation, MonotonicTime.now)
         host.run(of: self) {
-            request.look()
+            request.run()
         } then: { domain, result in
             domain.takeIn(result, generation, began)
         }
     }
 
     private func takeIn(
-        _ result: Result<Result<Look, Trouble>, SystemCallError>,
+        _ result: Result<Result<Refresh, Failure>, SystemCallError>,
         _ generation: Int,
         _ began: MonotonicTime
     ) {
-        looking.isRunning = false
-        looking.isAwaited = false
+        schedule.isRunning = false
+        schedule.isAwaited = false
         host.pulse.beat()
-        let look: Look
+        let refresh: Refresh
         do {
-            look = try result.get().get()
-            guard generation == looking.generation else { throw Trouble("the configuration has changed") }
-            try open(look)
+            refresh = try result.get().get()
+            guard generation == schedule.generation else { throw Failure("the configuration has changed") }
+            try open(refresh)
         } catch {
             table.endComparison()
             needsEntries = true
-            if generation != looking.generation {
+            if generation != schedule.generation {
                 sweeps.retry()
-                return self.look(at: .now)
+                return self.scheduleRefresh(at: .now)
             }
-            let trouble = (error as? Trouble) ?? Trouble("\(error)")
-            sweeps.fail(trouble)
-            isDoubtful = looking.isWantedAgain && isDoubtful
-            leaveService(trouble, since: began)
-            if isDoubtful { lookSoon() }
+            let failure = (error as? Failure) ?? Failure("\(error)")
+            sweeps.fail(failure)
+            isDoubtful = schedule.isWantedAgain && isDoubtful
+            leaveService(failure, since: began)
+            if isDoubtful { refreshSoon() }
             return
         }
-        let touched = table.adopt(look.table, since: look.start)
-        looking.absent = look.absent
-        standing = look.standing
+        let touched = table.adopt(refresh.table, since: refresh.start)
+        schedule.absent = refresh.absent
+        standing = refresh.standing
         noteLosses()
-        chores.restore(look.missing.filter { !touched.contains($0.key) })
-        if look.identity != identity { chores.identity = look.identity }
+        chores.restore(refresh.missing.filter { !touched.contains($0.key) })
+        if refresh.identity != identity { chores.identity = refresh.identity }
         mustRestore = !chores.restoring.isEmpty
         if !mustRestore { finishRestoring() }
-        enterService(look, since: began)
+        enterService(refresh, since: began)
         removeDisplaced()
-        noteHeard(table.heardInPicture)
+        noteHeard(table.heardInSnapshot)
         nameOperatorsPeers()
-        noteLimit(of: look.vxlan)
+        noteLimit(of: refresh.vxlan)
         readdress()
         removeBanned()
-        if let finding = look.sweep { takeIn(finding, touched) }
-        resetDeadSessions(in: look, touched)
+        if let finding = refresh.sweep { takeIn(finding, touched) }
+        resetDeadSessions(in: refresh, touched)
         removeExpired()
-        noteListened()
+        notePolled()
         chores.isStuck = false
         doChores()
         Heap.trim()
         if sweeps.isWanted {
-            self.look(at: .now, isUrgent: true)
-        } else if looking.isWantedAgain || needsEntries {
-            self.look(at: .now, isUrgent: isDoubtful)
+            self.scheduleRefresh(at: .now, isUrgent: true)
+        } else if schedule.isWantedAgain || needsEntries {
+            self.scheduleRefresh(at: .now, isUrgent: isDoubtful)
         }
     }
 
-    private func enterService(_ look: Look, since began: MonotonicTime) {
-        let isFirst = looking.last == nil || trouble == .unseen
-        isDoubtful = looking.isWantedAgain && isDoubtful
-        if trouble != nil {
+    private func enterService(_ refresh: Refresh, since began: MonotonicTime) {
+        let isFirst = schedule.last == nil || outage == .unseen
+        isDoubtful = schedule.isWantedAgain && isDoubtful
+        if outage != nil {
             log(.inService, isFirst ? .info : .notice, "in service\(isFirst ? "" : " again"): \(summary)")
         }
-        trouble = nil
+        outage = nil
         let now = MonotonicTime.now
-        looking.note(look.cost)
-        looking.last = look.began
-        let limit = Looking.longestUse(looking.cost)
-        looking.expires = now + host.pause(after: looking.cost, share: Looking.use, limit: limit)
-        looking.earliest = now + min(looking.cost * Looking.share, limit)
+        schedule.note(refresh.cost)
+        schedule.last = refresh.began
+        let limit = RefreshSchedule.longestUse(schedule.cost)
+        schedule.expires = now + host.pause(after: schedule.cost, share: RefreshSchedule.use, limit: limit)
+        schedule.earliest = now + min(schedule.cost * RefreshSchedule.share, limit)
     }
 
-    /// Answers nobody for a while: as long as it took to find the trouble, so that a domain which does not answer keeps a
+    /// Answers nobody for a while: as long as it took to find the outage, so that a domain which does not answer keeps a
     /// thread for half of the time at most.
-    func leaveService(_ error: Trouble, since start: MonotonicTime) {
-        if trouble != error { log(.outOfService, .error, "out of service: \(error)") }
-        trouble = error
+    func leaveService(_ error: Failure, since start: MonotonicTime) {
+        if outage != error { log(.outOfService, .error, "out of service: \(error)") }
+        outage = error
         devices = nil
         needsEntries = true
         chores.removeAll()
         let now = MonotonicTime.now
-        looking.last = looking.last ?? now
-        looking.earliest = now + max(Looking.restAfterTrouble, now - start)
-        look(at: now + max(Looking.retryPause, (now - start) * 4))
-        listening.next = nil
+        schedule.last = schedule.last ?? now
+        schedule.earliest = now + max(RefreshSchedule.restAfterFailure, now - start)
+        scheduleRefresh(at: now + max(RefreshSchedule.retryPause, (now - start) * 4))
+        polling.next = nil
     }
 
     /// Opens the kernel objects, unless they are open and still the same.
-    private func open(_ look: Look) throws(Trouble) {
-        if devices?.wireGuardIndex == look.wireGuard.index && devices?.fdb.device == look.vxlan.index { return }
+    private func open(_ refresh: Refresh) throws(Failure) {
+        if devices?.wireGuardIndex == refresh.wireGuard.index && devices?.fdb.device == refresh.vxlan.index { return }
         do {
             devices = Devices(
-                wireGuardIndex: look.wireGuard.index,
+                wireGuardIndex: refresh.wireGuard.index,
                 wireGuard: try openWireGuardInterface(settings.wireGuard, buffer: host.buffer),
-                fdb: try VXLANFdb(device: look.vxlan.index, buffer: host.buffer)
+                fdb: try VXLANFdb(device: refresh.vxlan.index, buffer: host.buffer)
             )
         } catch {
-            throw Trouble("\(error)")
+            throw Failure("\(error)")
         }
     }
 
@@ -348,35 +349,36 @@ final class MeshDomain {
 
     /// When ``wake()`` has something to do.
     var nextWake: MonotonicTime? {
-        // While one look is being made, there is no other; nor while peers are brought back, which would seem to be missing.
-        let look = looking.isRunning || !chores.restoring.isEmpty ? nil : looking.next
+        // While one refresh is being made, there is no other; nor while peers are brought back, which would seem to be missing.
+        let refresh = schedule.isRunning || !chores.restoring.isEmpty ? nil : schedule.next
         // Out of service, only that can be done.
-        guard trouble == nil else { return look }
-        let due = looking.isRunning ? nil : dueLook
+        guard outage == nil else { return refresh }
+        let due = schedule.isRunning ? nil : dueRefresh
         return earliest(
-            earliest(earliest(look, due), chores.isIdle(table) ? nil : .now),
+            earliest(earliest(refresh, due), chores.isIdle(table) ? nil : .now),
             learned.nextWork
         )
     }
 
-    /// When a look is due without being asked for.
-    private var dueLook: MonotonicTime? {
+    /// When a refresh is due without being asked for.
+    private var dueRefresh: MonotonicTime? {
         let check = table.nextCheck.map(MonotonicTime.init(sinceStart:))
         let expiry = table.nextExpiry.map(MonotonicTime.init(sinceStart:))
-        let demand = looking.cost > Looking.shortCost && looking.expires < looking.demandEnd ? looking.expires : nil
-        return earliest(earliest(listening.next, demand), earliest(check, expiry)).map { max($0, looking.earliest) }
+        let demand =
+            schedule.cost > RefreshSchedule.shortCost && schedule.expires < schedule.demandEnd ? schedule.expires : nil
+        return earliest(earliest(polling.next, demand), earliest(check, expiry)).map { max($0, schedule.earliest) }
     }
 
     /// Does what is due.
     func wake() {
         let now = MonotonicTime.now
-        if trouble == nil {
+        if outage == nil {
             doChores()
             careForLearned(at: now)
         }
-        guard !looking.isRunning, chores.restoring.isEmpty else { return }
-        let isDue = trouble == nil && dueLook.map { $0 <= now } ?? false
-        if isDue || looking.next.map({ $0 <= now }) ?? false { beginLook() }
+        guard !schedule.isRunning, chores.restoring.isEmpty else { return }
+        let isDue = outage == nil && dueRefresh.map { $0 <= now } ?? false
+        if isDue || schedule.next.map({ $0 <= now }) ?? false { beginRefresh() }
     }
 
     /// Takes in that interfaces appeared, changed, or went.
@@ -397,13 +399,13 @@ final class MeshDomain {
     private func doubt() {
         isDoubtful = true
         // Nobody is answered before.
-        look(at: .now + Looking.settlingTime, isUrgent: trouble == nil)
+        scheduleRefresh(at: .now + RefreshSchedule.settlingTime, isUrgent: outage == nil)
     }
 
     /// Takes in what others, and this process, did with permanent entries.
     func notice(_ news: FdbNews) {
-        guard trouble == nil, let device = devices?.fdb.device, let via = devices?.wireGuardIndex else { return }
-        guard case .changes(let changes) = news else { return lookSoonAtEntries() }
+        guard outage == nil, let device = devices?.fdb.device, let via = devices?.wireGuardIndex else { return }
+        guard case .changes(let changes) = news else { return refreshEntriesSoon() }
         var needsRepair = false
         for change in changes where change.device == device && change.entry.via == via {
             let entry = change.entry
@@ -413,9 +415,9 @@ final class MeshDomain {
     }
 }
 
-/// When a domain's kernel objects are looked at.
-struct Looking {
-    /// When the next look is to be begun; `nil` for not before somebody asks.
+/// When a domain's table is refreshed.
+struct RefreshSchedule {
+    /// When the next refresh is to be begun; `nil` for not before somebody asks.
     var next: MonotonicTime?
     /// No look before this.
     var earliest = MonotonicTime(nanoseconds: 0)
@@ -423,55 +425,55 @@ struct Looking {
     /// Something happened while one was made.
     var isWantedAgain = false
     var isDoubtful = true
-    /// Whether somebody waits for the look that is being made, or the next one.
+    /// Whether somebody waits for the refresh that is being made, or the next one.
     var isAwaited = false
     /// When the last one that came to something was begun.
     var last: MonotonicTime?
     /// When registrations want a newer one.
     var expires = MonotonicTime(nanoseconds: 0)
-    /// How long a look takes: the quicker one of the last two, because one is slow too when WireGuard in user space was stopped
+    /// How long a refresh takes: the quicker one of the last two, because one is slow too when WireGuard in user space was stopped
     /// for a while.
     private(set) var cost = Duration.zero
     private var lastCost: Duration?
     /// Until then the table is kept fresh.
     var demandEnd = MonotonicTime(nanoseconds: 0)
-    /// Grows when a look that is being made is worth nothing.
+    /// Grows when a refresh that is being made is worth nothing.
     var generation = 0
     /// Who was missing in an interrupted list.
     var absent: Set<PublicKey> = []
 
-    /// How much longer a look is used than it took: so at most this share of the time goes into asking the kernel,
+    /// How much longer a refresh is used than it took: so at most this share of the time goes into asking the kernel,
     /// however fast registrations come in. What somebody else changes meanwhile is seen that much later: some hundredths of
     /// a second with 10 peers, half a second with 1,000.
     static let use = 100
-    /// Looks that are asked for take one part in so many of the time at most.
+    /// Refreshes that are asked for take one part in so many of the time at most.
     static let share = 20
-    /// Longest use of a look, when there are few domains, unless that is less than ``share`` allows.
+    /// Longest use of a refresh, when there are few domains, unless that is less than ``share`` allows.
     static func longestUse(_ cost: Duration) -> Duration { max(.seconds(2), cost * share) }
-    /// A look that takes no longer than this is waited for by whoever needs it.
+    /// A refresh that takes no longer than this is waited for by whoever needs it.
     static let shortCost = Duration.milliseconds(2)
-    /// Registrations wait for a look when the last one is older than this, however long it takes.
+    /// Registrations wait for a refresh when the last one is older than this, however long it takes.
     static let oldest = Duration.seconds(60)
     /// For how long after the last registration or question the table is kept fresh, so that the next one need not wait.
     static let demandTime = Duration.seconds(60)
     /// After a failure the domain rests for this long at least.
-    static let restAfterTrouble = Duration.milliseconds(100)
-    /// A domain out of service is looked at this often, without being asked; or after four times what the last attempt
+    static let restAfterFailure = Duration.milliseconds(100)
+    /// A domain out of service is refreshed this often, without being asked; or after four times what the last attempt
     /// took, if that is longer.
     static let retryPause = Duration.seconds(1)
     /// Changes of interfaces come in bursts; they are given this time.
     static let settlingTime = Duration.milliseconds(10)
 
-    /// A look took this long.
+    /// A refresh took this long.
     mutating func note(_ duration: Duration) {
         cost = min(lastCost ?? duration, duration)
         lastCost = duration
     }
 }
 
-extension MeshDomain.Trouble {
-    /// Before the first look.
-    static let unseen = MeshDomain.Trouble("it has not been looked at yet")
+extension MeshDomain.Failure {
+    /// Before the first refresh.
+    static let unseen = MeshDomain.Failure("it has not been looked at yet")
 }
 
 /// The earlier one of two times that may be never. Asked for each domain in each round of the loop, so it makes no array.

@@ -13,15 +13,15 @@ func remarksOnPeers(_ configuration: Configuration, _ keys: KeyLists) -> [String
     configuration.domains.flatMap { settings -> [String] in
         guard let state = try? openWireGuardInterface(settings.wireGuard).state() else { return [] }
         var table = DomainTable(rules: MeshDomain.rules(settings, keys))
-        let known = StateFile(directory: configuration.stateDirectory, domain: settings.name).look()
+        let known = StateFile(directory: configuration.stateDirectory, domain: settings.name).peek()
         table.recall(
             known?.routers ?? [],
             clocks: nil,
-            listeningSince: .zero,
+            restoredAt: .zero,
             operatorsPeers: known?.operatorsPeers ?? []
         )
-        let picture = DomainTable.Picture(ownKey: state.publicKey, peers: state.peers)
-        _ = table.reset(to: picture, isNewDevice: false, sinceStart: .zero)
+        let snapshot = DomainTable.Snapshot(ownKey: state.publicKey, peers: state.peers)
+        _ = table.reset(to: snapshot, isNewDevice: false, sinceStart: .zero)
         let lines = table.operatorsPeers.map { $1.description(of: $0, on: settings.wireGuard) }
         return lines.sorted().map { "\(settings.name): \($0)" }
     }

@@ -31,7 +31,7 @@ struct Readiness {
     static let probe = IPv6Address(high: 0xfe80 << 48, low: 0x0200_0000_0000_0001)
 
     /// What is wrong, and the commands that put it right; `nil` if nothing is.
-    var trouble: String? {
+    var failure: String? {
         if mtu < Self.smallestMTU {
             let command = "ip link set \(wireGuard) mtu \(Self.usualMTU)"
             return "\(wireGuard) has an MTU of \(mtu), and IPv6 takes \(Self.smallestMTU): \(command) && \(addAddress)"
@@ -96,11 +96,11 @@ struct Readiness {
     }
 }
 
-extension LookRequest {
-    /// Looks whether the interfaces can carry traffic. Both are up.
+extension RefreshRequest {
+    /// Checks whether the interfaces can carry traffic. Both are up.
     ///
     /// - Throws: what is in the way.
-    func checkReadiness(_ wireGuard: Link, _ vxlan: Link, _ links: inout LinkControl) throws(MeshDomain.Trouble) {
+    func checkReadiness(_ wireGuard: Link, _ vxlan: Link, _ links: inout LinkControl) throws(MeshDomain.Failure) {
         let readiness: Readiness
         do throws(NetlinkError) {
             readiness = Readiness(
@@ -115,9 +115,9 @@ extension LookRequest {
                 vxlanNumbers: (vxlan.identifier, vxlan.port)
             )
         } catch {
-            throw MeshDomain.Trouble("\(error)")
+            throw MeshDomain.Failure("\(error)")
         }
-        if let trouble = readiness.trouble { throw MeshDomain.Trouble(trouble) }
+        if let failure = readiness.failure { throw MeshDomain.Failure(failure) }
     }
 
     /// How to set an interface of the domain up.

@@ -27,11 +27,11 @@ extension MeshDomain {
     ///   - keys: each once.
     ///   - mayWait: whether ``RegistrationAnswer/later`` is an answer.
     func register(_ keys: [(key: PublicKey, origin: Origin)], mayWait: Bool = true) -> [RegistrationAnswer] {
-        guard trouble == nil, !isDoubtful else {
+        guard outage == nil, !isDoubtful else {
             return keys.map { _ in mayWait && isDoubtful ? .later : .said(.unavailable) }
         }
         if !noteDemand(), mayWait {
-            looking.isAwaited = true
+            schedule.isAwaited = true
             return keys.map { _ in .later }
         }
         guard restoreNow(keys.lazy.map(\.key)) == nil else { return keys.map { _ in .said(.unavailable) } }
@@ -48,8 +48,8 @@ extension MeshDomain {
                 // A session that is certainly dead ends before its router is answered and begins the next one.
                 if mayWait, table.isToBeChecked(key, at: now.sinceStart) {
                     answers[index] = .later
-                    looking.isAwaited = true
-                    look(at: .now)
+                    schedule.isAwaited = true
+                    scheduleRefresh(at: .now)
                     continue
                 }
                 guard let addresses = learned.unfinished.removeValue(forKey: key) else { continue }
@@ -66,21 +66,21 @@ extension MeshDomain {
         removeExpired()
         let mayWait = mayWait && learned.hopelessUntil <= .now
         let outcomes = admit(admissions.map(\.admission), mayWait: mayWait)
-        if outcomes.contains(nil) { scheduleListening(isNews: true) }
-        for ((index, admission), trouble) in zip(admissions, outcomes) {
+        if outcomes.contains(nil) { schedulePolling(isNews: true) }
+        for ((index, admission), failure) in zip(admissions, outcomes) {
             let (key, origin) = keys[index]
-            if let trouble, trouble.isTableFull, mayWait {
+            if let failure, failure.isTableFull, mayWait {
                 answers[index] = .later
                 if admission.isNewPeer { learned.unfinished[key] = admission.addresses }
                 continue
             }
             let isUnfinished = learned.unfinished.removeValue(forKey: key) != nil
-            if let trouble {
+            if let failure {
                 if isUnfinished {
                     _ = remove([(key, admission.addresses)], isOwnWord: false, hasSpoken: false) { _ in }
                 }
                 answers[index] = .said(.unavailable)
-                let line = "could not register \(key) from \(origin): \(trouble)"
+                let line = "could not register \(key) from \(origin): \(failure)"
                 noteStranger(.failed, .error, key, line)
             } else {
                 noteRegistered(key, admission.addresses, from: origin, isNew: admission.isNewPeer || isUnfinished)
@@ -105,41 +105,41 @@ extension MeshDomain {
     /// missing, and that may be waited for, the peer stays.
     ///
     /// - Returns: for each admission `nil`, or why it is not in the kernel.
-    func admit(_ admissions: [DomainTable.Admission], mayWait: Bool) -> [Trouble?] {
+    func admit(_ admissions: [DomainTable.Admission], mayWait: Bool) -> [Failure?] {
         guard !admissions.isEmpty else { return [] }
         removeDisplaced()
-        var troubles = addPeers(of: admissions)
-        let good = admissions.indices.filter { troubles[$0] == nil }
+        var results = addPeers(of: admissions)
+        let good = admissions.indices.filter { results[$0] == nil }
         let entries = good.map { missingEntries(of: admissions[$0]) }
         var outcomes = append(entries.flatMap(\.self))[...]
         for (index, own) in zip(good, entries) {
             let failures = outcomes.prefix(own.count).compactMap(\.self)
             outcomes = outcomes.dropFirst(own.count)
             guard let failure = failures.first else { continue }
-            troubles[index] = failure
+            results[index] = failure
             if !failure.isTableFull || !mayWait { _ = delete(own) }
         }
-        let failed = admissions.indices.filter { index in troubles[index].map { !$0.isTableFull || !mayWait } ?? false }
-        if trouble == nil, !failed.isEmpty { takeBackPeers(of: failed.map { admissions[$0] }) }
-        for (admission, trouble) in zip(admissions, troubles) {
-            switch trouble {
+        let failed = admissions.indices.filter { index in results[index].map { !$0.isTableFull || !mayWait } ?? false }
+        if outage == nil, !failed.isEmpty { takeBackPeers(of: failed.map { admissions[$0] }) }
+        for (admission, failure) in zip(admissions, results) {
+            switch failure {
             case nil: table.confirm(admission)
-            case let trouble? where trouble.isTableFull && mayWait: break
+            case let failure? where failure.isTableFull && mayWait: break
             default: table.abandon(admission)
             }
         }
-        return troubles
+        return results
     }
 
-    private func addPeers(of admissions: [DomainTable.Admission]) -> [Trouble?] {
+    private func addPeers(of admissions: [DomainTable.Admission]) -> [Failure?] {
         let new = admissions.indices.filter { admissions[$0].isNewPeer }
-        var troubles = [Trouble?](repeating: nil, count: admissions.count)
-        guard apply(new.map { admissions[$0].peerChange }) != nil else { return troubles }
+        var results = [Failure?](repeating: nil, count: admissions.count)
+        guard apply(new.map { admissions[$0].peerChange }) != nil else { return results }
         // One of them was refused, and the rest may or may not be in. Adding is safe to repeat, so one by one tells.
-        for index in new { troubles[index] = apply([admissions[index].peerChange]) }
+        for index in new { results[index] = apply([admissions[index].peerChange]) }
         // Out of service: nobody is in, those whose peer was there before included.
-        if let trouble { return admissions.map { _ in trouble } }
-        return troubles
+        if let outage { return admissions.map { _ in outage } }
+        return results
     }
 
     func missingEntries(of admission: DomainTable.Admission) -> [FdbEntry] {
@@ -158,15 +158,15 @@ extension MeshDomain {
 
     /// Has the peers of half-done admissions removed, beside the loop, as far as WireGuard shows them as routers: somebody may have
     /// made one of them a peer of the operator's own meanwhile. WireGuard alone is asked, because the VXLAN interface may be what
-    /// is missing. Nothing is taken for granted after a failure, so the next registration wants a new look.
+    /// is missing. Nothing is taken for granted after a failure, so the next registration wants a new refresh.
     private func takeBackPeers(of admissions: [DomainTable.Admission]) {
-        looking.expires = MonotonicTime(nanoseconds: 0)
+        schedule.expires = MonotonicTime(nanoseconds: 0)
         let keys = Set(admissions.filter(\.isNewPeer).map(\.key))
         guard !keys.isEmpty else { return }
         chores.halfDone.formUnion(keys)
         let (name, removals, empty) = (settings.wireGuard, removals, DomainTable(rules: table.rules))
         host.run(of: self) {
-            // If it fails, the peer is in the next look, as a router that was never heard of, and goes in time.
+            // If it fails, the peer is in the next refresh, as a router that was never heard of, and goes in time.
             guard let wireGuard = try? openWireGuardInterface(name), let peers = try? wireGuard.state().peers else {
                 return
             }
@@ -180,8 +180,8 @@ extension MeshDomain {
 
     /// Changes peers. If WireGuard does not so much as refuse, the domain leaves service, and every further change fails
     /// at once: one that does not answer would cost a time limit for each.
-    func apply(_ changes: [PeerChange]) -> Trouble? {
-        if let trouble { return trouble }
+    func apply(_ changes: [PeerChange]) -> Failure? {
+        if let outage { return outage }
         guard !changes.isEmpty, let wireGuard = devices?.wireGuard else { return nil }
         let start = MonotonicTime.now
         removals.add(changes.count { if case .remove = $0 { true } else { false } })
@@ -189,21 +189,21 @@ extension MeshDomain {
             try wireGuard.apply(changes)
             return nil
         } catch {
-            let failure = Trouble("\(error)")
+            let failure = Failure("\(error)")
             if case .refused = error { return failure }
             leaveService(failure, since: start)
             return failure
         }
     }
 
-    func append(_ entries: [FdbEntry]) -> [Trouble?] {
+    func append(_ entries: [FdbEntry]) -> [Failure?] {
         guard !entries.isEmpty else { return [] }
         do throws(NetlinkError) {
-            let outcomes = try devices?.fdb.append(entries).map(Trouble.init(of:)) ?? []
+            let outcomes = try devices?.fdb.append(entries).map(Failure.init(of:)) ?? []
             if learned.limit != nil, outcomes.contains(where: { $0?.isTableFull ?? false }) { learned.isFull = true }
             return outcomes
         } catch {
-            return entries.map { _ in Trouble("\(error)") }
+            return entries.map { _ in Failure("\(error)") }
         }
     }
 }

@@ -22,14 +22,14 @@ extension MeshDomain {
     func sweep(for token: UInt64, isDryRun: Bool) {
         sweeps.ask(token, isDryRun: isDryRun)
         // A domain that rests is left to rest.
-        if let trouble, !isDoubtful, .now < looking.earliest { return sweeps.fail(trouble) }
-        look(at: .now, isUrgent: true)
+        if let outage, !isDoubtful, .now < schedule.earliest { return sweeps.fail(outage) }
+        scheduleRefresh(at: .now, isUrgent: true)
     }
 
     /// Takes in what a sweep found, and takes out those that stayed stale. It is reported when they are gone.
     ///
-    /// - Parameter touched: who did something since the look began: they stay.
-    func takeIn(_ finding: Look.SweepFinding, _ touched: Set<PublicKey>) {
+    /// - Parameter touched: who did something since the refresh began: they stay.
+    func takeIn(_ finding: Refresh.SweepFinding, _ touched: Set<PublicKey>) {
         let isDryRun = sweeps.isDryRun
         if let step = finding.clockStep, !isDryRun {
             log(.clockStepped, .warning, "the clock was stepped by \(step) s: this sweep removes nobody")
@@ -67,7 +67,7 @@ extension MeshDomain {
         }
     }
 
-    private func finish(_ progress: SweepProgress, of finding: Look.SweepFinding) {
+    private func finish(_ progress: SweepProgress, of finding: Refresh.SweepFinding) {
         let events = progress.verdicts.map { verdict in
             let action: SweepEvent.Action =
                 switch verdict.action {
@@ -138,7 +138,7 @@ extension MeshDomain {
     /// peer that is gone. What was learned of them goes soon after.
     ///
     /// - Parameters:
-    ///   - isOwnWord: whether the other gateways are to be told.
+    ///   - isOwnWord: whether it is reported to the other gateways.
     ///   - hasSpoken: whether anything can have been learned of them.
     ///   - log: called for each that is gone.
     /// - Returns: the keys that are still there.
@@ -153,13 +153,13 @@ extension MeshDomain {
         for start in stride(from: 0, to: routers.count, by: Self.removedPerRound) {
             host.pulse.beat()
             let round = routers[start...].prefix(Self.removedPerRound)
-            for ((key, addresses), trouble) in zip(round, removeRound(round)) {
-                if let trouble {
+            for ((key, addresses), failure) in zip(round, removeRound(round)) {
+                if let failure {
                     failed.insert(key)
                     // Out of service: that is in the log.
-                    if self.trouble == nil {
-                        self.log(.kept, .error, key: key, "could not remove \(key): \(trouble)")
-                        looking.expires = MonotonicTime(nanoseconds: 0)
+                    if self.outage == nil {
+                        self.log(.kept, .error, key: key, "could not remove \(key): \(failure)")
+                        schedule.expires = MonotonicTime(nanoseconds: 0)
                     }
                 } else {
                     if hasSpoken {
@@ -178,34 +178,34 @@ extension MeshDomain {
     /// - Returns: for each router `nil`, or why it is still there.
     private func removeRound(
         _ routers: ArraySlice<(key: PublicKey, addresses: RouterAddresses)>
-    ) -> [Trouble?] {
+    ) -> [Failure?] {
         let entries = routers.map { router in
             table.allAddresses(of: router.key, at: router.addresses).flatMap { self.entries([.mac, .flood], of: $0) }
         }
         var outcomes = delete(entries.flatMap(\.self))[...]
-        var troubles = entries.map { own in
+        var results = entries.map { own in
             defer { outcomes = outcomes.dropFirst(own.count) }
             return outcomes.prefix(own.count).compactMap(\.self).first
         }
-        let good = zip(troubles.indices, routers).filter { troubles[$0.0] == nil }
-        guard apply(good.map { .remove($0.1.key) }) != nil else { return troubles }
+        let good = zip(results.indices, routers).filter { results[$0.0] == nil }
+        guard apply(good.map { .remove($0.1.key) }) != nil else { return results }
         // One of them was refused. Removing is safe to repeat, so one by one tells.
-        for (index, router) in good { troubles[index] = apply([.remove(router.key)]) }
-        return troubles
+        for (index, router) in good { results[index] = apply([.remove(router.key)]) }
+        return results
     }
 
     /// - Returns: for each entry `nil`, or why it may still be there.
-    func delete(_ entries: [FdbEntry]) -> [Trouble?] {
+    func delete(_ entries: [FdbEntry]) -> [Failure?] {
         guard !entries.isEmpty else { return [] }
         do throws(NetlinkError) {
-            return try devices?.fdb.delete(entries).map(Trouble.init(of:)) ?? []
+            return try devices?.fdb.delete(entries).map(Failure.init(of:)) ?? []
         } catch {
-            return entries.map { _ in Trouble("\(error)") }
+            return entries.map { _ in Failure("\(error)") }
         }
     }
 }
 
-extension MeshDomain.Trouble {
+extension MeshDomain.Failure {
     /// `nil` unless the kernel refused the entry.
     init?(of outcome: FdbOutcome) {
         guard case .failed(let error) = outcome else { return nil }

@@ -8,10 +8,10 @@ internal import WireGuardTypes
 
 /// When WireGuard is asked for signs of life. It does not tell of handshakes (kernel: the family has no multicast group),
 /// so it is asked often just after a registration, and more and more rarely while nobody new comes.
-struct Listening {
+struct Polling {
     /// `nil` while nobody is awaited.
     var next: MonotonicTime?
-    /// When somebody was last told that he is in.
+    /// When somebody was last answered with success.
     var news = MonotonicTime(nanoseconds: 0)
     /// Not before this, however many register: see ``share``.
     var earliest = MonotonicTime(nanoseconds: 0)
@@ -34,37 +34,37 @@ struct Listening {
 extension MeshDomain {
     /// Asks WireGuard soon for signs of life, if there is anybody who has not given one.
     ///
-    /// - Parameter isNews: whether somebody has just been told that he is in.
-    func scheduleListening(isNews: Bool) {
+    /// - Parameter isNews: whether somebody has just been answered with success.
+    func schedulePolling(isNews: Bool) {
         let now = MonotonicTime.now
         if isNews {
-            listening.news = now
-        } else if listening.next != nil {
+            polling.news = now
+        } else if polling.next != nil {
             return
         }
         guard isNews || table.awaitsSomebody else { return }
-        let next = max(now + listening.pause(at: now), listening.earliest)
-        listening.next = min(listening.next ?? next, next)
+        let next = max(now + polling.pause(at: now), polling.earliest)
+        polling.next = min(polling.next ?? next, next)
     }
 
-    /// A look has told who shook hands.
-    func noteListened() {
+    /// A refresh has said who shook hands.
+    func notePolled() {
         let now = MonotonicTime.now
-        listening.next = nil
-        let limit = max(Listening.longestPause, looking.cost * Looking.share)
-        listening.earliest = now + host.pause(after: looking.cost, share: Listening.share, limit: limit)
-        scheduleListening(isNews: false)
+        polling.next = nil
+        let limit = max(Polling.longestPause, schedule.cost * RefreshSchedule.share)
+        polling.earliest = now + host.pause(after: schedule.cost, share: Polling.share, limit: limit)
+        schedulePolling(isNews: false)
     }
 
     /// Takes in what VXLAN interfaces learned: a router's first frame.
     func notice(_ news: LearningNews) {
-        guard trouble == nil, let device = devices?.fdb.device, let via = devices?.wireGuardIndex else { return }
+        guard outage == nil, let device = devices?.fdb.device, let via = devices?.wireGuardIndex else { return }
         if !news.isWhole {
             noteLearning()
             // As rarely as without the kernel's word: strangers can cause this at any time.
-            if table.awaitsSomebody { listening.next = min(listening.next ?? listening.earliest, listening.earliest) }
+            if table.awaitsSomebody { polling.next = min(polling.next ?? polling.earliest, polling.earliest) }
             // Who moved, what was learned tells.
-            if isMigration { lookSoonAtEntries() }
+            if isMigration { refreshEntriesSoon() }
         }
         let now = host.clocks
         let own = news.entries.filter { $0.device == device && $0.entry.via == via }
@@ -84,9 +84,9 @@ extension MeshDomain {
     }
 
     /// Finds the sessions of routers that registered and that have proved dead.
-    func resetDeadSessions(in look: Look, _ touched: Set<PublicKey>) {
-        let began = Duration.nanoseconds(Int64(look.began.nanoseconds))
-        chores.resets += table.deadSessions(inPictureOf: began, at: host.clocks.sinceStart, except: touched)
+    func resetDeadSessions(in refresh: Refresh, _ touched: Set<PublicKey>) {
+        let began = Duration.nanoseconds(Int64(refresh.began.nanoseconds))
+        chores.resets += table.deadSessions(inSnapshotOf: began, at: host.clocks.sinceStart, except: touched)
     }
 
     /// Takes the peers of such routers out and puts them in again. WireGuard forgets their last handshakes then, which may
@@ -98,15 +98,15 @@ extension MeshDomain {
         if chores.resets.isEmpty { chores.resets = [] }
         for router in round where table.addresses(of: router.key) != nil {
             // One message: no moment without the peer, and no other registration in between.
-            if let trouble = apply([.remove(router.key), router.peerChange]) {
-                log(.failed, .error, key: router.key, "could not reset the session of \(router.key): \(trouble)")
-                looking.expires = MonotonicTime(nanoseconds: 0)
+            if let failure = apply([.remove(router.key), router.peerChange]) {
+                log(.failed, .error, key: router.key, "could not reset the session of \(router.key): \(failure)")
+                schedule.expires = MonotonicTime(nanoseconds: 0)
             } else {
                 table.noteReset(router.key, at: host.clocks.sinceStart)
                 log(.reset, .info, key: router.key, "reset the session of \(router.key): nothing came in it any more")
             }
         }
-        scheduleListening(isNews: false)
+        schedulePolling(isNews: false)
     }
 }
 

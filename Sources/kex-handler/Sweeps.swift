@@ -2,9 +2,9 @@ internal import HandlerChannel
 internal import KexGateway
 internal import WireGuardTypes
 
-/// Sweeps of one domain: each waits for a look at the kernel, and for the removals that it leads to.
+/// Sweeps of one domain: each waits for a refresh, and for the removals that it leads to.
 struct Sweeps {
-    typealias Report = Result<(events: [SweepEvent], peers: Int), MeshDomain.Trouble>
+    typealias Report = Result<(events: [SweepEvent], peers: Int), MeshDomain.Failure>
 
     private struct Waiter {
         let token: UInt64
@@ -27,25 +27,25 @@ struct Sweeps {
         waiting.append(Waiter(token: token, isDryRun: isDryRun))
     }
 
-    /// A look begins.
+    /// A refresh begins.
     ///
     /// - Returns: the sweep that it is for; `nil` if nobody waits for one.
-    mutating func begin() -> LookRequest.SweepKind? {
+    mutating func begin() -> RefreshRequest.SweepKind? {
         guard isWanted else { return nil }
         let waiter = waiting.removeFirst()
         current = waiter
         return waiter.isDryRun ? .dry : .real
     }
 
-    /// The look was worth nothing; another one follows.
+    /// The refresh was worth nothing; another one follows.
     mutating func retry() {
         if let current { waiting.insert(current, at: 0) }
         current = nil
     }
 
     /// There is no knowing.
-    mutating func fail(_ trouble: MeshDomain.Trouble) {
-        for waiter in [current].compactMap(\.self) + waiting { reports[waiter.token] = .failure(trouble) }
+    mutating func fail(_ failure: MeshDomain.Failure) {
+        for waiter in [current].compactMap(\.self) + waiting { reports[waiter.token] = .failure(failure) }
         current = nil
         waiting = []
     }

@@ -43,7 +43,7 @@ struct Timetable {
         for index in changed {
             wakes[index] = domains[index].nextWake ?? Self.never
             writes[index] = domains[index].nextWrite ?? Self.never
-            areInService[index] = domains[index].trouble == nil
+            areInService[index] = domains[index].outage == nil
         }
         changed.removeAll(keepingCapacity: true)
         inService = areInService.count { $0 }

@@ -35,12 +35,12 @@ program.run { configuration throws(ConfigurationError) in
     let bootID = try options.values("boot-id", expected: "1 to \(DeviceIdentity.maximumBootID) letters and digits") {
         DeviceIdentity.isBootID($0) ? $0 : nil
     }.first
-    var listeners = try DoorListener.passed()
+    var listeners = try LocalSocketListener.passed()
     if listeners.isEmpty {
         listeners = [
-            try DoorListener(.front, path: configuration.handlerSocket),
-            try DoorListener(.fleet, path: configuration.fleetSocket),
-            try DoorListener(.control, path: configuration.controlSocket),
+            try LocalSocketListener(.front, path: configuration.handlerSocket),
+            try LocalSocketListener(.fleet, path: configuration.fleetSocket),
+            try LocalSocketListener(.control, path: configuration.controlSocket),
         ]
     }
     var service = try HandlerService(

@@ -7,8 +7,8 @@ public struct DomainState: Hashable, Sendable {
     public var device: DeviceIdentity?
     /// Both clocks at the last sweep.
     public var clocks: Clocks
-    /// Time since the start of the machine at which the interface was filled from memory.
-    public var listeningSince: Duration
+    /// Time since the start of the machine at which the interface was filled from the saved state.
+    public var restoredAt: Duration
     public var routers: [KnownRouter]
     /// Keys of peers that look like routers', and are the operator's.
     public var operatorsPeers: [PublicKey]
@@ -16,13 +16,13 @@ public struct DomainState: Hashable, Sendable {
     public init(
         device: DeviceIdentity?,
         clocks: Clocks,
-        listeningSince: Duration,
+        restoredAt: Duration,
         routers: [KnownRouter],
         operatorsPeers: [PublicKey] = []
     ) {
         self.device = device
         self.clocks = clocks
-        self.listeningSince = listeningSince
+        self.restoredAt = restoredAt
         self.routers = routers
         self.operatorsPeers = operatorsPeers
     }

@@ -34,7 +34,7 @@ public struct StateFile: Hashable, Sendable {
     }
 
     /// What is good of the file, which is left as it is; `nil` if there is none, or if it cannot be read.
-    public func look() -> DomainState? {
+    public func peek() -> DomainState? {
         (try? File.read(path, limit: StateText.maximumSize)).map { StateText.parse($0).state }
     }
 

@@ -5,7 +5,7 @@ internal import WireGuardTypes
 /// A domain's state as text, a line for each router:
 ///
 /// ```
-/// kex-state 1 BOOT NAMESPACE INTERFACE WALLCLOCK SINCESTART LISTENINGSINCE CHECK
+/// kex-state 1 BOOT NAMESPACE INTERFACE WALLCLOCK SINCESTART RESTOREDAT CHECK
 /// KEY LASTHEARD MARKEDAT RECEIVED CHECK
 /// KEY LASTHEARD - - adopted CHECK
 /// operator KEY CHECK
@@ -30,7 +30,7 @@ package enum StateText {
         bytes.reserveCapacity((state.routers.count + 2) * 100)
         let device = state.device.map { "\($0.bootID) \($0.networkNamespace) \($0.interfaceIndex)" } ?? "- 0 0"
         let clocks = "\(state.clocks.wallClock) \(state.clocks.sinceStart.nanoseconds)"
-        append("kex-state 1 \(device) \(clocks) \(state.listeningSince.nanoseconds)", to: &bytes)
+        append("kex-state 1 \(device) \(clocks) \(state.restoredAt.nanoseconds)", to: &bytes)
         let lines =
             state.routers.map { router in
                 let mark = router.mark.map { "\($0.since.nanoseconds) \($0.receivedBytes)" } ?? "- -"
@@ -85,7 +85,7 @@ package enum StateText {
         var state = DomainState(
             device: nil,
             clocks: Clocks(wallClock: 0, sinceStart: .zero),
-            listeningSince: .zero,
+            restoredAt: .zero,
             routers: routers,
             operatorsPeers: operatorsPeers
         )
@@ -117,13 +117,13 @@ package enum StateText {
     private static func read(_ words: [String], into state: inout DomainState) -> Bool {
         guard words.count == 8, words[1] == "1",
             let namespace = UInt64(words[3]), let index = UInt32(words[4]),
-            let wallClock = Int64(words[5]), let sinceStart = Int64(words[6]), let listeningSince = Int64(words[7])
+            let wallClock = Int64(words[5]), let sinceStart = Int64(words[6]), let restoredAt = Int64(words[7])
         else { return false }
         if words[2] != "-" {
             state.device = DeviceIdentity(bootID: words[2], networkNamespace: namespace, interfaceIndex: index)
         }
         state.clocks = Clocks(wallClock: wallClock, sinceStart: .nanoseconds(sinceStart))
-        state.listeningSince = .nanoseconds(listeningSince)
+        state.restoredAt = .nanoseconds(restoredAt)
         return true
     }
 

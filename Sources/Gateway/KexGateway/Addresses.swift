@@ -56,20 +56,20 @@ extension DomainTable {
     }
 
     /// Which of its addresses the router uses. What the kernel has learned is newer than the flood list, and what was heard
-    /// since the picture before is newer than both, unless they say otherwise.
-    func place(among all: [RouterAddresses], _ known: RouterAddresses?, _ picture: Picture) -> RouterAddresses {
-        if !picture.hasEntries, let known, all.contains(known) { return known }
-        let learned = all.filter { picture.learned.contains($0.linkLocal) }
-        let flooded = all.filter { picture.floodList.contains($0.linkLocal) }
+    /// since the snapshot before is newer than both, unless they say otherwise.
+    func place(among all: [RouterAddresses], _ known: RouterAddresses?, _ snapshot: Snapshot) -> RouterAddresses {
+        if !snapshot.hasEntries, let known, all.contains(known) { return known }
+        let learned = all.filter { snapshot.learned.contains($0.linkLocal) }
+        let flooded = all.filter { snapshot.floodList.contains($0.linkLocal) }
         let candidates = [learned, flooded].first { !$0.isEmpty } ?? all
         return candidates.first { $0 == known } ?? candidates.first(where: flooded.contains) ?? candidates[0]
     }
 
-    mutating func noteStrays(of all: [RouterAddresses], at place: RouterAddresses, _ picture: Picture) {
+    mutating func noteStrays(of all: [RouterAddresses], at place: RouterAddresses, _ snapshot: Snapshot) {
         for addresses in all {
             var entries: FdbEntries = []
-            if picture.unicastEntries.contains(addresses) { entries.insert(.mac) }
-            if addresses != place, picture.floodList.contains(addresses.linkLocal) { entries.insert(.flood) }
+            if snapshot.unicastEntries.contains(addresses) { entries.insert(.mac) }
+            if addresses != place, snapshot.floodList.contains(addresses.linkLocal) { entries.insert(.flood) }
             if !entries.isEmpty { strays.append(Stray(addresses: addresses, entries: entries)) }
         }
     }
@@ -103,7 +103,7 @@ extension DomainTable {
 
     // MARK: - What is to be done
 
-    /// Routers whose peers need other allowed IPs, as of the last picture: bring that into the kernel. Until the next picture
+    /// Routers whose peers need other allowed IPs, as of the last snapshot: bring that into the kernel. Until the next snapshot
     /// they count as done.
     public mutating func takeReaddressings() -> [Readdressing] {
         defer { readdressings = [] }
@@ -117,7 +117,7 @@ extension DomainTable {
         return strays
     }
 
-    /// Goes on with other rules. With other profiles the next picture tells what has to be done.
+    /// Goes on with other rules. With other profiles the next snapshot tells what has to be done.
     public mutating func change(rules: DomainRules) {
         let profiles = self.rules.profiles
         self.rules = rules
@@ -154,7 +154,7 @@ extension DomainTable {
         return isGone
     }
 
-    /// As in a picture: an entry that leads to where its router is not, or that keeps the kernel from learning where it is.
+    /// As in a snapshot: an entry that leads to where its router is not, or that keeps the kernel from learning where it is.
     private mutating func noteStray(_ addresses: RouterAddresses, _ kind: FdbEntries, _ isGone: Bool) -> Bool {
         guard !isGone else { return false }
         strays.append(Stray(addresses: addresses, entries: kind))

@@ -1,10 +1,10 @@
 internal import NetworkAddresses
 public import WireGuardTypes
 
-/// A table is compared with the kernel beside the loop that goes on with it: a copy takes in the picture, and then takes the
+/// A table is compared with the kernel beside the loop that goes on with it: a copy takes in the snapshot, and then takes the
 /// table's place. Going through all routers takes tens of milliseconds when there are 50,000. What was done with the table since
-/// the copy was made is newer than the picture, which may have been begun before it or after: so the keys that were touched
-/// meanwhile are left out of the comparison, and stay as they are. The next one looks at them.
+/// the copy was made is newer than the snapshot, which may have been begun before it or after: so the keys that were touched
+/// meanwhile are left out of the comparison, and stay as they are. The next one covers them.
 ///
 /// A copy costs nothing until one of both changes; then the dictionary that changes is copied, in some milliseconds.
 extension DomainTable {
@@ -14,7 +14,7 @@ extension DomainTable {
         marks.beginNoting()
         resets.beginNoting()
         moves.beginNoting()
-        elsewhere.beginNoting()
+        heardInFleet.beginNoting()
         var copy = self
         copy.endComparison()
         copy.displaced = []
@@ -27,7 +27,7 @@ extension DomainTable {
         marks.endNoting()
         resets.endNoting()
         moves.endNoting()
-        elsewhere.endNoting()
+        heardInFleet.endNoting()
     }
 
     /// Takes over what a copy of this table found, but not about the keys that were touched since it was made.
@@ -48,8 +48,8 @@ extension DomainTable {
         resets.take(touchedIn: current.resets)
         moves = copy.moves
         moves.take(touchedIn: current.moves)
-        elsewhere = copy.elsewhere
-        elsewhere.take(touchedIn: current.elsewhere)
+        heardInFleet = copy.heardInFleet
+        heardInFleet.take(touchedIn: current.heardInFleet)
         takePeers(of: copy, touched, current)
         takePending(of: copy, touched)
         for key in copy.removals.keys(after: original.lastRemoval) where !touched.contains(key) {
@@ -57,7 +57,7 @@ extension DomainTable {
         }
         // Those who were displaced in the copy are gone from its routers; who did something here since is not.
         displaced += copy.displaced.filter { !touched.contains($0.key) }
-        // It may be wrong by those who were touched, until the next picture.
+        // It may be wrong by those who were touched, until the next snapshot.
         holdings = copy.holdings
         lastNumber = max(lastNumber, copy.lastNumber)
         changeCount += copy.changeCount - original.changeCount
@@ -88,19 +88,19 @@ extension DomainTable {
                 }
             }
             guard let router = routers[key] else { continue }
-            // It registered before a picture showed it as the operator's. The next one says so again.
+            // It registered before a snapshot showed it as the operator's. The next one says so again.
             staticPeers.remove(key)
             own(key, router.addresses)
         }
         readdressings = copy.readdressings.filter { !touched.contains($0.key) }
         operatorsPeers = copy.operatorsPeers
         massLoss = copy.massLoss
-        forgottenInPicture = copy.forgottenInPicture.filter { !touched.contains($0) }
+        forgottenInSnapshot = copy.forgottenInSnapshot.filter { !touched.contains($0) }
         strays += copy.strays.filter { stray in
             owners[stray.addresses.linkLocal].map { !touched.contains($0) } ?? true
         }
-        heardInPicture = copy.heardInPicture.filter { !touched.contains($0) }
-        listeningSince = copy.listeningSince
+        heardInSnapshot = copy.heardInSnapshot.filter { !touched.contains($0) }
+        restoredAt = copy.restoredAt
         banned = copy.banned.filter { !touched.contains($0.key) }
     }
 
@@ -111,15 +111,15 @@ extension DomainTable {
         }
     }
 
-    /// Completes a picture that may lack peers, because the list was interrupted by changes: who is missing for the first time
+    /// Completes a snapshot that may lack peers, because the list was interrupted by changes: who is missing for the first time
     /// is taken for present.
     ///
     /// - Parameters:
-    ///   - picture: what was listed.
+    ///   - snapshot: what was listed.
     ///   - absentBefore: who was missing in the list before; `nil` if absence means nothing at all.
     /// - Returns: who is missing now.
-    public func complete(_ picture: inout Picture, absentBefore: Set<PublicKey>?) -> Set<PublicKey> {
-        let present = Set(picture.peers.map(\.publicKey))
+    public func complete(_ snapshot: inout Snapshot, absentBefore: Set<PublicKey>?) -> Set<PublicKey> {
+        let present = Set(snapshot.peers.map(\.publicKey))
         var absent: Set<PublicKey> = []
         for (key, router) in routers where !present.contains(key) {
             absent.insert(key)
@@ -132,7 +132,7 @@ extension DomainTable {
             if router.isHeld, !peer.hasPresharedKey { peer.persistentKeepalive = 1 }
             peer.lastHandshake = router.hasSession ? router.lastHeard : nil
             peer.receivedBytes = router.receivedBytes
-            picture.peers.append(peer)
+            snapshot.peers.append(peer)
         }
         var addresses: [PublicKey: [IPv6Address]] = [:]
         for (address, key) in owners where staticPeers.contains(key) && !present.contains(key) {
@@ -143,7 +143,7 @@ extension DomainTable {
             if let absentBefore, absentBefore.contains(key) { continue }
             // Whatever else it has, it is no router's.
             let own = addresses[key, default: []].map(IPPrefix.init(host:))
-            picture.peers.append(Peer(publicKey: key, allowedIPs: own, hasPresharedKey: true))
+            snapshot.peers.append(Peer(publicKey: key, allowedIPs: own, hasPresharedKey: true))
         }
         return absent
     }

@@ -5,7 +5,7 @@ public enum DomainLimit {
     /// New keys of one source. A front door without a handler has the same limit. See ``SourceLimits`` for what a source is.
     public static let newKeysOfSource = SourceLimits.Share.newKeys
 
-    /// New keys of all sources: those of a domain whose gateway lost its memory, within a minute. Later 50 a second. A
+    /// New keys of all sources: those of a domain whose gateway lost its saved state, within a minute. Later 50 a second. A
     /// domain has this twice: for sources that brought no key lately, and for the others. So a flood from many sources,
     /// which are no longer new after their first key, leaves room for a router that comes from somewhere else.
     static let newKeys = TokenBucket.Size(burst: 1000, interval: .milliseconds(20))
@@ -31,7 +31,7 @@ public enum DomainLimit {
     /// A router that registers again and has a session is given this time to send an authenticated byte. The firmware
     /// sends one every 25 s, because it keeps its address translation alive.
     public static let evidenceTime = Duration.seconds(31)
-    /// A picture that is begun this soon after the registration says what had been received by then: less than the shortest
+    /// A snapshot that is begun this soon after the registration says what had been received by then: less than the shortest
     /// time between two signs of life of the firmware, so that a router that lives is not found dead for it.
     static let evidenceDelay = Duration.seconds(5)
     /// How much earlier a check may be made when another one is made anyway: one question to WireGuard serves both.
@@ -46,7 +46,7 @@ public enum DomainLimit {
     /// Shortest time from one move of a router, from one of its addresses to another, to the next. A router that sends from both
     /// in turn would have its flood entry moved for each frame.
     static let movePause = Duration.seconds(10)
-    /// Removals that are remembered, so that the other gateways can be told of them. A gateway asks every few seconds.
+    /// Removals that are remembered, so that they can be reported to the other gateways. A gateway asks every few seconds.
     public static let removals = 16_384
     /// A wall clock that was stepped by more than this makes ages of handshakes worthless for ``sessionTime``: live ones
     /// are at most 165 s old (WireGuard whitepaper, section 6.2).

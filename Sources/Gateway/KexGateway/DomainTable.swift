@@ -5,11 +5,11 @@ public import WireGuardTypes
 
 /// What one domain holds, and what a registration means for it.
 ///
-/// The table is a picture of the kernel: ``reset(to:isNewDevice:sinceStart:)`` takes a new one, decisions change it ahead
+/// The table is a snapshot of the kernel: ``reset(to:isNewDevice:sinceStart:)`` takes a new one, decisions change it ahead
 /// of the kernel, and whoever carries them out says how that went. It does no I/O and knows no clock.
 public struct DomainTable: Sendable {
     /// What the kernel said when it was last asked.
-    public struct Picture: Sendable {
+    public struct Snapshot: Sendable {
         /// The WireGuard device's own key; `nil` if it has none yet.
         public var ownKey: PublicKey?
         public var peers: [Peer]
@@ -157,7 +157,7 @@ public struct DomainTable: Sendable {
     /// Time since the start of the machine at which a router's session was reset.
     var resets = Ledger<Duration>()
     /// When other gateways heard of routers last, seconds since 1970.
-    var elsewhere = Ledger<Int64>()
+    var heardInFleet = Ledger<Int64>()
     /// Those of ``routers`` that were never heard of.
     var pending = PendingRouters()
     private var checks = SessionChecks()
@@ -174,7 +174,7 @@ public struct DomainTable: Sendable {
     public internal(set) var removals = RemovalRecord()
     /// See ``takeDisplaced()``.
     var displaced: [Displacement] = []
-    /// Who may give way, if the domain was full since the last picture.
+    /// Who may give way, if the domain was full since the last snapshot.
     var holdings: Holdings?
     var lastNumber: UInt32 = 0
     /// Peers that have the address of a router, and show the operator's hand.
@@ -192,13 +192,13 @@ public struct DomainTable: Sendable {
     /// When a sweep found first that ``suspiciousShare`` of the routers should go at once, time since the start of the
     /// machine.
     var suspicion: Duration?
-    /// Time since the start of the machine at which the WireGuard device was filled from memory: nobody could be heard
+    /// Time since the start of the machine at which the WireGuard device was filled from the saved state: nobody could be heard
     /// before.
-    public internal(set) var listeningSince = Duration.zero
+    public internal(set) var restoredAt = Duration.zero
     /// Grows whenever ``knownRouters`` becomes different in more than the times.
     public internal(set) var changeCount = 0
 
-    /// Routers whose keys the rules do not allow, as of the last picture: take them out of the kernel, then call ``remove(_:)``. What
+    /// Routers whose keys the rules do not allow, as of the last snapshot: take them out of the kernel, then call ``remove(_:)``. What
     /// the operator has his hand on is left to him.
     public internal(set) var banned: [(key: PublicKey, addresses: RouterAddresses)] = []
 
@@ -216,7 +216,7 @@ public struct DomainTable: Sendable {
     /// Whether there is a router that has not been heard of in this WireGuard device.
     public var awaitsSomebody: Bool { routers.silentCount > 0 }
 
-    // MARK: - Memory
+    // MARK: - Saved state
 
     /// Every router that was ever heard of, in no order: those who only registered are left out, because anybody can
     /// register any number of keys.
@@ -225,7 +225,7 @@ public struct DomainTable: Sendable {
             router.lastHeard.map {
                 KnownRouter(
                     key: key,
-                    lastHeard: max($0, elsewhere[key] ?? $0),
+                    lastHeard: max($0, heardInFleet[key] ?? $0),
                     mark: marks[key],
                     isAdopted: router.isAdopted
                 )
@@ -242,7 +242,7 @@ public struct DomainTable: Sendable {
     public mutating func recall(
         _ known: [KnownRouter],
         clocks: Clocks?,
-        listeningSince: Duration,
+        restoredAt: Duration,
         operatorsPeers: [PublicKey] = []
     ) {
         for key in operatorsPeers {
@@ -258,45 +258,45 @@ public struct DomainTable: Sendable {
             marks[router.key] = clocks == nil ? nil : router.mark
         }
         self.clocks = clocks
-        self.listeningSince = clocks == nil ? .zero : listeningSince
+        self.restoredAt = clocks == nil ? .zero : restoredAt
     }
 
-    /// Who was heard of for the first time when the last picture was taken.
-    public internal(set) var heardInPicture: [PublicKey] = []
+    /// Who was heard of for the first time when the last snapshot was taken.
+    public internal(set) var heardInSnapshot: [PublicKey] = []
 
-    /// Who was taken out of WireGuard since the picture before, and was forgotten when the last one was taken.
-    public internal(set) var forgottenInPicture: [PublicKey] = []
+    /// Who was taken out of WireGuard since the snapshot before, and was forgotten when the last one was taken.
+    public internal(set) var forgottenInSnapshot: [PublicKey] = []
 
-    /// Set if so many were missing in the last picture that nobody can have meant it.
+    /// Set if so many were missing in the last snapshot that nobody can have meant it.
     public internal(set) var massLoss: MassLoss?
 
-    /// Takes a new picture of the kernel, and keeps what is known about the routers that are still there.
+    /// Takes a new snapshot of the kernel, and keeps what is known about the routers that are still there.
     ///
     /// What the kernel has lost while the device stayed, somebody took out, and it is forgotten here too, with its entries, unless
     /// it is a ``massLoss``. What is missing then, or in a new device, comes back. Its entries are among the ``repairs()``: the
     /// unicast entry at once, the flood entry when it is heard of.
     ///
     /// - Parameters:
-    ///   - isNewDevice: whether the WireGuard device is another one than in the picture before.
+    ///   - isNewDevice: whether the WireGuard device is another one than in the snapshot before.
     ///   - sinceStart: time since the start of the machine.
     /// - Returns: the peers that a new device lacks. Bring all of them into the kernel; if that fails, ask with a new
-    ///   picture again.
-    public mutating func reset(to picture: Picture, isNewDevice: Bool, sinceStart: Duration) -> [Admission] {
+    ///   snapshot again.
+    public mutating func reset(to snapshot: Snapshot, isNewDevice: Bool, sinceStart: Duration) -> [Admission] {
         let before = routers
         var justHeard: [Peer] = []
-        // Those who were ever heard of: before, and of them those who stayed, and in this picture.
+        // Those who were ever heard of: before, and of them those who stayed, and in this snapshot.
         let wereKnown = before.count { $0.value.lastHeard != nil }
         var (found, stayed, heard) = (0, 0, 0)
         let rememberedBefore = Set(rememberedOperatorsPeers)
-        ownKey = picture.ownKey
+        ownKey = snapshot.ownKey
         routers.removeAll(keepingCapacity: true)
         staticPeers.removeAll(keepingCapacity: true)
         readdressings = []
         strays = []
         owners.removeAll(keepingCapacity: true)
-        routers.reserveCapacity(picture.peers.count)
-        owners.reserveCapacity(picture.peers.count)
-        for peer in picture.peers {
+        routers.reserveCapacity(snapshot.peers.count)
+        owners.reserveCapacity(snapshot.peers.count)
+        for peer in snapshot.peers {
             for prefix in peer.allowedIPs where prefix.length == 128 {
                 if case .v6(let address) = prefix.address { owners[address] = peer.publicKey }
             }
@@ -304,15 +304,15 @@ public struct DomainTable: Sendable {
             if known != nil { found += 1 }
             guard
                 case .router(let addresses, let isHeld) =
-                    judge(peer, known: known, in: picture, isNewDevice: isNewDevice)
+                    judge(peer, known: known, in: snapshot, isNewDevice: isNewDevice)
             else {
                 staticPeers.insert(peer.publicKey)
                 continue
             }
             var entries: FdbEntries = []
-            if picture.hasEntries {
-                if !rules.isMigration, picture.unicastEntries.contains(addresses) { entries.insert(.mac) }
-                if picture.floodList.contains(addresses.linkLocal) { entries.insert(.flood) }
+            if snapshot.hasEntries {
+                if !rules.isMigration, snapshot.unicastEntries.contains(addresses) { entries.insert(.mac) }
+                if snapshot.floodList.contains(addresses.linkLocal) { entries.insert(.flood) }
             } else if let known, known.addresses == addresses {
                 entries = known.entries
             }
@@ -348,15 +348,15 @@ public struct DomainTable: Sendable {
         let lost =
             found == before.count ? [] : before.filter { routers[$0.key] == nil && !staticPeers.contains($0.key) }
         massLoss = isNewDevice ? nil : MassLoss(lost: lost.count { $0.value.lastHeard != nil }, of: wereKnown)
-        forgottenInPicture = []
+        forgottenInSnapshot = []
         let missing: [Admission]
         if isNewDevice || massLoss != nil {
-            missing = restore(lost, picture, isNewDevice: isNewDevice, sinceStart: sinceStart)
+            missing = restore(lost, snapshot, isNewDevice: isNewDevice, sinceStart: sinceStart)
         } else {
             missing = []
-            for (key, router) in lost { forget(key, router, picture) }
+            for (key, router) in lost { forget(key, router, snapshot) }
         }
-        if !elsewhere.isEmpty { elsewhere.keep { routers[$0] != nil } }
+        if !heardInFleet.isEmpty { heardInFleet.keep { routers[$0] != nil } }
         pending.removeAll { key in routers[key].map { $0.lastHeard != nil || $0.isHeld } ?? true }
         let wait = Set(pending.keys)
         for (key, router) in routers where router.lastHeard == nil && !router.isHeld && !wait.contains(key) {
@@ -364,7 +364,7 @@ public struct DomainTable: Sendable {
         }
         let isRememberedChanged = rememberedBefore != Set(rememberedOperatorsPeers)
         if !missing.isEmpty || stayed != wereKnown || stayed != heard || isRememberedChanged { changeCount += 1 }
-        heardInPicture = hear(justHeard)
+        heardInSnapshot = hear(justHeard)
         if !hasRoom { takeHoldings() }
         banned = routers.filter { !$0.value.isHeld && rules.objection(to: $0.key) != nil }.map {
             ($0.key, $0.value.addresses)
@@ -373,33 +373,33 @@ public struct DomainTable: Sendable {
     }
 
     /// Somebody has taken a router's peer out. What leads to it goes too: every broadcast would be copied for nobody.
-    private mutating func forget(_ key: PublicKey, _ router: Router, _ picture: Picture) {
-        forgottenInPicture.append(key)
+    private mutating func forget(_ key: PublicKey, _ router: Router, _ snapshot: Snapshot) {
+        forgottenInSnapshot.append(key)
         noteRemoval(of: key, lastHeard: router.lastHeard)
         // An address that is another peer's by now leads there.
         for addresses in allAddresses(of: key, at: router.addresses) where owners[addresses.linkLocal] == nil {
-            let entries = entries(to: addresses, of: router, picture)
+            let entries = entries(to: addresses, of: router, snapshot)
             if !entries.isEmpty { strays.append(Stray(addresses: addresses, entries: entries)) }
         }
     }
 
     /// The entries that a router which is missing has left.
-    private func entries(to addresses: RouterAddresses, of router: Router, _ picture: Picture) -> FdbEntries {
-        guard picture.hasEntries else { return router.addresses == addresses ? router.entries : [] }
+    private func entries(to addresses: RouterAddresses, of router: Router, _ snapshot: Snapshot) -> FdbEntries {
+        guard snapshot.hasEntries else { return router.addresses == addresses ? router.entries : [] }
         var entries: FdbEntries = []
-        if picture.unicastEntries.contains(addresses) { entries.insert(.mac) }
-        if picture.floodList.contains(addresses.linkLocal) { entries.insert(.flood) }
+        if snapshot.unicastEntries.contains(addresses) { entries.insert(.mac) }
+        if snapshot.floodList.contains(addresses.linkLocal) { entries.insert(.flood) }
         return entries
     }
 
     private mutating func restore(
         _ lost: [(key: PublicKey, value: Router)],
-        _ picture: Picture,
+        _ snapshot: Snapshot,
         isNewDevice: Bool,
         sinceStart: Duration
     ) -> [Admission] {
         guard !lost.isEmpty else { return [] }
-        listeningSince = sinceStart
+        restoredAt = sinceStart
         var admissions: [Admission] = []
         // Should there be too many, those heard of last are in.
         for (key, router) in lost.sorted(by: { $0.value.lastHeard ?? .min > $1.value.lastHeard ?? .min }) {
@@ -412,8 +412,8 @@ public struct DomainTable: Sendable {
             let (addresses, lastHeard) = (router.addresses, router.lastHeard)
             own(key, addresses)
             // Without a list, those of another device say nothing.
-            let isKnown = picture.hasEntries || !isNewDevice
-            var present = isKnown ? entries(to: addresses, of: router, picture) : []
+            let isKnown = snapshot.hasEntries || !isNewDevice
+            var present = isKnown ? entries(to: addresses, of: router, snapshot) : []
             // Until it is heard of again, broadcasts are not for it.
             if present.remove(.flood) != nil { strays.append(Stray(addresses: addresses, entries: .flood)) }
             // Those of whoever had the address go with it.
@@ -605,9 +605,9 @@ public struct DomainTable: Sendable {
         return true
     }
 
-    /// It costs one pass over all routers for each picture in which the domain is full.
+    /// It costs one pass over all routers for each snapshot in which the domain is full.
     private mutating func takeHoldings() {
-        if holdings == nil { holdings = Holdings(of: routers) { [elsewhere] in elsewhere[$0] != nil } }
+        if holdings == nil { holdings = Holdings(of: routers) { [heardInFleet] in heardInFleet[$0] != nil } }
     }
 
     /// Whether one more router may be known.
@@ -632,7 +632,7 @@ public struct DomainTable: Sendable {
     private mutating func decide(known key: PublicKey, at now: Clocks) -> Decision {
         guard let router = routers[key] else { preconditionFailure("the key is known") }
         guard isReachable(key, router) else {
-            // Its own peer has lost the address. When it is free again, the next picture brings it back.
+            // Its own peer has lost the address. When it is free again, the next snapshot brings it back.
             let owner = owners[router.addresses.linkLocal].map { "belongs to \($0)" } ?? "is not its own any more"
             return .refuse(.addressInUse, reason: "its address \(router.addresses.linkLocal) \(owner)")
         }
@@ -713,7 +713,7 @@ public struct DomainTable: Sendable {
 
     private mutating func noteRemoval(of key: PublicKey, lastHeard: Int64?) {
         guard let lastHeard else { return }
-        removals.note(key, lastHeard: max(lastHeard, elsewhere[key] ?? lastHeard))
+        removals.note(key, lastHeard: max(lastHeard, heardInFleet[key] ?? lastHeard))
     }
 
     /// The router is no longer in the kernel.
@@ -726,7 +726,7 @@ public struct DomainTable: Sendable {
         marks[key] = nil
         moves[key] = nil
         resets[key] = nil
-        elsewhere[key] = nil
+        heardInFleet[key] = nil
         pending.remove(key)
         checks.remove(key)
     }
@@ -746,21 +746,21 @@ public struct DomainTable: Sendable {
     /// When ``deadSessions(_:at:)`` should be asked, time since the start of the machine.
     public var nextCheck: Duration? { checks.nextDue }
 
-    /// Routers whose peers should be taken out and put in again, with one message: they registered, and the last picture
+    /// Routers whose peers should be taken out and put in again, with one message: they registered, and the last snapshot
     /// shows no living session. Call ``noteReset(_:at:)`` after that.
     ///
     /// - Parameters:
-    ///   - time: when the picture was begun, time since the start of the machine.
+    ///   - time: when the snapshot was begun, time since the start of the machine.
     ///   - now: time since the start of the machine.
-    ///   - touched: of whom the picture says nothing.
+    ///   - touched: of whom the snapshot says nothing.
     public mutating func deadSessions(
-        inPictureOf time: Duration,
+        inSnapshotOf time: Duration,
         at now: Duration,
         except touched: Set<PublicKey> = []
     ) -> [Admission] {
         let routers = routers
-        checks.begin(inPictureOf: time) { key in touched.contains(key) ? nil : routers[key]?.receivedBytes }
-        let expired = checks.expired(inPictureOf: time, at: now) { key in
+        checks.begin(inSnapshotOf: time) { key in touched.contains(key) ? nil : routers[key]?.receivedBytes }
+        let expired = checks.expired(inSnapshotOf: time, at: now) { key in
             touched.contains(key) ? nil : routers[key]?.receivedBytes
         }
         return expired.compactMap { key in
@@ -787,7 +787,7 @@ public struct DomainTable: Sendable {
             let age = Duration.seconds(now.wallClock - max(lastHeard, 0))
             isDead = age > DomainLimit.sessionTime && now.sinceStart >= distrustedUntil
         } else {
-            let since = lastReset ?? pending.registration(of: key) ?? listeningSince
+            let since = lastReset ?? pending.registration(of: key) ?? restoredAt
             isDead = now.sinceStart - since > DomainLimit.firstHandshakeTime
         }
         let due = isDead ? now.sinceStart : now.sinceStart + DomainLimit.evidenceTime
@@ -797,7 +797,7 @@ public struct DomainTable: Sendable {
     /// Whether the router registered a moment ago although it is known.
     public func isRegistering(_ key: PublicKey) -> Bool { checks.isArmed(key) }
 
-    /// Whether the router registered, and its session seems to be dead already: the next picture decides.
+    /// Whether the router registered, and its session seems to be dead already: the next snapshot decides.
     ///
     /// - Parameter now: time since the start of the machine.
     public func isToBeChecked(_ key: PublicKey, at now: Duration) -> Bool {

@@ -1,5 +1,5 @@
 extension DomainTable {
-    /// Routers that were missing in a picture all at once.
+    /// Routers that were missing in a snapshot all at once.
     public struct MassLoss: Hashable, Sendable {
         /// How many of those that were ever heard of.
         public var lost: Int

@@ -60,10 +60,10 @@ extension DomainTable {
     /// peer that shows the operator's hand.
     ///
     /// - Parameter isNewDevice: then nobody has lost an allowed IP there.
-    mutating func judge(_ peer: Peer, known: Router?, in picture: Picture, isNewDevice: Bool) -> Judgement {
+    mutating func judge(_ peer: Peer, known: Router?, in snapshot: Snapshot, isNewDevice: Bool) -> Judgement {
         let key = peer.publicKey
         if !rules.isMigration {
-            // Hashing is the dearest part of a picture.
+            // Hashing is the dearest part of a snapshot.
             let own = known?.addresses ?? rules.addresses(of: key)
             if peer.allowedIPs.count == 1, peer.allowedIPs[0] == IPPrefix(host: own.linkLocal) {
                 return judge(peer, known: known, hand: sign(of: peer)) { _ in own }
@@ -80,7 +80,7 @@ extension DomainTable {
             return .operators
         }
         return judge(peer, known: known, hand: isDerived ? sign(of: peer) : .furtherPrefixes) { table in
-            table.place(of: peer, among: all, isHeld: table.operatorsPeers[key] != nil, known?.addresses, picture)
+            table.place(of: peer, among: all, isHeld: table.operatorsPeers[key] != nil, known?.addresses, snapshot)
         }
     }
 
@@ -119,7 +119,7 @@ extension DomainTable {
         among all: [RouterAddresses],
         isHeld: Bool,
         _ known: RouterAddresses?,
-        _ picture: Picture
+        _ snapshot: Snapshot
     ) -> RouterAddresses {
         let linkLocals = all.map(\.linkLocal)
         let present = peer.allowedIPs.compactMap { prefix -> IPv6Address? in
@@ -129,8 +129,8 @@ extension DomainTable {
         if !surplus.isEmpty || !linkLocals.allSatisfy(present.contains) {
             readdressings.append(Readdressing(key: peer.publicKey, linkLocals: linkLocals, surplus: surplus))
         }
-        let place = place(among: all, known, picture)
-        if rules.isMigration { noteStrays(of: all, at: place, picture) }
+        let place = place(among: all, known, snapshot)
+        if rules.isMigration { noteStrays(of: all, at: place, snapshot) }
         return place
     }
 

@@ -2,7 +2,7 @@ public import WireGuardTypes
 
 /// Who was taken out of a domain on purpose: by a sweep, by the operator's lists, or by hand.
 ///
-/// The other gateways are told of these alone. A router that is missing from a list without being recorded here may have been
+/// These alone are reported to the other gateways. A router that is missing from a list without being recorded here may have been
 /// lost by the machine, or taken out because another gateway said so; neither is this gateway's word on it.
 public struct RemovalRecord: Sendable {
     /// Number of the last removal. They are counted from 1.
@@ -14,7 +14,7 @@ public struct RemovalRecord: Sendable {
 
     /// Notes a removal.
     ///
-    /// - Parameter heard: the last sign of life that is known of the router, here or elsewhere, seconds since 1970.
+    /// - Parameter heard: the last sign of life that is known of the router, here or at another gateway, seconds since 1970.
     public mutating func note(_ key: PublicKey, lastHeard heard: Int64) {
         if keys.count >= DomainLimit.removals {
             // The older half at once, so that a removal does not move all the others.

@@ -13,7 +13,7 @@ struct SessionChecks: Sendable {
         var due: Duration
         /// If WireGuard has not received more than this by then, the session is dead.
         var receivedBytes: UInt64
-        /// Time since the start of the machine. A picture that was begun later knows better what had been received then.
+        /// Time since the start of the machine. A snapshot that was begun later knows better what had been received then.
         let since: Duration
     }
 
@@ -36,29 +36,29 @@ struct SessionChecks: Sendable {
     func due(of key: PublicKey) -> Duration? { checks[key]?.due }
 
     mutating func remove(_ key: PublicKey) {
-        // Looking for the next one would take as long as there are checks, for each of many that are removed at once. One look
+        // Looking for the next one would take as long as there are checks, for each of many that are removed at once. One refresh
         // too early costs less.
         checks[key] = nil
         if checks.isEmpty { nextDue = nil }
     }
 
-    /// Takes in what a picture of WireGuard says of those who registered shortly before it was begun: what the table knew then may
+    /// Takes in what a snapshot of WireGuard says of those who registered shortly before it was begun: what the table knew then may
     /// have been older. Not of those who are to be looked at now: of them only what has come in since is evidence.
-    mutating func begin(inPictureOf time: Duration, receivedBytes: (PublicKey) -> UInt64?) {
+    mutating func begin(inSnapshotOf time: Duration, receivedBytes: (PublicKey) -> UInt64?) {
         for (key, check) in checks
         where check.due > check.since && check.since <= time && time < check.since + DomainLimit.evidenceDelay {
             if let bytes = receivedBytes(key) { checks[key]?.receivedBytes = bytes }
         }
     }
 
-    /// Takes in what a picture of WireGuard says.
+    /// Takes in what a snapshot of WireGuard says.
     ///
     /// - Parameters:
     ///   - time: when it was begun. Who is due only after that is asked about again.
     ///   - receivedBytes: what it says of a router; `nil` if nothing.
     /// - Returns: whose session has been silent for its time, as many as may be reset now.
     mutating func expired(
-        inPictureOf time: Duration,
+        inSnapshotOf time: Duration,
         at now: Duration,
         receivedBytes: (PublicKey) -> UInt64?
     ) -> [PublicKey] {

@@ -61,11 +61,11 @@ extension DomainTable {
                 lastHeard = isAbsurd ? time : moved
             }
             // A router is silent only if it is so at every gateway.
-            let heard = elsewhere.isEmpty ? lastHeard : lastHeard.map { max($0, elsewhere[key] ?? $0) }
+            let heard = heardInFleet.isEmpty ? lastHeard : lastHeard.map { max($0, heardInFleet[key] ?? $0) }
             // Before 1970 is as good as in 1970, and then the difference has no overflow.
             let silence = heard.map { now.wallClock - max($0, 0) }
             var isStale = silence.map { .seconds($0) > rules.staleAfter } ?? true
-            if lastHeard != nil, !router.hasSession, now.sinceStart - listeningSince <= rules.staleAfter {
+            if lastHeard != nil, !router.hasSession, now.sinceStart - restoredAt <= rules.staleAfter {
                 isStale = false
             }
             let ownMark = marks.isEmpty ? nil : marks[key]

@@ -20,7 +20,7 @@ private func state(routers: Int) -> DomainState {
     DomainState(
         device: DeviceIdentity(bootID: "8e1b-77", networkNamespace: .max, interfaceIndex: 7),
         clocks: Clocks(wallClock: 1_790_000_000, sinceStart: .nanoseconds(123_456_789_012)),
-        listeningSince: .milliseconds(1500),
+        restoredAt: .milliseconds(1500),
         routers: (0..<routers).map { number in
             let mark = StaleMark(since: .seconds(77), receivedBytes: UInt64(number))
             return KnownRouter(key: key(number), lastHeard: Int64(number) - 1, mark: number % 2 == 0 ? nil : mark)
@@ -212,7 +212,10 @@ private func state(routers: Int) -> DomainState {
         #expect(names == ["ffww01.state.damaged"])
     }
 
-    @Test("A disk that is full leaves the old file, no other, and an error that names what could not be done", .needsRoot)
+    @Test(
+        "A disk that is full leaves the old file, no other, and an error that names what could not be done",
+        .needsRoot
+    )
     func fullDisk() throws {
         let small = "\(folder)/small"
         try File.makeDirectory(small)

@@ -15,17 +15,17 @@ import WireGuardTypes
     private func at(_ seconds: Int64) -> Clocks { Clocks(wallClock: 1000 + seconds, sinceStart: .seconds(seconds)) }
 
     /// Router 1 as the kernel shows it.
-    private func picture(
+    private func snapshot(
         _ profiles: [AddressProfile],
         heard: Int64? = 1,
         unicast: Set<RouterAddresses> = [],
         flood: Set<RouterAddresses> = [],
         learned: Set<RouterAddresses> = []
-    ) -> DomainTable.Picture {
+    ) -> DomainTable.Snapshot {
         var peer = Peer(publicKey: key(1))
         peer.allowedIPs = profiles.map { IPPrefix(host: RouterAddresses(of: key(1), profile: $0).linkLocal) }
         peer.lastHandshake = heard
-        return DomainTable.Picture(
+        return DomainTable.Snapshot(
             ownKey: nil,
             peers: [peer],
             unicastEntries: unicast,
@@ -53,9 +53,9 @@ import WireGuardTypes
         table.remove(key(1))
         for address in [old, new] {
             let stranger = Peer(publicKey: key(9), allowedIPs: [IPPrefix(host: address.linkLocal)])
-            table.reset(to: DomainTable.Picture(ownKey: nil, peers: [stranger]))
+            table.reset(to: DomainTable.Snapshot(ownKey: nil, peers: [stranger]))
             #expect(refusal(table.decide(key(1))) == .addressInUse)
-            table.reset(to: DomainTable.Picture(ownKey: nil, peers: []))
+            table.reset(to: DomainTable.Snapshot(ownKey: nil, peers: []))
             #expect(table.decide(key(1)) == .admit(admission))
             table.remove(key(1))
         }
@@ -65,9 +65,9 @@ import WireGuardTypes
         "Where a router is not known to be, its broadcasts go to the preferred address; then to where a frame came from"
     )
     mutating func firstFrame() {
-        table.reset(to: picture(Self.both, heard: nil))
+        table.reset(to: snapshot(Self.both, heard: nil))
         #expect(table.repairs().isEmpty)
-        table.reset(to: picture(Self.both))
+        table.reset(to: snapshot(Self.both))
         #expect(floodRepairs == [old.linkLocal])
         let sighting = DomainTable.Sighting(key: key(1), isFirst: false, place: new.linkLocal)
         #expect(table.hear(from: new.linkLocal, at: at(0)) == sighting)
@@ -78,7 +78,7 @@ import WireGuardTypes
 
     @Test("A router that moves takes its flood entry along, once in ten seconds")
     mutating func moves() {
-        table.reset(to: picture(Self.both, flood: [old]))
+        table.reset(to: snapshot(Self.both, flood: [old]))
         #expect(floodRepairs == [])
         #expect(table.hear(from: new.linkLocal, at: at(20))?.place == new.linkLocal)
         #expect(floodRepairs == [new.linkLocal])
@@ -95,30 +95,30 @@ import WireGuardTypes
     }
 
     @Test(
-        "A picture shows where a router is: what was learned counts before the flood list, what was heard before both"
+        "A snapshot shows where a router is: what was learned counts before the flood list, what was heard before both"
     )
-    mutating func pictures() {
-        func place(_ picture: DomainTable.Picture, heard: RouterAddresses? = nil) -> RouterAddresses? {
+    mutating func snapshots() {
+        func place(_ snapshot: DomainTable.Snapshot, heard: RouterAddresses? = nil) -> RouterAddresses? {
             var table = DomainTable(rules: rules(profiles: Self.both))
-            table.reset(to: self.picture(Self.both))
+            table.reset(to: self.snapshot(Self.both))
             if let heard { _ = table.hear(from: heard.linkLocal, at: at(0)) }
-            table.reset(to: picture)
+            table.reset(to: snapshot)
             return table.routers[key(1)]?.addresses
         }
-        #expect(place(picture(Self.both)) == old)
-        #expect(place(picture(Self.both, flood: [new])) == new)
-        #expect(place(picture(Self.both, flood: [old], learned: [new])) == new)
-        #expect(place(picture(Self.both, flood: [new], learned: [old, new])) == old, "at the first look")
-        #expect(place(picture(Self.both, flood: [old], learned: [old, new]), heard: new) == new)
-        #expect(place(picture(Self.both, flood: [old, new]), heard: new) == new)
-        #expect(place(picture(Self.both), heard: new) == new)
+        #expect(place(snapshot(Self.both)) == old)
+        #expect(place(snapshot(Self.both, flood: [new])) == new)
+        #expect(place(snapshot(Self.both, flood: [old], learned: [new])) == new)
+        #expect(place(snapshot(Self.both, flood: [new], learned: [old, new])) == old, "in the first snapshot")
+        #expect(place(snapshot(Self.both, flood: [old], learned: [old, new]), heard: new) == new)
+        #expect(place(snapshot(Self.both, flood: [old, new]), heard: new) == new)
+        #expect(place(snapshot(Self.both), heard: new) == new)
     }
 
     @Test(
-        "What leads elsewhere is found in a picture, and permanent unicast entries, which would make a moved router mute"
+        "What leads to another place is found in a snapshot, and permanent unicast entries, which would make a moved router mute"
     )
     mutating func strays() {
-        table.reset(to: picture(Self.both, unicast: [old], flood: [old, new], learned: [new]))
+        table.reset(to: snapshot(Self.both, unicast: [old], flood: [old, new], learned: [new]))
         #expect(
             table.takeStrays() == [
                 DomainTable.Stray(addresses: old, entries: [.mac, .flood])
@@ -132,7 +132,7 @@ import WireGuardTypes
         arguments: [AddressProfile.eui64, .ffmuc]
     )
     mutating func missing(profile: AddressProfile) {
-        table.reset(to: picture([profile]))
+        table.reset(to: snapshot([profile]))
         #expect(table.routerCount == 1)
         let all = [old.linkLocal, new.linkLocal]
         #expect(
@@ -145,17 +145,17 @@ import WireGuardTypes
 
     @Test("An address that is another peer's stays there")
     mutating func taken() {
-        var picture = picture([.eui64])
-        picture.peers.append(Peer(publicKey: key(9), allowedIPs: [IPPrefix(host: new.linkLocal)]))
-        table.reset(to: picture)
+        var snapshot = snapshot([.eui64])
+        snapshot.peers.append(Peer(publicKey: key(9), allowedIPs: [IPPrefix(host: new.linkLocal)]))
+        table.reset(to: snapshot)
         #expect(table.routerCount == 1)
         #expect(table.takeReaddressings().isEmpty)
         #expect(table.owners[new.linkLocal] == key(9))
         // Nor does it come along when something else changes.
-        picture.peers[0].allowedIPs.append(
+        snapshot.peers[0].allowedIPs.append(
             IPPrefix(host: RouterAddresses(of: key(1), profile: .gluon).linkLocal)
         )
-        table.reset(to: picture)
+        table.reset(to: snapshot)
         #expect(table.takeReaddressings().map(\.linkLocals) == [[old.linkLocal]])
         #expect(table.owners[new.linkLocal] == key(9))
     }
@@ -163,16 +163,16 @@ import WireGuardTypes
     @Test("From one profile to two and to the other: the router stays, with its session, and what is surplus goes")
     mutating func migration() {
         table = DomainTable(rules: rules())
-        table.reset(to: picture([.eui64], heard: 5, unicast: [old], flood: [old]))
+        table.reset(to: snapshot([.eui64], heard: 5, unicast: [old], flood: [old]))
         #expect(table.repairs().isEmpty && table.takeReaddressings().isEmpty)
 
         table.change(rules: rules(profiles: Self.both))
-        table.reset(to: picture([.eui64], heard: 5, unicast: [old], flood: [old]))
+        table.reset(to: snapshot([.eui64], heard: 5, unicast: [old], flood: [old]))
         #expect(table.takeReaddressings().map(\.linkLocals) == [[old.linkLocal, new.linkLocal]])
         #expect(table.takeStrays() == [DomainTable.Stray(addresses: old, entries: [.mac])])
 
         table.change(rules: rules(profiles: [.ffmuc]))
-        table.reset(to: picture(Self.both, heard: 5, flood: [old]))
+        table.reset(to: snapshot(Self.both, heard: 5, flood: [old]))
         #expect(
             table.takeReaddressings() == [
                 DomainTable.Readdressing(key: key(1), linkLocals: [new.linkLocal], surplus: [old.linkLocal])
@@ -180,7 +180,7 @@ import WireGuardTypes
         )
         #expect(table.repairs().map(\.addresses) == [new])
         #expect(table.repairs().map(\.missingEntries) == [[.mac, .flood]])
-        table.reset(to: picture([.ffmuc], heard: 5, unicast: [new], flood: [new]))
+        table.reset(to: snapshot([.ffmuc], heard: 5, unicast: [new], flood: [new]))
         #expect(table.takeReaddressings().isEmpty && table.takeStrays().isEmpty && table.repairs().isEmpty)
         #expect(table.knownRouters.map(\.lastHeard) == [5])
     }
@@ -190,20 +190,20 @@ import WireGuardTypes
     )
     mutating func hardChange() {
         table = DomainTable(rules: rules())
-        table.reset(to: picture([.eui64]))
+        table.reset(to: snapshot([.eui64]))
         table.change(rules: rules(profiles: [.gluon]))
-        table.reset(to: picture([.eui64]))
+        table.reset(to: snapshot([.eui64]))
         #expect(table.routerCount == 1)
         #expect(table.takeReaddressings().map(\.surplus) == [[old.linkLocal]])
 
         table = DomainTable(rules: rules(profiles: [.gluon]))
-        table.reset(to: picture([.eui64]))
+        table.reset(to: snapshot([.eui64]))
         #expect(table.routerCount == 0)
         #expect(refusal(table.decide(key(1))) == .prohibitedKey)
         // After a restart the file says who is known.
         table = DomainTable(rules: rules(profiles: [.gluon]))
-        table.recall([KnownRouter(key: key(1), lastHeard: 3)], clocks: nil, listeningSince: .zero)
-        table.reset(to: picture([.eui64]))
+        table.recall([KnownRouter(key: key(1), lastHeard: 3)], clocks: nil, restoredAt: .zero)
+        table.reset(to: snapshot([.eui64]))
         #expect(table.routerCount == 1)
     }
 
@@ -230,14 +230,14 @@ import WireGuardTypes
 
     @Test("What a new device lacks comes back with all addresses, unless one of them is taken")
     mutating func restore() {
-        table.recall([KnownRouter(key: key(1), lastHeard: 3)], clocks: nil, listeningSince: .zero)
+        table.recall([KnownRouter(key: key(1), lastHeard: 3)], clocks: nil, restoredAt: .zero)
         var copy = table
-        let empty = DomainTable.Picture(ownKey: nil, peers: [])
+        let empty = DomainTable.Snapshot(ownKey: nil, peers: [])
         let missing = table.reset(to: empty, isNewDevice: true, sinceStart: .zero)
         #expect(missing.map(\.furtherLinkLocals) == [[new.linkLocal]])
         #expect(table.hear(from: new.linkLocal, at: at(0))?.isFirst == true)
         let stranger = Peer(publicKey: key(9), allowedIPs: [IPPrefix(host: new.linkLocal)])
-        let taken = DomainTable.Picture(ownKey: nil, peers: [stranger])
+        let taken = DomainTable.Snapshot(ownKey: nil, peers: [stranger])
         #expect(copy.reset(to: taken, isNewDevice: true, sinceStart: .zero).isEmpty)
     }
 
@@ -250,7 +250,7 @@ import WireGuardTypes
         "With several profiles a permanent entry that somebody puts in is a stray unless it is the router's flood entry"
     )
     mutating func strayNews() {
-        table.reset(to: picture(Self.both, flood: [old]))
+        table.reset(to: snapshot(Self.both, flood: [old]))
         let news = [
             table.noteEntry(mac: .zero, to: old.linkLocal, isGone: false),
             table.noteEntry(mac: .zero, to: new.linkLocal, isGone: false),
@@ -267,9 +267,9 @@ import WireGuardTypes
 
     @Test("Without a list of the fdb a router stays where it is known to be")
     mutating func placeWithoutList() {
-        table.reset(to: picture(Self.both, flood: [new]))
+        table.reset(to: snapshot(Self.both, flood: [new]))
         #expect(floodRepairs == [])
-        var unlisted = picture(Self.both)
+        var unlisted = snapshot(Self.both)
         unlisted.hasEntries = false
         table.reset(to: unlisted)
         #expect(floodRepairs == [])

@@ -13,20 +13,20 @@ import WireGuardTypes
     /// Routers 1 to 9, heard of, with all their entries.
     private func table() -> DomainTable {
         var table = DomainTable(rules: rules())
-        table.reset(to: picture((1...9).map { router($0, heard: 50) }, entries: [.mac, .flood]))
+        table.reset(to: snapshot((1...9).map { router($0, heard: 50) }, entries: [.mac, .flood]))
         return table
     }
 
-    /// Begins a comparison, does something with the table meanwhile, and ends the comparison with a picture.
+    /// Begins a comparison, does something with the table meanwhile, and ends the comparison with a snapshot.
     private func compare(
         _ table: inout DomainTable,
-        _ picture: DomainTable.Picture,
+        _ snapshot: DomainTable.Snapshot,
         meanwhile: (inout DomainTable) -> Void
     ) -> Set<PublicKey> {
         let start = table.comparisonStart
         var copy = table.beginComparison()
         meanwhile(&table)
-        _ = copy.reset(to: picture, isNewDevice: false, sinceStart: now)
+        _ = copy.reset(to: snapshot, isNewDevice: false, sinceStart: now)
         return table.adopt(copy, since: start)
     }
 
@@ -36,26 +36,26 @@ import WireGuardTypes
         let peers =
             [router(1, heard: 50), router(2, heard: 80, received: 5), router(20, heard: 90)]
             + (3...8).map { router($0, heard: 50) }
-        let touched = compare(&table, picture(peers, entries: [.mac, .flood])) { _ in }
+        let touched = compare(&table, snapshot(peers, entries: [.mac, .flood])) { _ in }
         var direct = self.table()
-        _ = direct.reset(to: picture(peers, entries: [.mac, .flood]), isNewDevice: false, sinceStart: now)
+        _ = direct.reset(to: snapshot(peers, entries: [.mac, .flood]), isNewDevice: false, sinceStart: now)
         #expect(touched.isEmpty)
         #expect(Set(table.knownRouters) == Set(direct.knownRouters))
         #expect(
             Set(table.knownRouters.map(\.key)) == Set((1...8).map(key) + [key(20)]),
             "the ninth was taken out by hand"
         )
-        #expect(table.forgottenInPicture == [key(9)])
+        #expect(table.forgottenInSnapshot == [key(9)])
         #expect(table.removals.keys(after: 0).count == direct.removals.keys(after: 0).count)
         #expect(table.changeCount == direct.changeCount)
         #expect(table.routers[key(2)]?.receivedBytes == 5)
         #expect(table.owners == direct.owners)
     }
 
-    @Test("leaves out who was let in meanwhile: the picture is from before, and does not show the peer")
+    @Test("leaves out who was let in meanwhile: the snapshot is from before, and does not show the peer")
     func admitted() throws {
         var table = table()
-        let all = picture((1...9).map { router($0, heard: 50) }, entries: [.mac, .flood])
+        let all = snapshot((1...9).map { router($0, heard: 50) }, entries: [.mac, .flood])
         let touched = compare(&table, all) { table in
             guard case .admit(let admission) = table.decide(key(30)) else { return }
             table.confirm(admission)
@@ -66,17 +66,17 @@ import WireGuardTypes
         #expect(table.decide(key(30)) == .present)
         let address = RouterAddresses(of: key(30), profile: .eui64).linkLocal
         #expect(table.owner(of: address) == key(30))
-        // The next picture without it is newer.
+        // The next snapshot without it is newer.
         #expect(compare(&table, all) { _ in }.isEmpty)
         #expect(table.routerCount == 9)
         #expect(table.pendingCount == 0)
         #expect(table.owner(of: address) == nil)
     }
 
-    @Test("leaves out who was removed meanwhile: the picture still shows the peer")
+    @Test("leaves out who was removed meanwhile: the snapshot still shows the peer")
     func removed() {
         var table = table()
-        let touched = compare(&table, picture((1...9).map { router($0, heard: 60) }, entries: [.mac, .flood])) {
+        let touched = compare(&table, snapshot((1...9).map { router($0, heard: 60) }, entries: [.mac, .flood])) {
             table in table.remove(key(3))
         }
         #expect(touched == [key(3)])
@@ -89,7 +89,7 @@ import WireGuardTypes
     func resetAndEntry() {
         var table = table()
         let addresses = RouterAddresses(of: key(5), profile: .eui64)
-        _ = compare(&table, picture((1...9).map { router($0, heard: 60) }, entries: [.mac, .flood])) { table in
+        _ = compare(&table, snapshot((1...9).map { router($0, heard: 60) }, entries: [.mac, .flood])) { table in
             table.noteReset(key(4), at: now)
             _ = table.noteEntry(mac: .zero, to: addresses.linkLocal, isGone: true)
         }
@@ -109,12 +109,12 @@ import WireGuardTypes
         #expect(table.routers.touched == nil)
     }
 
-    @Test("takes a registered key for the operator's only when a picture that is begun later shows it so")
+    @Test("takes a registered key for the operator's only when a snapshot that is begun later shows it so")
     func staticPeer() {
         var table = table()
         var fixed = Peer(publicKey: key(40), allowedIPs: [IPPrefix(host: IPv6Address("fe80::5757:bb:2")!)])
         fixed.endpoint = nil
-        let shown = picture((1...9).map { router($0, heard: 60) } + [fixed], entries: [.mac, .flood])
+        let shown = snapshot((1...9).map { router($0, heard: 60) } + [fixed], entries: [.mac, .flood])
         _ = compare(&table, shown) { table in _ = table.decide(key(40)) }
         #expect(refusal(table.decide(key(40))) == nil)
         _ = compare(&table, shown) { _ in }
@@ -124,7 +124,7 @@ import WireGuardTypes
     @Test("of an interrupted list believes who is there, and absence only when it is seen twice")
     func interrupted() {
         let table = table()
-        var first = picture([router(1, heard: 70)], entries: [.mac, .flood])
+        var first = snapshot([router(1, heard: 70)], entries: [.mac, .flood])
         let absent = table.complete(&first, absentBefore: [])
         #expect(absent == Set((2...9).map(key)))
         var copy = table
@@ -133,10 +133,10 @@ import WireGuardTypes
         #expect(copy.routers[key(1)]?.lastHeard == 70)
         #expect(copy.routers[key(2)]?.lastHeard == 50)
         #expect(copy.removals.keys(after: 0).isEmpty)
-        var second = picture((1...8).map { router($0, heard: 70) }, entries: [.mac, .flood])
+        var second = snapshot((1...8).map { router($0, heard: 70) }, entries: [.mac, .flood])
         #expect(table.complete(&second, absentBefore: absent) == [key(9)])
         #expect(second.peers.count == 8)
-        var third = picture((1...8).map { router($0, heard: 70) }, entries: [.mac, .flood])
+        var third = snapshot((1...8).map { router($0, heard: 70) }, entries: [.mac, .flood])
         #expect(table.complete(&third, absentBefore: nil) == [key(9)])
         #expect(third.peers.count == 9, "while peers are removed, absence means nothing")
     }

@@ -11,9 +11,9 @@ import WireGuardTypes
     func entriesWithoutList() {
         var table = DomainTable(rules: rules())
         let (first, addresses) = (router(1, heard: 100), RouterAddresses(of: key(1), profile: .eui64))
-        table.reset(to: picture([first], entries: [.mac, .flood]))
+        table.reset(to: snapshot([first], entries: [.mac, .flood]))
         #expect(table.repairs().isEmpty)
-        var unlisted = picture([first, router(2, heard: 100)], entries: [])
+        var unlisted = snapshot([first, router(2, heard: 100)], entries: [])
         unlisted.hasEntries = false
         table.reset(to: unlisted)
         #expect(table.repairs().map(\.key) == [key(2)], "what is known stays, what is not counts as missing")
@@ -52,12 +52,12 @@ import WireGuardTypes
     }
 
     @Test(
-        "A router of the kernel's picture needs only what it lacks",
+        "A router of the kernel's snapshot needs only what it lacks",
         arguments: [([], [.mac, .flood]), ([.mac], [.flood]), ([.flood], [.mac])] as [(FdbEntries, FdbEntries)]
     )
     func halfDone(present: FdbEntries, missing: FdbEntries) {
         var table = DomainTable(rules: rules())
-        table.reset(to: picture([router(1, heard: 1)], entries: present))
+        table.reset(to: snapshot([router(1, heard: 1)], entries: present))
         guard case .admit(let admission) = table.decide(key(1)) else {
             Issue.record("not admitted")
             return
@@ -71,7 +71,7 @@ import WireGuardTypes
     @Test("A router with all its entries is left alone")
     func present() {
         var table = DomainTable(rules: rules())
-        table.reset(to: picture([router(1)], entries: [.mac, .flood]))
+        table.reset(to: snapshot([router(1)], entries: [.mac, .flood]))
         #expect(table.decide(key(1)) == .present)
     }
 
@@ -108,7 +108,7 @@ import WireGuardTypes
     @Test("A failed repair leaves the router that was there")
     func abandonedRepair() {
         var table = DomainTable(rules: rules())
-        table.reset(to: picture([router(1, heard: 1)], entries: [.mac]))
+        table.reset(to: snapshot([router(1, heard: 1)], entries: [.mac]))
         guard case .admit(let admission) = table.decide(key(1)) else {
             Issue.record("not admitted")
             return
@@ -121,7 +121,7 @@ import WireGuardTypes
     @Test("The device's own key and prohibited keys are refused")
     func prohibited() {
         var table = DomainTable(rules: rules(prohibited: [key(7)]))
-        table.reset(to: DomainTable.Picture(ownKey: key(8), peers: []))
+        table.reset(to: DomainTable.Snapshot(ownKey: key(8), peers: []))
         #expect(refusal(table.decide(key(7))) == .prohibitedKey)
         #expect(refusal(table.decide(key(8))) == .prohibitedKey)
     }
@@ -132,13 +132,13 @@ import WireGuardTypes
         #expect(refusal(table.decide(key(1))) == nil)
         #expect(refusal(table.decide(key(2))) == .prohibitedKey)
         func banned() -> [PublicKey] {
-            table.reset(to: picture([router(1)], entries: []))
+            table.reset(to: snapshot([router(1)], entries: []))
             return table.takeBanned().map(\.key)
         }
         #expect(banned().isEmpty)
         table.change(rules: rules(prohibited: [key(1)]))
         #expect(banned() == [key(1)])
-        #expect(table.takeBanned().isEmpty, "once a picture")
+        #expect(table.takeBanned().isEmpty, "once a snapshot")
         #expect(refusal(table.decide(key(1))) == .prohibitedKey)
         table.change(rules: rules(allowed: [:]))
         #expect(banned() == [key(1)])
@@ -149,7 +149,7 @@ import WireGuardTypes
     @Test("Peers that no registration made are refused and not counted", arguments: staticPeers)
     func staticPeer(peer: Peer) {
         var table = DomainTable(rules: rules())
-        table.reset(to: DomainTable.Picture(ownKey: nil, peers: [peer]))
+        table.reset(to: DomainTable.Snapshot(ownKey: nil, peers: [peer]))
         #expect(refusal(table.decide(peer.publicKey)) == .prohibitedKey)
         #expect(table.routerCount == 0)
         #expect(table.sweep(sinceStart: .seconds(10_000), wallClock: 1 << 40, isDryRun: false).isEmpty)
@@ -189,7 +189,7 @@ import WireGuardTypes
         let address = RouterAddresses(of: key(1), profile: .eui64).linkLocal
         var table = DomainTable(rules: rules())
         let gateway = Peer(publicKey: key(9), allowedIPs: [IPPrefix(host: address), IPPrefix("10.0.0.0/8")!])
-        table.reset(to: DomainTable.Picture(ownKey: nil, peers: [gateway]))
+        table.reset(to: DomainTable.Snapshot(ownKey: nil, peers: [gateway]))
         #expect(refusal(table.decide(key(1))) == .addressInUse)
     }
 }
@@ -206,7 +206,7 @@ import WireGuardTypes
         var peer = router(1)
         peer.lastHandshake = handshake.map { $0 * 60 }
         peer.receivedBytes = received
-        table.reset(to: picture([peer], entries: [.mac, .flood]))
+        table.reset(to: snapshot([peer], entries: [.mac, .flood]))
         let verdicts = table.sweep(sinceStart: .seconds(minute * 60), wallClock: minute * 60, isDryRun: isDryRun)
         #expect(verdicts.count <= 1)
         return verdicts.first?.action
@@ -239,7 +239,7 @@ import WireGuardTypes
         var table = DomainTable(rules: rules())
         var peer = router(1)
         peer.lastHandshake = 1000
-        table.reset(to: picture([peer], entries: []))
+        table.reset(to: snapshot([peer], entries: []))
         #expect(table.sweep(sinceStart: .zero, wallClock: 4600, isDryRun: false).isEmpty)
         #expect(table.sweep(sinceStart: .zero, wallClock: 4601, isDryRun: false).map(\.action) == [.mark])
     }
@@ -272,7 +272,7 @@ import WireGuardTypes
     func vanished() {
         var table = DomainTable(rules: rules())
         #expect(sweep(&table, minute: 100, handshake: nil) == .mark)
-        table.reset(to: picture([], entries: []))
+        table.reset(to: snapshot([], entries: []))
         #expect(sweep(&table, minute: 115, handshake: nil) == .mark)
     }
 
@@ -292,7 +292,7 @@ import WireGuardTypes
         #expect(sweep(&table, minute: 100, handshake: 1540) == nil)
         var peer = router(1)
         peer.lastHandshake = 6000
-        table.reset(to: picture([peer], entries: []))
+        table.reset(to: snapshot([peer], entries: []))
         #expect(table.sweep(sinceStart: .seconds(6000), wallClock: 92_400, isDryRun: false).map(\.action) == [.mark])
         #expect(table.sweep(sinceStart: .seconds(6001), wallClock: 92_401, isDryRun: false).map(\.action) == [.wait])
     }
@@ -302,7 +302,7 @@ import WireGuardTypes
         var table = DomainTable(rules: rules())
         var peer = router(1)
         peer.lastHandshake = handshake
-        table.reset(to: picture([peer], entries: []))
+        table.reset(to: snapshot([peer], entries: []))
         let verdicts = table.sweep(sinceStart: .zero, wallClock: 1 << 31, isDryRun: false)
         #expect(verdicts.map(\.action) == (handshake < 0 ? [.mark] : []))
     }
@@ -314,7 +314,7 @@ import WireGuardTypes
         -> Int
     {
         let peers = (0..<all).map { router($0, heard: $0 < silent ? 60 : minute * 60, received: 5) }
-        table.reset(to: picture(peers, entries: [.mac, .flood]))
+        table.reset(to: snapshot(peers, entries: [.mac, .flood]))
         let verdicts = table.sweep(sinceStart: .seconds(minute * 60), wallClock: minute * 60, isDryRun: isDryRun)
         return verdicts.count { $0.action == .remove }
     }
@@ -347,18 +347,18 @@ import WireGuardTypes
     }
 }
 
-@Suite("What outlives the kernel's picture") struct MemoryTests {
+@Suite("What outlives the kernel's snapshot") struct MemoryTests {
     private static let heard = router(1, heard: 1000)
 
     @Test("A new device gets back who was there, with the unicast entry and without the flood entry")
     func newDevice() {
         var table = DomainTable(rules: rules())
-        table.reset(to: picture([Self.heard, router(2)], entries: [.mac, .flood]))
-        let missing = table.reset(to: picture([], entries: []), isNewDevice: true, sinceStart: .seconds(50))
+        table.reset(to: snapshot([Self.heard, router(2)], entries: [.mac, .flood]))
+        let missing = table.reset(to: snapshot([], entries: []), isNewDevice: true, sinceStart: .seconds(50))
         #expect(Set(missing.map(\.key)) == [key(1), key(2)])
         #expect(missing.first?.key == key(1), "who was heard of comes first")
         #expect(missing.allSatisfy { $0.isNewPeer && $0.missingEntries == [] })
-        #expect(table.listeningSince == .seconds(50))
+        #expect(table.restoredAt == .seconds(50))
         #expect(table.repairs().map(\.missingEntries) == [.mac, .mac])
         #expect(table.knownRouters == [KnownRouter(key: key(1), lastHeard: 1000)])
     }
@@ -366,9 +366,9 @@ import WireGuardTypes
     @Test("What the kernel lost while the device stayed, somebody took out")
     func sameDevice() {
         var table = DomainTable(rules: rules())
-        table.reset(to: picture([Self.heard], entries: [.mac, .flood]))
+        table.reset(to: snapshot([Self.heard], entries: [.mac, .flood]))
         let changes = table.changeCount
-        table.reset(to: picture([], entries: []))
+        table.reset(to: snapshot([], entries: []))
         #expect(table.knownRouters.isEmpty)
         #expect(table.changeCount > changes)
     }
@@ -376,9 +376,9 @@ import WireGuardTypes
     @Test("A failed attempt to fill a new device is made again, and lacks only what is not there yet")
     func again() {
         var table = DomainTable(rules: rules())
-        table.recall((1...3).map { KnownRouter(key: key($0), lastHeard: 1) }, clocks: nil, listeningSince: .zero)
-        #expect(table.reset(to: picture([], entries: []), isNewDevice: true, sinceStart: .zero).count == 3)
-        let rest = table.reset(to: picture([router(2)], entries: []), isNewDevice: true, sinceStart: .zero)
+        table.recall((1...3).map { KnownRouter(key: key($0), lastHeard: 1) }, clocks: nil, restoredAt: .zero)
+        #expect(table.reset(to: snapshot([], entries: []), isNewDevice: true, sinceStart: .zero).count == 3)
+        let rest = table.reset(to: snapshot([router(2)], entries: []), isNewDevice: true, sinceStart: .zero)
         #expect(Set(rest.map(\.key)) == [key(1), key(3)])
         #expect(table.knownRouters.count == 3)
     }
@@ -390,9 +390,9 @@ import WireGuardTypes
         table.recall(
             (1...6).map { KnownRouter(key: key($0), lastHeard: Int64(100 - $0)) },
             clocks: nil,
-            listeningSince: .zero
+            restoredAt: .zero
         )
-        var now = picture([], entries: [])
+        var now = snapshot([], entries: [])
         now.ownKey = key(1)
         now.peers = [taken, Peer(publicKey: key(3), allowedIPs: [])]
         let missing = table.reset(to: now, isNewDevice: true, sinceStart: .zero)
@@ -403,8 +403,8 @@ import WireGuardTypes
     @Test("The flood entry comes with the first sign of life, once")
     func signOfLife() {
         var table = DomainTable(rules: rules())
-        table.recall([KnownRouter(key: key(1), lastHeard: 1)], clocks: nil, listeningSince: .zero)
-        #expect(table.reset(to: picture([], entries: []), isNewDevice: true, sinceStart: .zero).count == 1)
+        table.recall([KnownRouter(key: key(1), lastHeard: 1)], clocks: nil, restoredAt: .zero)
+        #expect(table.reset(to: snapshot([], entries: []), isNewDevice: true, sinceStart: .zero).count == 1)
         #expect(table.repairs().map(\.missingEntries) == [.mac])
         for repair in table.repairs() { table.confirm(repair) }
         #expect(table.awaitsSomebody)
@@ -433,16 +433,16 @@ import WireGuardTypes
         #expect(table.changeCount == changes + 2)
     }
 
-    @Test("A picture with the same routers is no change")
+    @Test("A snapshot with the same routers is no change")
     func unchanged() {
         var table = DomainTable(rules: rules())
-        table.reset(to: picture([Self.heard, router(2)], entries: []))
+        table.reset(to: snapshot([Self.heard, router(2)], entries: []))
         let changes = table.changeCount
-        table.reset(to: picture([Self.heard, router(2), router(3)], entries: [.mac]))
+        table.reset(to: snapshot([Self.heard, router(2), router(3)], entries: [.mac]))
         #expect(table.changeCount == changes)
         var other = router(2)
         other.lastHandshake = 7
-        table.reset(to: picture([Self.heard, other], entries: [.mac]))
+        table.reset(to: snapshot([Self.heard, other], entries: [.mac]))
         #expect(table.changeCount == changes + 1)
     }
 
@@ -452,8 +452,8 @@ import WireGuardTypes
         let known = KnownRouter(key: key(1), lastHeard: 1000, mark: mark)
         var table = DomainTable(rules: rules())
         let clocks = isSameRun ? Clocks(wallClock: 6000, sinceStart: .seconds(6000)) : nil
-        table.recall([known], clocks: clocks, listeningSince: .zero)
-        table.reset(to: picture([Self.heard], entries: [.mac, .flood]))
+        table.recall([known], clocks: clocks, restoredAt: .zero)
+        table.reset(to: snapshot([Self.heard], entries: [.mac, .flood]))
         let verdicts = table.sweep(sinceStart: .seconds(6900), wallClock: 6900, isDryRun: false)
         #expect(verdicts.map(\.action) == [isSameRun ? .remove : .mark])
     }
@@ -461,10 +461,10 @@ import WireGuardTypes
     @Test("Who was brought back has the whole time until it is stale, and is then taken out in two sweeps")
     func patience() {
         var table = DomainTable(rules: rules())
-        table.recall([KnownRouter(key: key(1), lastHeard: 1000)], clocks: nil, listeningSince: .zero)
-        _ = table.reset(to: picture([], entries: []), isNewDevice: true, sinceStart: .seconds(100))
+        table.recall([KnownRouter(key: key(1), lastHeard: 1000)], clocks: nil, restoredAt: .zero)
+        _ = table.reset(to: snapshot([], entries: []), isNewDevice: true, sinceStart: .seconds(100))
         func sweep(at second: Int64) -> [SweepVerdict.Action] {
-            table.reset(to: picture([router(1)], entries: [.mac]))
+            table.reset(to: snapshot([router(1)], entries: [.mac]))
             return table.sweep(sinceStart: .seconds(second), wallClock: 900_000 + second, isDryRun: false).map(\.action)
         }
         #expect(sweep(at: 3700).isEmpty)
@@ -477,7 +477,7 @@ import WireGuardTypes
         var table = DomainTable(rules: rules())
         let start: Int64 = 1_000_000
         func sweep(at second: Int64, wallClock: Int64) -> [SweepVerdict.Action] {
-            table.reset(to: picture([Self.heard], entries: [.mac, .flood]))
+            table.reset(to: snapshot([Self.heard], entries: [.mac, .flood]))
             return table.sweep(sinceStart: .seconds(second), wallClock: wallClock, isDryRun: false).map(\.action)
         }
         #expect(sweep(at: 10, wallClock: start + 10) == [.mark])

@@ -182,7 +182,7 @@ private func v4(_ number: Int) -> IPv6Address {
         #expect(honest.allSatisfy { !town.displaced.contains($0.key) })
         // The machine is started anew: everybody is back, and nobody gives way to anybody.
         let missing = town.table.reset(
-            to: DomainTable.Picture(ownKey: nil, peers: []),
+            to: DomainTable.Snapshot(ownKey: nil, peers: []),
             isNewDevice: true,
             sinceStart: town.now.sinceStart
         )
@@ -250,7 +250,7 @@ private func v4(_ number: Int) -> IPv6Address {
         for guest in guests {
             guard
                 case .admit(let admission) = town.table.hear(
-                    elsewhere: guest,
+                    inFleet: guest,
                     at: town.now.wallClock,
                     now: town.now
                 )
@@ -261,7 +261,7 @@ private func v4(_ number: Int) -> IPv6Address {
             town.table.confirm(admission)
         }
         #expect(
-            refusal(town.table.hear(elsewhere: town.newKey(), at: town.now.wallClock, now: town.now))
+            refusal(town.table.hear(inFleet: town.newKey(), at: town.now.wallClock, now: town.now))
                 == .domainFull
         )
         #expect(town.join(town.newKey(), from: v4(1)) == true)
@@ -291,7 +291,7 @@ private func v4(_ number: Int) -> IPv6Address {
     )
     mutating func proven() {
         #expect(refusal(register(1)) == nil)
-        guard case .admit(let admission) = table.hear(elsewhere: key(2), at: now.wallClock, now: now)
+        guard case .admit(let admission) = table.hear(inFleet: key(2), at: now.wallClock, now: now)
         else {
             Issue.record("not let in")
             return
@@ -302,7 +302,7 @@ private func v4(_ number: Int) -> IPv6Address {
         #expect(table.routerCount == 1 && table.pendingCount == 0)
         now.sinceStart += .seconds(1000)
         #expect(refusal(register(1)) == .addressInUse)
-        #expect(refusal(table.hear(elsewhere: key(3), at: now.wallClock, now: now)) == .addressInUse)
+        #expect(refusal(table.hear(inFleet: key(3), at: now.wallClock, now: now)) == .addressInUse)
         #expect(table.decide(key(2)) != .refuse(.addressInUse, reason: ""))
     }
 
@@ -329,11 +329,11 @@ private func v4(_ number: Int) -> IPv6Address {
         "A router that comes back into a new interface has its address before one that was never heard of"
     )
     mutating func restored() {
-        table.recall([KnownRouter(key: key(1), lastHeard: 1)], clocks: nil, listeningSince: .zero)
+        table.recall([KnownRouter(key: key(1), lastHeard: 1)], clocks: nil, restoredAt: .zero)
         let other = Peer(publicKey: key(2), allowedIPs: [IPPrefix(host: Self.same.linkLocal)])
-        let picture = DomainTable.Picture(ownKey: nil, peers: [other], unicastEntries: [Self.same])
+        let snapshot = DomainTable.Snapshot(ownKey: nil, peers: [other], unicastEntries: [Self.same])
         // It is pending when it is seen, and gives way when the known one is missing.
-        let missing = table.reset(to: picture, isNewDevice: true, sinceStart: .seconds(1))
+        let missing = table.reset(to: snapshot, isNewDevice: true, sinceStart: .seconds(1))
         #expect(missing.map(\.key) == [key(1)])
         #expect(table.takeDisplaced().map(\.key) == [key(2)])
         #expect(table.repairs().map(\.missingEntries) == [.mac])

@@ -8,15 +8,15 @@ import WireGuardTypes
 @Suite("Routers that are missing") struct LossTests {
     private func table(_ count: Int) -> DomainTable {
         var table = DomainTable(rules: rules())
-        table.reset(to: picture((0..<count).map { router($0, heard: 1000) }, entries: [.mac, .flood]))
+        table.reset(to: snapshot((0..<count).map { router($0, heard: 1000) }, entries: [.mac, .flood]))
         return table
     }
 
     /// - Parameter all: all routers, whose entries stay.
-    private func left(_ peers: [Peer], entriesOf all: [Peer]) -> DomainTable.Picture {
-        var picture = picture(all, entries: [.mac, .flood])
-        picture.peers = peers
-        return picture
+    private func left(_ peers: [Peer], entriesOf all: [Peer]) -> DomainTable.Snapshot {
+        var snapshot = snapshot(all, entries: [.mac, .flood])
+        snapshot.peers = peers
+        return snapshot
     }
 
     @Test(
@@ -29,13 +29,13 @@ import WireGuardTypes
     func boundary(count: Int, lost: Int, isMass: Bool) {
         var table = table(count)
         let all = (0..<count).map { router($0, heard: 1000) }
-        let picture = left(Array(all.dropFirst(lost)), entriesOf: all)
-        let missing = table.reset(to: picture, isNewDevice: false, sinceStart: .seconds(77))
+        let snapshot = left(Array(all.dropFirst(lost)), entriesOf: all)
+        let missing = table.reset(to: snapshot, isNewDevice: false, sinceStart: .seconds(77))
         #expect(table.massLoss == DomainTable.MassLoss(lost: lost, of: count))
         #expect((table.massLoss != nil) == isMass)
         #expect(Set(missing.map(\.key)) == Set(isMass ? (0..<lost).map(key) : []))
         #expect(table.routerCount == (isMass ? count : count - lost))
-        #expect(Set(table.forgottenInPicture) == Set(isMass ? [] : (0..<lost).map(key)))
+        #expect(Set(table.forgottenInSnapshot) == Set(isMass ? [] : (0..<lost).map(key)))
         // Only what somebody meant is told as a removal.
         #expect(Set(table.removals.keys(after: 0)) == Set(isMass ? [] : (0..<lost).map(key)))
         // Broadcasts are for nobody who is not there; unicast entries of those who come back are needed.
@@ -56,10 +56,10 @@ import WireGuardTypes
         for number in 10..<20 { #expect(refusal(table.decide(key(number))) == nil) }
         let stay = (0..<3).map { router($0, heard: 1000) }
         var copy = table
-        #expect(copy.reset(to: picture(stay, entries: []), isNewDevice: false, sinceStart: .zero).isEmpty)
+        #expect(copy.reset(to: snapshot(stay, entries: []), isNewDevice: false, sinceStart: .zero).isEmpty)
         #expect(copy.routerCount == 3)
         #expect(copy.removals.keys(after: 0).isEmpty, "nobody's loss")
-        #expect(table.reset(to: picture([], entries: []), isNewDevice: false, sinceStart: .zero).count == 13)
+        #expect(table.reset(to: snapshot([], entries: []), isNewDevice: false, sinceStart: .zero).count == 13)
         #expect(table.pendingCount == 10)
     }
 
@@ -67,7 +67,7 @@ import WireGuardTypes
     func operators() {
         var table = table(2)
         let peers = (0..<2).map { Peer(publicKey: key($0), allowedIPs: [IPPrefix("10.0.0.\($0)/32")!]) }
-        table.reset(to: DomainTable.Picture(ownKey: nil, peers: peers))
+        table.reset(to: DomainTable.Snapshot(ownKey: nil, peers: peers))
         #expect(table.massLoss == nil)
         #expect(table.routerCount == 0)
         #expect(table.removals.keys(after: 0).isEmpty)
@@ -80,7 +80,7 @@ import WireGuardTypes
         var other = Peer(publicKey: key(9), allowedIPs: all[0].allowedIPs)
         other.hasPresharedKey = true
         table.reset(to: left(all.dropFirst() + [other], entriesOf: all))
-        #expect(table.forgottenInPicture == [key(0)])
+        #expect(table.forgottenInSnapshot == [key(0)])
         #expect(table.takeStrays().isEmpty)
     }
 }

@@ -227,10 +227,10 @@ private struct Gateway {
         #expect(gateway.table.repairs().allSatisfy { $0.key != key(limit) })
         #expect(gateway.register(99) == "DOMAIN_FULL")
         #expect(gateway.register(0) == "known")
-        // The one that waits gets the place that becomes free, also by what a picture says.
+        // The one that waits gets the place that becomes free, also by what a snapshot says.
         gateway.table.remove(key(0))
-        gateway.table.reset(to: picture((1...limit).map { router($0, heard: gateway.now.wallClock) }, entries: []))
-        #expect(gateway.table.heardInPicture == [key(limit)])
+        gateway.table.reset(to: snapshot((1...limit).map { router($0, heard: gateway.now.wallClock) }, entries: []))
+        #expect(gateway.table.heardInSnapshot == [key(limit)])
         #expect(gateway.table.pendingCount == 0)
     }
 
@@ -238,10 +238,18 @@ private struct Gateway {
     func found() {
         var gateway = Gateway()
         let peers = [router(1), router(2, heard: 5)]
-        _ = gateway.table.reset(to: picture(peers, entries: []), isNewDevice: false, sinceStart: gateway.now.sinceStart)
+        _ = gateway.table.reset(
+            to: snapshot(peers, entries: []),
+            isNewDevice: false,
+            sinceStart: gateway.now.sinceStart
+        )
         #expect(gateway.table.pendingCount == 1)
         gateway.pass(300)
-        _ = gateway.table.reset(to: picture(peers, entries: []), isNewDevice: false, sinceStart: gateway.now.sinceStart)
+        _ = gateway.table.reset(
+            to: snapshot(peers, entries: []),
+            isNewDevice: false,
+            sinceStart: gateway.now.sinceStart
+        )
         #expect(gateway.table.expired(at: gateway.now.sinceStart).map(\.key) == [key(1)])
     }
 
@@ -270,7 +278,7 @@ private struct Gateway {
     private func established(age: Int64) -> (Gateway, Peer) {
         var gateway = Gateway()
         let peer = router(1, heard: gateway.now.wallClock - age, received: 1000)
-        gateway.table.reset(to: picture([peer], entries: [.mac, .flood]))
+        gateway.table.reset(to: snapshot([peer], entries: [.mac, .flood]))
         return (gateway, peer)
     }
 
@@ -353,7 +361,7 @@ private struct Gateway {
         #expect(dead(&gateway, peer) == [key(1)], "nothing has come")
         // Three minutes later what was believed before is as good as ever.
         peer.lastHandshake = gateway.now.wallClock - 200
-        gateway.table.reset(to: picture([peer], entries: [.mac, .flood]))
+        gateway.table.reset(to: snapshot([peer], entries: [.mac, .flood]))
         gateway.pass(150)
         #expect(gateway.register(1) == "known")
         #expect(dead(&gateway, peer) == [key(1)])
@@ -363,7 +371,7 @@ private struct Gateway {
     func absurdTimes(handshake: Int64) {
         var (gateway, peer) = established(age: 0)
         peer.lastHandshake = handshake
-        gateway.table.reset(to: picture([peer], entries: [.mac, .flood]))
+        gateway.table.reset(to: snapshot([peer], entries: [.mac, .flood]))
         #expect(gateway.register(1) == "known")
         #expect(dead(&gateway, peer) == (handshake < 0 ? [key(1)] : []))
     }
@@ -372,7 +380,7 @@ private struct Gateway {
     func budget() {
         var gateway = Gateway()
         let peers = (0..<100).map { router($0, heard: gateway.now.wallClock - 500) }
-        gateway.table.reset(to: picture(peers, entries: [.mac, .flood]))
+        gateway.table.reset(to: snapshot(peers, entries: [.mac, .flood]))
         for number in 0..<100 { #expect(gateway.register(number) == "known") }
         var reset = Set(gateway.table.deadSessions(peers, at: gateway.now.sinceStart).map(\.key))
         #expect(reset.count == 64)

@@ -94,9 +94,9 @@ struct OwnershipCase: CustomTestStringConvertible, Sendable {
         var table = DomainTable(rules: rules(prohibited: item.isListed ? [key(1)] : []))
         if item.known != .unknown {
             let known = KnownRouter(key: key(1), lastHeard: 1000, isAdopted: item.known == .adopted)
-            table.recall([known], clocks: nil, listeningSince: .zero)
+            table.recall([known], clocks: nil, restoredAt: .zero)
         }
-        table.reset(to: picture([item.peer], entries: [.mac, .flood]))
+        table.reset(to: snapshot([item.peer], entries: [.mac, .flood]))
         return table
     }
 
@@ -120,23 +120,23 @@ struct OwnershipCase: CustomTestStringConvertible, Sendable {
         var peer = router(1)
         peer.endpoint = Self.endpoint
         var table = DomainTable(rules: rules())
-        table.reset(to: picture([peer], entries: []))
+        table.reset(to: snapshot([peer], entries: []))
         let change = table.changeCount
         peer.lastHandshake = 500
         peer.receivedBytes = 1000
-        table.reset(to: picture([peer], entries: []))
+        table.reset(to: snapshot([peer], entries: []))
         #expect(table.routerCount == 0)
         #expect(table.changeCount == change, "what is remembered is the same")
         #expect(table.rememberedOperatorsPeers == [key(1)])
         var next = DomainTable(rules: rules())
-        next.recall([], clocks: nil, listeningSince: .zero, operatorsPeers: table.rememberedOperatorsPeers)
+        next.recall([], clocks: nil, restoredAt: .zero, operatorsPeers: table.rememberedOperatorsPeers)
         // Its peer may come a moment after the interface.
-        #expect(next.reset(to: picture([], entries: []), isNewDevice: true, sinceStart: .zero).isEmpty)
-        next.reset(to: picture([peer], entries: []))
+        #expect(next.reset(to: snapshot([], entries: []), isNewDevice: true, sinceStart: .zero).isEmpty)
+        next.reset(to: snapshot([peer], entries: []))
         #expect(next.routerCount == 0)
         #expect(refusal(next.decide(key(1))) == .prohibitedKey)
         // Taken out, its key is one like others.
-        next.reset(to: picture([], entries: []))
+        next.reset(to: snapshot([], entries: []))
         #expect(next.rememberedOperatorsPeers.isEmpty)
         #expect(refusal(next.decide(key(1))) == nil)
     }
@@ -144,21 +144,21 @@ struct OwnershipCase: CustomTestStringConvertible, Sendable {
     @Test("A router whose address another peer took is told so, and gets it back when it is free")
     func slip() {
         var table = DomainTable(rules: rules())
-        table.reset(to: picture([router(1, heard: 1000)], entries: [.mac, .flood]))
+        table.reset(to: snapshot([router(1, heard: 1000)], entries: [.mac, .flood]))
         let address = RouterAddresses(of: key(1), profile: .eui64).linkLocal
         var mute = router(1, heard: 1000)
         mute.allowedIPs = []
         let other = Peer(publicKey: key(2), allowedIPs: [IPPrefix(host: address)])
-        var picture = picture([mute, other], entries: [.mac, .flood])
+        var snapshot = snapshot([mute, other], entries: [.mac, .flood])
         for _ in 0..<2 {
-            table.reset(to: picture)
+            table.reset(to: snapshot)
             #expect(table.routerCount == 1)
             #expect(refusal(table.decide(key(1))) == .addressInUse)
             #expect(table.takeReaddressings().isEmpty)
             #expect(table.repairs().isEmpty)
         }
-        picture.peers = [mute]
-        table.reset(to: picture)
+        snapshot.peers = [mute]
+        table.reset(to: snapshot)
         let repair = DomainTable.Readdressing(key: key(1), linkLocals: [address], surplus: [])
         #expect(table.takeReaddressings() == [repair])
         #expect(table.decide(key(1)) == .present)
@@ -170,7 +170,7 @@ struct OwnershipCase: CustomTestStringConvertible, Sendable {
         let second = AddressProfile.eui64.lineFeedAddress(of: key(1))
         for prefixes in [[Self.own, Self.lineFeed], [Self.lineFeed]] {
             var table = DomainTable(rules: rules())
-            table.reset(to: DomainTable.Picture(ownKey: nil, peers: [Peer(publicKey: key(1), allowedIPs: prefixes)]))
+            table.reset(to: DomainTable.Snapshot(ownKey: nil, peers: [Peer(publicKey: key(1), allowedIPs: prefixes)]))
             let expected = DomainTable.Readdressing(key: key(1), linkLocals: [own], surplus: [second])
             #expect(table.takeReaddressings() == [expected])
         }
@@ -178,7 +178,7 @@ struct OwnershipCase: CustomTestStringConvertible, Sendable {
         let stranger = IPPrefix(host: AddressProfile.eui64.lineFeedAddress(of: key(2)))
         var table = DomainTable(rules: rules())
         let peer = Peer(publicKey: key(1), allowedIPs: [Self.own, stranger])
-        table.reset(to: DomainTable.Picture(ownKey: nil, peers: [peer]))
+        table.reset(to: DomainTable.Snapshot(ownKey: nil, peers: [peer]))
         #expect(table.routerCount == 0)
     }
 
@@ -186,16 +186,16 @@ struct OwnershipCase: CustomTestStringConvertible, Sendable {
     func held() {
         var peer = router(1, heard: 1000, received: 5)
         var table = DomainTable(rules: rules())
-        table.reset(to: picture([peer], entries: [.mac, .flood]))
+        table.reset(to: snapshot([peer], entries: [.mac, .flood]))
         peer.allowedIPs.append(Self.prefix)
-        table.reset(to: picture([peer], entries: [.mac, .flood]))
+        table.reset(to: snapshot([peer], entries: [.mac, .flood]))
         #expect(table.takeReaddressings().isEmpty)
         #expect(table.decide(key(1)) == .present)
         #expect(table.nextCheck == nil)
         let now = Clocks(wallClock: 1_000_000, sinceStart: .seconds(1_000_000))
-        #expect(table.forget(elsewhere: key(1), at: now.wallClock, now: now) == nil)
+        #expect(table.forget(inFleet: key(1), at: now.wallClock, now: now) == nil)
         // Without it, the router is one like others.
-        table.reset(to: picture([router(1, heard: 1000, received: 5)], entries: [.mac, .flood]))
+        table.reset(to: snapshot([router(1, heard: 1000, received: 5)], entries: [.mac, .flood]))
         #expect(table.operatorsPeers.isEmpty)
         #expect(table.decide(key(1)) == .present)
         #expect(table.nextCheck != nil)
@@ -207,7 +207,7 @@ struct OwnershipCase: CustomTestStringConvertible, Sendable {
         #expect(refusal(table.decide(key(1))) == nil)
         var peer = router(1)
         peer.hasPresharedKey = true
-        table.reset(to: picture([peer], entries: [.mac]))
+        table.reset(to: snapshot([peer], entries: [.mac]))
         #expect(table.nextExpiry == nil)
         #expect(table.expired(at: .seconds(1_000_000)).isEmpty)
         #expect(table.routerCount == 1)
@@ -216,9 +216,9 @@ struct OwnershipCase: CustomTestStringConvertible, Sendable {
     @Test("A router that kex put in again is one that kex made")
     func adoption() {
         var table = DomainTable(rules: rules())
-        table.reset(to: picture([router(1, heard: 1000)], entries: []))
+        table.reset(to: snapshot([router(1, heard: 1000)], entries: []))
         #expect(table.knownRouters.map(\.isAdopted) == [true])
-        let missing = table.reset(to: picture([], entries: []), isNewDevice: true, sinceStart: .zero)
+        let missing = table.reset(to: snapshot([], entries: []), isNewDevice: true, sinceStart: .zero)
         #expect(missing.map(\.key) == [key(1)])
         #expect(table.knownRouters.map(\.isAdopted) == [false])
     }

@@ -23,9 +23,9 @@ func router(_ number: Int, heard: Int64? = nil, received: UInt64 = 0) -> Peer {
     return peer
 }
 
-func picture(_ peers: [Peer], entries: FdbEntries) -> DomainTable.Picture {
+func snapshot(_ peers: [Peer], entries: FdbEntries) -> DomainTable.Snapshot {
     let addresses = peers.map { RouterAddresses(of: $0.publicKey, profile: .eui64) }
-    return DomainTable.Picture(
+    return DomainTable.Snapshot(
         ownKey: nil,
         peers: peers,
         unicastEntries: entries.contains(.mac) ? Set(addresses) : [],
@@ -66,8 +66,8 @@ extension DomainTable {
     }
 
     /// The same device, at no particular time; nothing is missing then.
-    mutating func reset(to picture: Picture) {
-        let missing = reset(to: picture, isNewDevice: false, sinceStart: .zero)
+    mutating func reset(to snapshot: Snapshot) {
+        let missing = reset(to: snapshot, isNewDevice: false, sinceStart: .zero)
         precondition(missing.isEmpty, "nothing is missing in the same device")
     }
 
@@ -84,6 +84,6 @@ extension DomainTable {
     /// Decides from what WireGuard says just now.
     mutating func deadSessions(_ peers: [Peer], at now: Duration) -> [Admission] {
         for peer in peers { routers[peer.publicKey]?.receivedBytes = peer.receivedBytes }
-        return deadSessions(inPictureOf: now, at: now)
+        return deadSessions(inSnapshotOf: now, at: now)
     }
 }

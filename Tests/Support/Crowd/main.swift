@@ -208,7 +208,7 @@ func remember(_ directory: String, _ domain: DomainName, _ keys: [PublicKey]) th
     let state = DomainState(
         device: nil,
         clocks: Clocks(wallClock: now, sinceStart: .zero),
-        listeningSince: .zero,
+        restoredAt: .zero,
         routers: keys.map { KnownRouter(key: $0, lastHeard: now) }
     )
     try StateFile(directory: directory, domain: domain).write(state)

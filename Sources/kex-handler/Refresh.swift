@@ -11,20 +11,20 @@ internal import VXLANFdb
 internal import WireGuardControl
 internal import WireGuardTypes
 
-/// What a domain's look at the kernel is to find out. It is carried out beside the loop, with sockets of its own; the loop goes on
+/// What a domain's refresh is to find out. It is carried out beside the loop, with sockets of its own; the loop goes on
 /// with the table meanwhile. See docs/decisions/0017-snapshots-beside-the-loop.md.
-struct LookRequest: Sendable {
+struct RefreshRequest: Sendable {
     let settings: Configuration.Domain
     let machine: Machine
     /// The interface that the table's routers are in.
     let identity: DeviceIdentity?
-    /// The VXLAN interface as of the last look.
+    /// The VXLAN interface as of the last refresh.
     let vxlan: InterfaceIndex?
-    /// The WireGuard interface as of the last look.
+    /// The WireGuard interface as of the last refresh.
     let wireGuard: InterfaceIndex?
     /// Whether the fdb is to be listed even if both are the same.
     let needsEntries: Bool
-    /// A copy, which takes in the picture.
+    /// A copy, which takes in the snapshot.
     let table: DomainTable
     let start: DomainTable.ComparisonStart
     /// Whether there are routers that the table has, and that could not be brought back yet.
@@ -46,14 +46,14 @@ final class RemovalCounter: Sendable {
     func add(_ count: Int) { value.add(count, ordering: .acquiringAndReleasing) }
 }
 
-/// What a look has found.
-struct Look: Sendable {
+/// What a refresh has found.
+struct Refresh: Sendable {
     let began: MonotonicTime
     let wireGuard: Link
     let vxlan: Link
     let identity: DeviceIdentity
     let standing: Standing
-    /// The table with the picture.
+    /// The table with the snapshot.
     let table: DomainTable
     let start: DomainTable.ComparisonStart
     /// What a new device lacks.
@@ -63,7 +63,7 @@ struct Look: Sendable {
     let sweep: SweepFinding?
     var cost: Duration
 
-    /// What front doors are told besides the number of routers.
+    /// What is reported to front doors besides the number of routers.
     struct Standing: Sendable {
         var publicKey: PublicKey?
         var listenPort: UInt16?
@@ -80,25 +80,25 @@ struct Look: Sendable {
     }
 }
 
-extension LookRequest {
-    /// Looks. It takes as long as WireGuard takes to answer.
-    func look() -> Result<Look, MeshDomain.Trouble> {
+extension RefreshRequest {
+    /// Refreshes. It takes as long as WireGuard takes to answer.
+    func run() -> Result<Refresh, MeshDomain.Failure> {
         let began = MonotonicTime.now
-        do throws(MeshDomain.Trouble) {
-            var look = try find(since: began)
-            look.cost = .now - began
-            return .success(look)
+        do throws(MeshDomain.Failure) {
+            var refresh = try find(since: began)
+            refresh.cost = .now - began
+            return .success(refresh)
         } catch {
             return .failure(error)
         }
     }
 
-    private func find(since began: MonotonicTime) throws(MeshDomain.Trouble) -> Look {
+    private func find(since began: MonotonicTime) throws(MeshDomain.Failure) -> Refresh {
         var links: LinkControl
         do throws(NetlinkError) {
             links = try LinkControl()
         } catch {
-            throw MeshDomain.Trouble("\(error)")
+            throw MeshDomain.Failure("\(error)")
         }
         let (wireGuardLink, vxlanLink) = try findLinks(&links)
         let via = wireGuardLink.index
@@ -107,39 +107,39 @@ extension LookRequest {
         do throws(WireGuardError) {
             state = try openWireGuardInterface(settings.wireGuard).state()
         } catch {
-            throw MeshDomain.Trouble("\(error)")
+            throw MeshDomain.Failure("\(error)")
         }
-        var picture = DomainTable.Picture(ownKey: state.publicKey, peers: state.peers, hasEntries: false)
+        var snapshot = DomainTable.Snapshot(ownKey: state.publicKey, peers: state.peers, hasEntries: false)
         if needsEntries || vxlan != vxlanLink.index || wireGuard != via {
-            try inWords { () throws(NetlinkError) in try listEntries(of: vxlanLink.index, via: via, into: &picture) }
+            try inWords { () throws(NetlinkError) in try listEntries(of: vxlanLink.index, via: via, into: &snapshot) }
         }
         // WireGuard is asked by name. An interface that was made anew meanwhile would seem to be the old one, without peers,
         // and everybody would be forgotten.
         let again = try inWords { () throws(NetlinkError) in try links.link(named: settings.wireGuard) }
         guard again?.index == via else {
-            throw MeshDomain.Trouble("\(settings.wireGuard) went, or is being made anew")
+            throw MeshDomain.Failure("\(settings.wireGuard) went, or is being made anew")
         }
         var table = table
         var absent: Set<PublicKey> = []
         if !state.isWhole {
             let isTrusted = removals.count == removed
-            absent = table.complete(&picture, absentBefore: isTrusted ? self.absent : nil)
+            absent = table.complete(&snapshot, absentBefore: isTrusted ? self.absent : nil)
             if !isTrusted { absent = [] }
         }
         let now = Clocks.now
         let found = machine.identity(of: via)
         let missing = table.reset(
-            to: picture,
+            to: snapshot,
             isNewDevice: found != identity || mustRestore,
             sinceStart: now.sinceStart
         )
         let finding = sweep.map { sweep(&table, $0, at: now) }
-        return Look(
+        return Refresh(
             began: began,
             wireGuard: wireGuardLink,
             vxlan: vxlanLink,
             identity: found,
-            standing: Look.Standing(
+            standing: Refresh.Standing(
                 publicKey: state.publicKey,
                 listenPort: state.listenPort,
                 connected: connected(among: state.peers, at: now)
@@ -160,12 +160,12 @@ extension LookRequest {
         }
     }
 
-    private func sweep(_ table: inout DomainTable, _ kind: SweepKind, at now: Clocks) -> Look.SweepFinding {
+    private func sweep(_ table: inout DomainTable, _ kind: SweepKind, at now: Clocks) -> Refresh.SweepFinding {
         let step = table.clockStep(until: now)
         let wasSuspicious = table.isSilenceSuspicious
         let count = table.routerCount
         let verdicts = table.sweep(now, isDryRun: kind == .dry)
-        return Look.SweepFinding(
+        return Refresh.SweepFinding(
             verdicts: verdicts,
             routerCount: count,
             clockStep: step,
@@ -175,7 +175,7 @@ extension LookRequest {
 
     // MARK: - Parts
 
-    private func findLinks(_ links: inout LinkControl) throws(MeshDomain.Trouble) -> (wireGuard: Link, vxlan: Link) {
+    private func findLinks(_ links: inout LinkControl) throws(MeshDomain.Failure) -> (wireGuard: Link, vxlan: Link) {
         let wireGuardLink = try link(
             settings.wireGuard,
             &links,
@@ -188,16 +188,16 @@ extension LookRequest {
                 + "maxaddress \(LearnedEntries.usualLimit(for: settings))"
         )
         guard vxlanLink.kind == "vxlan" else {
-            throw MeshDomain.Trouble("interface \(settings.vxlan) is not a VXLAN interface")
+            throw MeshDomain.Failure("interface \(settings.vxlan) is not a VXLAN interface")
         }
         guard vxlanLink.underlying == wireGuardLink.index else {
-            throw MeshDomain.Trouble(
+            throw MeshDomain.Failure(
                 "\(settings.vxlan) does not run over \(settings.wireGuard): make it with dev \(settings.wireGuard)"
             )
         }
         for link in [wireGuardLink, vxlanLink] where !link.isUp {
             let remedy = remedy(forDown: link, vxlan: vxlanLink)
-            throw MeshDomain.Trouble("\(link.name) is down; set it up with: \(remedy)")
+            throw MeshDomain.Failure("\(link.name) is down; set it up with: \(remedy)")
         }
         try checkReadiness(wireGuardLink, vxlanLink, &links)
         return (wireGuardLink, vxlanLink)
@@ -207,10 +207,10 @@ extension LookRequest {
         _ name: InterfaceName,
         _ links: inout LinkControl,
         make command: String
-    ) throws(MeshDomain.Trouble) -> Link {
+    ) throws(MeshDomain.Failure) -> Link {
         let found = try inWords { () throws(NetlinkError) in try links.link(named: name) }
         guard let found else {
-            throw MeshDomain.Trouble("there is no interface \(name); make it, for instance with: \(command)")
+            throw MeshDomain.Failure("there is no interface \(name); make it, for instance with: \(command)")
         }
         return found
     }
@@ -220,9 +220,9 @@ extension LookRequest {
     private func listEntries(
         of device: InterfaceIndex,
         via: InterfaceIndex,
-        into picture: inout DomainTable.Picture
+        into snapshot: inout DomainTable.Snapshot
     ) throws(NetlinkError) {
-        var listed = picture
+        var listed = snapshot
         listed.hasEntries = true
         let needsLearned = settings.addressProfiles.count > 1
         var fdb = try VXLANFdb(device: device)
@@ -236,16 +236,16 @@ extension LookRequest {
                 listed.learned.insert(entry.destination)
             }
         }
-        if isWhole { picture = listed }
+        if isWhole { snapshot = listed }
     }
 
     private func inWords<Value>(
         _ body: () throws(NetlinkError) -> Value
-    ) throws(MeshDomain.Trouble) -> Value {
+    ) throws(MeshDomain.Failure) -> Value {
         do throws(NetlinkError) {
             return try body()
         } catch {
-            throw MeshDomain.Trouble("\(error)")
+            throw MeshDomain.Failure("\(error)")
         }
     }
 }

@@ -9,7 +9,7 @@ import WireGuardTypes
 
 private let hour: Int64 = 3600
 
-@Suite("What other gateways say of routers") struct ElsewhereTests {
+@Suite("What other gateways say of routers") struct FleetNewsTests {
     private var table = DomainTable(rules: rules(maximumPeers: 3))
     private var now = Clocks(wallClock: 1_000_000, sinceStart: .seconds(10_000))
 
@@ -20,7 +20,7 @@ private let hour: Int64 = 3600
 
     /// Brings into the kernel what was admitted.
     private mutating func hear(_ number: Int, at time: Int64? = nil) -> DomainTable.Decision {
-        let decision = table.hear(elsewhere: key(number), at: time ?? now.wallClock, now: now)
+        let decision = table.hear(inFleet: key(number), at: time ?? now.wallClock, now: now)
         if case .admit(let admission) = decision { table.confirm(admission) }
         return decision
     }
@@ -85,7 +85,7 @@ private let hour: Int64 = 3600
 
     @Test("A router is stale only when it is so at every gateway")
     mutating func staleness() {
-        table.reset(to: picture([router(1, heard: now.wallClock)], entries: [.mac, .flood]))
+        table.reset(to: snapshot([router(1, heard: now.wallClock)], entries: [.mac, .flood]))
         pass(hour + 1)
         #expect(hear(1, at: now.wallClock - 60) == .present)
         #expect(table.sweep(now, isDryRun: false).isEmpty)
@@ -99,7 +99,7 @@ private let hour: Int64 = 3600
 
     /// What another gateway's word that the router was taken out does here.
     private mutating func isForgotten(_ number: Int, at time: Int64? = nil) -> Bool {
-        table.forget(elsewhere: key(number), at: time ?? now.wallClock, now: now) != nil
+        table.forget(inFleet: key(number), at: time ?? now.wallClock, now: now) != nil
     }
 
     @Test("One that was taken out there goes here too if it is silent for as long as for a sweep here")
@@ -107,7 +107,7 @@ private let hour: Int64 = 3600
         #expect(!isForgotten(1), "not known")
         let heard = now.wallClock
         _ = hear(1)
-        #expect(!isForgotten(1), "heard of elsewhere a moment ago: an operator's hand there does nothing here")
+        #expect(!isForgotten(1), "heard of at another gateway a moment ago: an operator's hand there does nothing here")
         pass(hour)
         #expect(!isForgotten(1), "not silent for long enough")
         pass(1)
@@ -155,13 +155,13 @@ private let hour: Int64 = 3600
 
     @Test("One that had a session in this device is left to the sweeps here")
     mutating func session() {
-        table.reset(to: picture([router(2, heard: now.wallClock)], entries: .mac))
+        table.reset(to: snapshot([router(2, heard: now.wallClock)], entries: .mac))
         #expect(!isForgotten(2))
         pass(10 * hour)
         #expect(!isForgotten(2))
         // A new device, which listens for as long as for a sweep before it believes that anybody is silent.
         _ = table.reset(to: .init(ownKey: nil, peers: []), isNewDevice: true, sinceStart: now.sinceStart)
-        table.reset(to: picture([router(2)], entries: .mac))
+        table.reset(to: snapshot([router(2)], entries: .mac))
         pass(hour)
         #expect(!isForgotten(2))
         pass(1)
@@ -180,7 +180,7 @@ private let hour: Int64 = 3600
         #expect(!isForgotten(1))
         #expect(!isForgotten(1, at: now.wallClock + 10 * hour))
         _ = table.sweep(now, isDryRun: false)
-        // The times of what was heard elsewhere are another clock's, and stay.
+        // The times of what other gateways heard are another clock's, and stay.
         pass(hour)
         _ = hear(1)
         #expect(!isForgotten(1))
@@ -200,9 +200,9 @@ private let hour: Int64 = 3600
 
     @Test("Who was taken out by hand is recorded, and comes back by newer evidence only")
     mutating func byHand() {
-        table.reset(to: picture([router(1, heard: now.wallClock), router(2)], entries: .mac))
+        table.reset(to: snapshot([router(1, heard: now.wallClock), router(2)], entries: .mac))
         _ = hear(1, at: now.wallClock + 5)
-        table.reset(to: picture([router(2)], entries: .mac))
+        table.reset(to: snapshot([router(2)], entries: .mac))
         #expect(Array(table.removals.keys(after: 0)) == [key(1)])
         #expect(hear(1) == .present)
         #expect(table.routerCount == 1)
@@ -212,16 +212,22 @@ private let hour: Int64 = 3600
             return
         }
         // One that never shook hands was never told to anybody.
-        table.reset(to: picture([router(1, heard: now.wallClock)], entries: .mac))
+        table.reset(to: snapshot([router(1, heard: now.wallClock)], entries: .mac))
         #expect(table.removals.lastNumber == 1)
     }
 
-    @Test("A new interface gets those back who were heard of elsewhere; one who was taken out by hand is forgotten")
+    @Test(
+        "A new interface gets those back who were heard of at other gateways; one who was taken out by hand is forgotten"
+    )
     mutating func restored() {
         _ = hear(1)
-        let missing = table.reset(to: DomainTable.Picture(ownKey: nil, peers: []), isNewDevice: true, sinceStart: .zero)
+        let missing = table.reset(
+            to: DomainTable.Snapshot(ownKey: nil, peers: []),
+            isNewDevice: true,
+            sinceStart: .zero
+        )
         #expect(missing.map(\.key) == [key(1)])
-        table.reset(to: DomainTable.Picture(ownKey: nil, peers: []))
+        table.reset(to: DomainTable.Snapshot(ownKey: nil, peers: []))
         #expect(table.routerCount == 0)
         // What was known already does not bring it back, what is newer does.
         #expect(hear(1) == .present)
@@ -231,9 +237,9 @@ private let hour: Int64 = 3600
         #expect(table.knownRouters == [KnownRouter(key: key(1), lastHeard: now.wallClock)])
     }
 
-    @Test("Handshakes here are told; what was heard elsewhere is not")
+    @Test("Handshakes here are reported; what other gateways heard is not")
     mutating func handshakes() {
-        table.reset(to: picture([router(1, heard: 5)], entries: .mac))
+        table.reset(to: snapshot([router(1, heard: 5)], entries: .mac))
         _ = hear(1)
         _ = hear(2)
         let told = Dictionary(uniqueKeysWithValues: table.handshakes.map { ($0.key, $0.time) })

@@ -7,13 +7,13 @@ internal import SystemCalls
 internal import Systemd
 internal import WireGuardTypes
 
-/// What is said of routers on the bus, and what is told there.
+/// What is reported of routers on the bus, and what is reported there.
 extension MeshDomain {
     /// Takes in what gateways say: others, and this one before it lost a router.
     ///
     /// - Returns: for each `nil`, or why it could not be taken in.
     func take(_ news: [RouterNews]) -> [Refusal?] {
-        guard trouble == nil, !isDoubtful else { return news.map { _ in .unavailable } }
+        guard outage == nil, !isDoubtful else { return news.map { _ in .unavailable } }
         noteDemand()
         let now = host.clocks
         var refusals = [Refusal?](repeating: nil, count: news.count)
@@ -23,9 +23,9 @@ extension MeshDomain {
             let key = item.registration.key
             switch item.kind {
             case .removed:
-                if let router = table.forget(elsewhere: key, at: item.time, now: now) { gone.append(router) }
+                if let router = table.forget(inFleet: key, at: item.time, now: now) { gone.append(router) }
             case .heard:
-                switch table.hear(elsewhere: key, at: item.time, now: now) {
+                switch table.hear(inFleet: key, at: item.time, now: now) {
                 case .present: break
                 case .admit(let admission): admissions.append((index, admission))
                 case .refuse(let refusal, let reason):
@@ -35,7 +35,7 @@ extension MeshDomain {
                 }
             }
         }
-        // It is that gateway's word, and not to be told again as ours.
+        // It is that gateway's word, and not to be reported again as ours.
         for (key, addresses) in gone {
             chores.depart(
                 Chores.Departure(
@@ -52,11 +52,11 @@ extension MeshDomain {
                 )
             )
         }
-        for ((index, admission), trouble) in zip(admissions, admit(admissions.map(\.admission), mayWait: true)) {
+        for ((index, admission), failure) in zip(admissions, admit(admissions.map(\.admission), mayWait: true)) {
             // Its entries come when there is room: see `repair()`.
-            if let trouble, !trouble.isTableFull {
+            if let failure, !failure.isTableFull {
                 refusals[index] = .unavailable
-                noteStranger(.failed, .error, admission.key, "could not let in \(admission.key): \(trouble)")
+                noteStranger(.failed, .error, admission.key, "could not let in \(admission.key): \(failure)")
             } else {
                 noteStranger(.registered, .info, admission.key, "let in \(admission.key), heard of on the bus")
             }
@@ -67,7 +67,7 @@ extension MeshDomain {
     /// All routers, and who was taken out on purpose after the removal of this number; `nil` if the domain is out of
     /// service, and it is not known who they are.
     func list(after number: UInt64) -> (routers: [RouterRecord], removals: [RouterRemoval], lastRemoval: UInt64)? {
-        guard trouble == nil else { return nil }
+        guard outage == nil else { return nil }
         noteDemand()
         return (
             table.handshakes.map { RouterRecord(key: $0.key, lastHandshake: $0.time) },

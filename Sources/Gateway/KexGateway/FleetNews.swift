@@ -12,14 +12,14 @@ extension DomainTable {
     /// - Parameter time: seconds since 1970, by the other gateway's clock. The future counts as now.
     /// - Returns: as for a registration. News of a router that is stale by now, or that are no newer than what was
     ///   known when it was taken out here, are ``Decision/present``: there is nothing to do.
-    public mutating func hear(elsewhere key: PublicKey, at time: Int64, now: Clocks) -> Decision {
+    public mutating func hear(inFleet key: PublicKey, at time: Int64, now: Clocks) -> Decision {
         if let refusal = objection(to: key) { return refusal }
         let time = min(time, now.wallClock)
         // Before 1970 is as good as in 1970, and then the difference has no overflow.
         guard .seconds(now.wallClock - max(time, 0)) <= rules.staleAfter else { return .present }
         if routers[key] != nil {
             guard makeKnown(key, lastHeard: time) else { return .refuse(.domainFull, reason: fullReason) }
-            elsewhere[key] = max(elsewhere[key] ?? .min, time)
+            heardInFleet[key] = max(heardInFleet[key] ?? .min, time)
             return .present
         }
         // What was known already when it was taken out brings nobody back.
@@ -30,7 +30,7 @@ extension DomainTable {
         case .taken(let refusal): return refusal
         case .free(let others): for other in others { displace(other, .address) }
         }
-        elsewhere[key] = time
+        heardInFleet[key] = time
         return .admit(
             add(key, Router(addresses: addresses, lastHeard: time), missing: rules.entries.subtracting(.flood))
         )
@@ -47,7 +47,7 @@ extension DomainTable {
     /// - Parameter time: seconds since 1970, by the other gateway's clock.
     /// - Returns: the router, if it is to go here too: take it out of the kernel, then call ``remove(_:)``.
     public mutating func forget(
-        elsewhere key: PublicKey,
+        inFleet key: PublicKey,
         at time: Int64,
         now: Clocks
     ) -> (key: PublicKey, addresses: RouterAddresses)? {
@@ -55,9 +55,9 @@ extension DomainTable {
             !isRegistering(key), clockStep(until: now) == nil
         else { return nil }
         // Before 1970 is as good as in 1970, and then the difference has no overflow.
-        let heard = max(own, elsewhere[key] ?? own, 0)
+        let heard = max(own, heardInFleet[key] ?? own, 0)
         let isSilent = .seconds(now.wallClock - heard) > rules.staleAfter
-        let isListenedFor = now.sinceStart - listeningSince > rules.staleAfter
+        let isListenedFor = now.sinceStart - restoredAt > rules.staleAfter
         return time > heard && isSilent && isListenedFor ? (key, router.addresses) : nil
     }
 

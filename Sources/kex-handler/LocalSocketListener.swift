@@ -3,15 +3,15 @@ internal import SystemCalls
 internal import SystemPackage
 internal import Systemd
 
-/// The socket behind a door.
-final class DoorListener {
+/// A local socket that programs connect to.
+final class LocalSocketListener {
     let door: HandlerDoor
     /// Of the socket's file.
     let path: String
     private let descriptor: OwnedDescriptor
     /// Whether the file is ours to remove: systemd keeps its own.
     private let ownsFile: Bool
-    /// Whether the event loop looks at it.
+    /// Whether the event loop watches it.
     var isWatched = false
 
     private init(_ descriptor: consuming OwnedDescriptor, door: HandlerDoor, path: String, ownsFile: Bool) {
@@ -37,9 +37,9 @@ final class DoorListener {
 
     /// The sockets that systemd passed, each known by its name; empty without socket activation.
     ///
-    /// - Throws: EINVAL for a socket that has no door.
-    static func passed() throws(SystemCallError) -> [DoorListener] {
-        var listeners: [DoorListener] = []
+    /// - Throws: EINVAL for a socket of another name.
+    static func passed() throws(SystemCallError) -> [LocalSocketListener] {
+        var listeners: [LocalSocketListener] = []
         try ListeningSocket.takeAll(of: .unixSequentialPacket) { socket throws(SystemCallError) in
             let name = socket.name
             guard let door = HandlerDoor.allCases.first(where: { $0.name == name }) else {
@@ -47,7 +47,7 @@ final class DoorListener {
             }
             let descriptor = socket.takeDescriptor()
             let path = try Socket.localAddress(of: descriptor.raw).path ?? name
-            listeners.append(DoorListener(descriptor, door: door, path: path, ownsFile: false))
+            listeners.append(LocalSocketListener(descriptor, door: door, path: path, ownsFile: false))
         }
         return listeners
     }
