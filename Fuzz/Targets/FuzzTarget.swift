@@ -71,8 +71,8 @@ private func readExchange(_ bytes: [UInt8]) {
 
 private func readFrames(_ bytes: [UInt8]) {
     var again: [UInt8] = []
-    for door in HandlerDoor.allCases {
-        guard let request = try? HandlerRequest(decoding: bytes.span, from: door) else { continue }
+    for socket in HandlerSocket.allCases {
+        guard let request = try? HandlerRequest(decoding: bytes.span, from: socket) else { continue }
         switch request {
         case .registrations(let requests): RegistrationFrame.encode(requests, into: &again)
         case .remoteRegistrations(let requests): FleetFrame.encode(requests, into: &again)
@@ -81,7 +81,7 @@ private func readFrames(_ bytes: [UInt8]) {
         case .routers(let request): FleetFrame.encode(request, into: &again)
         case .sweeps(let requests): ControlFrame.encode(requests, into: &again)
         }
-        precondition((try? HandlerRequest(decoding: again.span, from: door)) == request, "requests have one meaning")
+        precondition((try? HandlerRequest(decoding: again.span, from: socket)) == request, "requests have one meaning")
     }
     if let answer = try? RegistrationFrame.answer(in: bytes.span) {
         switch answer {

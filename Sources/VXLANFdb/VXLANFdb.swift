@@ -18,7 +18,7 @@ public struct VXLANFdb: ~Copyable {
     private var socket: NetlinkSocket
 
     /// Opens a netlink socket. Whether `device` exists, and is a VXLAN interface, shows at the first operation.
-    public init(device: InterfaceIndex, buffer: ReceiveBuffer = ReceiveBuffer()) throws(NetlinkError) {
+    public init(device: InterfaceIndex, buffer: DatagramBuffer = DatagramBuffer()) throws(NetlinkError) {
         self.device = device
         socket = try NetlinkSocket(.route, buffer: buffer)
     }

@@ -63,7 +63,7 @@ struct KexCleanup: ParsableCommand {
 
     private func sweep(_ names: [DomainName], of configuration: Configuration) throws {
         let requests = names.isEmpty ? [nil] : names.map(Optional.some)
-        var hasTrouble = false
+        var hasFailure = false
         do {
             let handler = try ControlConnection(path: configuration.controlSocket)
             try handler.sweep(requests.map { SweepRequest(domain: $0, isDryRun: dryRun) }) { report in
@@ -75,9 +75,9 @@ struct KexCleanup: ParsableCommand {
                     }
                 case .end(let end):
                     guard let domain = end.domain else { return }
-                    if let trouble = end.trouble {
-                        hasTrouble = true
-                        Ending.complain("\(domain): not swept: \(trouble)")
+                    if let failure = end.failure {
+                        hasFailure = true
+                        Ending.complain("\(domain): not swept: \(failure)")
                     } else {
                         print("\(domain): \(end.peers) \(end.peers == 1 ? "router" : "routers") looked at")
                     }
@@ -86,7 +86,7 @@ struct KexCleanup: ParsableCommand {
         } catch {
             throw Ending.failure(status: 69, "\(error)\n\(Self.advice)")
         }
-        if hasTrouble { throw ExitCode(69) }
+        if hasFailure { throw ExitCode(69) }
     }
 
     private static let advice = "Is kex-handler running, and may this user ask it (root, or group kex-admin)?"

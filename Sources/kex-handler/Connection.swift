@@ -3,7 +3,7 @@ internal import SystemCalls
 
 /// One program that is connected to a local socket.
 final class Connection {
-    let door: HandlerDoor
+    let socket: HandlerSocket
     let peer: PeerCredentials
     /// While packets wait in it, the program is asked for nothing new: so they are never more than the answers to what was
     /// taken at once.
@@ -13,9 +13,9 @@ final class Connection {
     /// Whether the first of them has been begun.
     var isSweeping = false
 
-    init(_ packets: PacketConnection, door: HandlerDoor, peer: PeerCredentials) {
+    init(_ packets: PacketConnection, socket: HandlerSocket, peer: PeerCredentials) {
         self.packets = packets
-        self.door = door
+        self.socket = socket
         self.peer = peer
     }
 }

@@ -21,7 +21,7 @@ struct HandlerService: ~Copyable {
     private let signals: SignalReceiver
     private var listeners: [UInt64: LocalSocketListener] = [:]
     private var connections: [UInt64: Connection] = [:]
-    private var places: [HandlerDoor: DoorPlaces] = [:]
+    private var places: [HandlerSocket: ConnectionPlaces] = [:]
     private var lastToken = Self.crewToken
     /// In the order of the configuration.
     private var domains: [MeshDomain]
@@ -365,12 +365,12 @@ struct HandlerService: ~Copyable {
                     continue
                 }
                 // One too many is closed at once: left waiting, it would shut out whoever comes behind it.
-                guard places[listener.door, default: DoorPlaces()].take(for: peer.user) else {
+                guard places[listener.socket, default: ConnectionPlaces()].take(for: peer.user) else {
                     let line = "process \(peer.process) of user \(peer.user) finds no place left at \(listener.path)"
                     host.budget.log(.disconnected, .warning, line, to: log)
                     continue
                 }
-                let connection = Connection(PacketConnection(descriptor), door: listener.door, peer: peer)
+                let connection = Connection(PacketConnection(descriptor), socket: listener.socket, peer: peer)
                 let token = newToken()
                 connections[token] = connection
                 do throws(SystemCallError) {
@@ -414,7 +414,7 @@ struct HandlerService: ~Copyable {
             let packet = try receive(from: connection)
             guard !packet.isEmpty else { break }
             let request = try wellFormed { () throws(MalformedFrame) in
-                try HandlerRequest(decoding: packet.span, from: connection.door)
+                try HandlerRequest(decoding: packet.span, from: connection.socket)
             }
             switch request {
             case .registrations(let requests):
@@ -464,7 +464,7 @@ struct HandlerService: ~Copyable {
             domains[index].sweeps.forget(token)
         }
         guard let connection = connections.removeValue(forKey: token) else { return }
-        places[connection.door]?.leave(connection.peer.user)
+        places[connection.socket]?.leave(connection.peer.user)
         guard let reason = cause.reason else { return }
         host.budget.log(.disconnected, .warning, "disconnected process \(connection.peer.process): \(reason)", to: log)
     }
@@ -646,11 +646,11 @@ struct HandlerService: ~Copyable {
                 guard let report = domains[index].sweeps.takeReport(for: token) else { continue }
                 send(report, of: name, connection)
             } else {
-                send(SweepEnd(domain: name, peers: 0, trouble: "the handler has no such domain"), connection)
+                send(SweepEnd(domain: name, peers: 0, failure: "the handler has no such domain"), connection)
             }
             connection.isSweeping = false
             connection.sweeps = connection.sweeps.dropFirst()
-            if connection.sweeps.isEmpty { send(SweepEnd(domain: nil, peers: 0, trouble: nil), connection) }
+            if connection.sweeps.isEmpty { send(SweepEnd(domain: nil, peers: 0, failure: nil), connection) }
             do throws(Disconnect) {
                 try flush(connection, token)
             } catch {
@@ -666,8 +666,8 @@ struct HandlerService: ~Copyable {
                 ControlFrame.encode(events[start...].prefix(ChannelLimit.records), into: &packet)
                 connection.packets.enqueue(packet)
             }
-            send(SweepEnd(domain: name, peers: UInt32(peers), trouble: nil), connection)
-        case .failure(let failure): send(SweepEnd(domain: name, peers: 0, trouble: "\(failure)"), connection)
+            send(SweepEnd(domain: name, peers: UInt32(peers), failure: nil), connection)
+        case .failure(let failure): send(SweepEnd(domain: name, peers: 0, failure: "\(failure)"), connection)
         }
     }
 

@@ -25,7 +25,7 @@ final class Host {
     /// The domains that something was done with beside the loop, until ``takeTouched()``.
     private var touched: [DomainName] = []
     /// For what the kernel tells one domain or another.
-    let buffer = ReceiveBuffer()
+    let buffer = DatagramBuffer()
     /// Where the domains' saved states are.
     let stateDirectory: String
     let machine: Machine

@@ -5,7 +5,7 @@ internal import Systemd
 
 /// A local socket that programs connect to.
 final class LocalSocketListener {
-    let door: HandlerDoor
+    let socket: HandlerSocket
     /// Of the socket's file.
     let path: String
     private let descriptor: OwnedDescriptor
@@ -14,9 +14,9 @@ final class LocalSocketListener {
     /// Whether the event loop watches it.
     var isWatched = false
 
-    private init(_ descriptor: consuming OwnedDescriptor, door: HandlerDoor, path: String, ownsFile: Bool) {
+    private init(_ descriptor: consuming OwnedDescriptor, socket: HandlerSocket, path: String, ownsFile: Bool) {
         self.descriptor = descriptor
-        self.door = door
+        self.socket = socket
         self.path = path
         self.ownsFile = ownsFile
     }
@@ -26,13 +26,13 @@ final class LocalSocketListener {
     var raw: FileDescriptor { descriptor.raw }
 
     /// A socket of our own, which members of its file's group may connect to.
-    convenience init(_ door: HandlerDoor, path: String) throws(SystemCallError) {
+    convenience init(_ socket: HandlerSocket, path: String) throws(SystemCallError) {
         let descriptor = try Socket.listen(
             atPath: path,
             kind: .sequentialPacket,
             permissions: [.ownerReadWrite, .groupReadWrite]
         )
-        self.init(descriptor, door: door, path: path, ownsFile: true)
+        self.init(descriptor, socket: socket, path: path, ownsFile: true)
     }
 
     /// The sockets that systemd passed, each known by its name; empty without socket activation.
@@ -40,14 +40,14 @@ final class LocalSocketListener {
     /// - Throws: EINVAL for a socket of another name.
     static func passed() throws(SystemCallError) -> [LocalSocketListener] {
         var listeners: [LocalSocketListener] = []
-        try ListeningSocket.takeAll(of: .unixSequentialPacket) { socket throws(SystemCallError) in
-            let name = socket.name
-            guard let door = HandlerDoor.allCases.first(where: { $0.name == name }) else {
+        try ListeningSocket.takeAll(of: .unixSequentialPacket) { passed throws(SystemCallError) in
+            let name = passed.name
+            guard let socket = HandlerSocket.allCases.first(where: { $0.name == name }) else {
                 throw SystemCallError("find a use for", "socket \(name) of systemd", errno: .invalidArgument)
             }
-            let descriptor = socket.takeDescriptor()
+            let descriptor = passed.takeDescriptor()
             let path = try Socket.localAddress(of: descriptor.raw).path ?? name
-            listeners.append(LocalSocketListener(descriptor, door: door, path: path, ownsFile: false))
+            listeners.append(LocalSocketListener(descriptor, socket: socket, path: path, ownsFile: false))
         }
         return listeners
     }

@@ -29,12 +29,12 @@ func serve(
         passed.append((socket.takeDescriptor().release(), isTLS))
     }
     guard identity != nil || !passed.contains(where: \.isTLS) else {
-        throw Trouble("systemd hands over a socket for TLS, and [HTTP] has no Certificate=")
+        throw Failure("systemd hands over a socket for TLS, and [HTTP] has no Certificate=")
     }
     // Before the first thread.
     let signals = try SignalReceiver(for: [.hangup, .interrupt, .terminate])
     try raiseDescriptorLimit()
-    let door = HTTPFrontDoor(
+    let frontDoor = HTTPFrontDoor(
         try settings(of: configuration),
         handler: handler ?? configuration.handlerSocket,
         bus: configuration.bus?.socket,
@@ -45,7 +45,7 @@ func serve(
     func serve(on listener: consuming OwnedDescriptor, isTLS: Bool) throws {
         let address = try Socket.localAddress(of: listener.raw).endpoint.map { "\($0)" } ?? "an unknown address"
         addresses.append(isTLS ? "\(address) (TLS)" : address)
-        try door.listen(on: listener, isTLS: isTLS)
+        try frontDoor.listen(on: listener, isTLS: isTLS)
     }
     for (descriptor, isTLS) in passed { try serve(on: OwnedDescriptor(adopting: descriptor), isTLS: isTLS) }
     // What systemd hands over is what its units say; the configuration is for running without it.
@@ -58,7 +58,7 @@ func serve(
     let status = "listening on \(addresses.joined(separator: ", "))"
     log.log(.ready, .notice, status)
     ServiceState.ready(status: status)
-    door.feedWatchdog()
+    frontDoor.feedWatchdog()
 
     while true {
         _ = try Socket.wait(for: .readable, of: signals.descriptor, until: .now + .seconds(86400))
@@ -66,13 +66,13 @@ func serve(
         guard signal == .hangup else {
             log.log(.ending, .notice, "ending on signal \(signal)")
             ServiceState.stopping()
-            return door.stop()
+            return frontDoor.stop()
         }
         ServiceState.reloading()
         defer { ServiceState.ready(status: status) }
         do {
             let (new, identity) = try source.read()
-            door.change(to: try settings(of: new), identity: identity)
+            frontDoor.change(to: try settings(of: new), identity: identity)
             if new.http.listen != configuration.http.listen || new.http.tlsListen != configuration.http.tlsListen
                 || new.handlerSocket != configuration.handlerSocket
             {
@@ -95,7 +95,7 @@ func serve(
 private let tlsSocketName = "https"
 
 /// What keeps the service from its work.
-private struct Trouble: Error, CustomStringConvertible {
+private struct Failure: Error, CustomStringConvertible {
     let description: String
     init(_ description: String) { self.description = description }
 }
@@ -117,7 +117,7 @@ private func settings(of configuration: Configuration) throws -> HTTPSettings {
 private func hostName() throws -> String {
     let name = machineName
     guard Configuration.isTellable(name) else {
-        throw Trouble("this machine's name cannot be told to routers: set ExternalName= in [Gateway]")
+        throw Failure("this machine's name cannot be told to routers: set ExternalName= in [Gateway]")
     }
     return name
 }
@@ -126,7 +126,7 @@ private func hostName() throws -> String {
 func identity(of configuration: Configuration) throws(ConfigurationError) -> TLSIdentity? {
     guard let certificate = configuration.http.certificate, let privateKey = configuration.http.privateKey
     else { return nil }
-    do throws(TLSTrouble) {
+    do throws(TLSFailure) {
         return try TLSIdentity(certificate: certificate, privateKey: privateKey)
     } catch {
         let location = ConfigurationLocation(file: error.file, line: nil)

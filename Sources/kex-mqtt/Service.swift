@@ -13,7 +13,7 @@ internal import Systemd
 struct Service: ~Copyable {
     private var loop: EventLoop
     private let signals: SignalReceiver
-    private var doors: Doors
+    private var frontDoors: FrontDoors
     private let handler: Outlet
     private var link: BrokerLink
     private var backoff = Backoff()
@@ -42,7 +42,7 @@ struct Service: ~Copyable {
         static let signals: UInt64 = 0
         static let broker: UInt64 = 1
         static let handler: UInt64 = 2
-        /// Doors are above it.
+        /// Connections of front doors are above it.
         static let listener: UInt64 = 3
     }
 
@@ -56,11 +56,11 @@ struct Service: ~Copyable {
 
     init(_ membership: Membership, source: ConfigurationSource<Membership>, log: Logger) throws {
         // Before anything else has a descriptor: whether the numbers of systemd are right shows only then.
-        let doors = try Doors(path: membership.socket, token: Token.listener)
+        let frontDoors = try FrontDoors(path: membership.socket, token: Token.listener)
         // Before the first thread.
         let signals = try SignalReceiver(for: [.terminate, .interrupt, .hangup])
         let loop = try EventLoop()
-        self.doors = doors
+        self.frontDoors = frontDoors
         self.signals = signals
         self.loop = loop
         handler = Outlet(path: membership.fleetSocket, token: Token.handler)
@@ -87,7 +87,7 @@ struct Service: ~Copyable {
         ServiceState.ready(status: status)
         var isEnding = false
         while !isEnding {
-            try doors.watch(loop, now: now)
+            try frontDoors.watch(loop, now: now)
             let count = try loop.wait(until: deadline)
             now = .now
             watchdog.feed(now: now)
@@ -105,7 +105,7 @@ struct Service: ~Copyable {
                     }
                 case Token.broker: link.handle(event.readiness)
                 case Token.handler: receiveFromHandler()
-                case Token.listener: doors.accept(loop, now: now, &budget, log)
+                case Token.listener: frontDoors.accept(loop, now: now, &budget, log)
                 default: serve(event.token)
                 }
             }
@@ -116,7 +116,7 @@ struct Service: ~Copyable {
     }
 
     private var deadline: MonotonicTime? {
-        var times = [link.deadline, nextCall, watchdog.nextFeed, handler.deadline, doors.nextAccept]
+        var times = [link.deadline, nextCall, watchdog.nextFeed, handler.deadline, frontDoors.nextAccept]
         let due = member.deadline(at: moment)
         times += [greetingDue, due.map { MonotonicTime(nanoseconds: 0) + $0 }]
         return times.compactMap(\.self).min()
@@ -124,7 +124,7 @@ struct Service: ~Copyable {
 
     /// What follows from all that happened in this round.
     private mutating func work() throws(SystemCallError) {
-        member.noteFrontDoor(isThere: !doors.isEmpty)
+        member.noteFrontDoor(isThere: !frontDoors.isEmpty)
         greetBroker()
         member.advance(to: moment)
         if member.isStuck {
@@ -134,8 +134,8 @@ struct Service: ~Copyable {
         callHandler()
         if handler.isOpen { askHandler() }
         try publish()
-        answerDoors()
-        for notice in member.takeNotices() { tell(notice) }
+        answerFrontDoors()
+        for notice in member.takeNotices() { report(notice) }
     }
 
     // MARK: - The broker
@@ -249,13 +249,13 @@ struct Service: ~Copyable {
         }
     }
 
-    private mutating func tell(_ notice: BusNotice) {
+    private mutating func report(_ notice: BusNotice) {
         switch notice {
         case .ignored(let malformed, let untimely, let untrusted, let dropped):
             let counts = "\(malformed) that mean nothing, \(untrusted) not to be believed, \(dropped) too many"
             log.log(.busIgnored, .warning, "ignored messages on the bus: \(counts), \(untimely) of another time")
         case .clock(let gateway, let difference):
-            tellClock(of: gateway, ahead: difference)
+            reportClock(of: gateway, ahead: difference)
         case .contradicted(let topic):
             let line = "somebody else speaks of this gateway on the bus, under \(topic), and is corrected"
             let advice = "is there another gateway of this name, or an account that may write too much?"
@@ -275,7 +275,7 @@ struct Service: ~Copyable {
         }
     }
 
-    private mutating func tellClock(of gateway: String, ahead difference: Duration) {
+    private mutating func reportClock(of gateway: String, ahead difference: Duration) {
         let line =
             if difference == .zero {
                 "\(gateway)'s clock is right again"
@@ -367,36 +367,36 @@ struct Service: ~Copyable {
 
     // MARK: - Front doors
 
-    private mutating func serve(_ door: UInt64) {
-        do throws(Doors.Closed) {
-            for request in try doors.requests(from: door) {
+    private mutating func serve(_ frontDoor: UInt64) {
+        do throws(FrontDoors.Closed) {
+            for request in try frontDoors.requests(from: frontDoor) {
                 switch request {
                 case .registrations(let requests):
-                    for request in requests { member.register(request, door: door, at: moment) }
+                    for request in requests { member.register(request, frontDoor: frontDoor, at: moment) }
                 case .choices(let requests):
                     var packet: [UInt8] = []
                     let answers = requests.map { member.choose($0, at: moment) }
                     BusFrame.encode(answers, into: &packet)
-                    doors.enqueue(packet, to: door)
+                    frontDoors.enqueue(packet, to: frontDoor)
                 }
             }
         } catch {
-            member.close(door: door)
+            member.close(frontDoor: frontDoor)
             if let reason = error.reason {
                 budget.log(.disconnected, .warning, "disconnected a front door: \(reason)", to: log)
             }
         }
     }
 
-    private mutating func answerDoors() {
+    private mutating func answerFrontDoors() {
         var packet: [UInt8] = []
-        for (door, answers) in Dictionary(grouping: member.takeAnswers(), by: \.door) {
+        for (frontDoor, answers) in Dictionary(grouping: member.takeAnswers(), by: \.frontDoor) {
             for start in stride(from: 0, to: answers.count, by: ChannelLimit.records) {
                 RegistrationFrame.encode(answers[start...].prefix(ChannelLimit.records).map(\.answer), into: &packet)
-                doors.enqueue(packet, to: door)
+                frontDoors.enqueue(packet, to: frontDoor)
             }
         }
-        for door in doors.flush(loop) { member.close(door: door) }
+        for frontDoor in frontDoors.flush(loop) { member.close(frontDoor: frontDoor) }
     }
 
     // MARK: - Signals
@@ -427,7 +427,7 @@ struct Service: ~Copyable {
         if old.member.name != membership.member.name || old.broker != membership.broker { try leave() }
         try link.disconnect(loop)
         member.disconnect(at: moment)
-        answerDoors()
+        answerFrontDoors()
         // What the handler still answers was asked by a member that is no more.
         handler.close()
         unsent = nil
@@ -447,7 +447,7 @@ struct Service: ~Copyable {
     /// Says goodbye, so that no router is sent here any more.
     private mutating func leave() throws(SystemCallError) {
         member.leave()
-        answerDoors()
+        answerFrontDoors()
         let end = now + Self.farewellTime
         while link.isConnected, !(member.isSettled && unsent == nil), now < end {
             try publish()

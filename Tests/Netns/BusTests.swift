@@ -669,7 +669,7 @@ import WireGuardTypes
             assert works(mine) and works(connect()), 'root finds a place'
             """
         let path = "\(gateway.folder)/bus.sock"
-        let result = try Command.run("python3", ["-c", script, path, "\(DoorPlaces.ofUser)"])
+        let result = try Command.run("python3", ["-c", script, path, "\(ConnectionPlaces.ofUser)"])
         #expect(result.status == 0, "\(result.output)\(result.errors)")
     }
 

@@ -4,7 +4,7 @@ import Testing
 
 @testable import kex_handler
 
-@Suite("The handler's limits and doors", .needsRoot, .serialized) struct HandlerTests {
+@Suite("The handler's limits and local sockets", .needsRoot, .serialized) struct HandlerTests {
     @Test("Frames that wait together are answered together, each request once, in frames of 64 at most")
     func frames() throws {
         let gateway = try GatewayFixture(domains: ["ffww01"])

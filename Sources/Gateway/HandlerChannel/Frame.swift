@@ -1,4 +1,4 @@
-/// Numbers of the protocol between `kex-handler` and those who ask it: see ``HandlerDoor``.
+/// Numbers of the protocol between `kex-handler` and those who ask it: see ``HandlerSocket``.
 ///
 /// Every packet of the SOCK_SEQPACKET connection is one frame: version (1 byte), kind (1), number of records (2, most
 /// significant byte first), then that many records of a fixed size. A frame of any other length is refused whole, and

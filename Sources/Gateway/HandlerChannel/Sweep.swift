@@ -46,20 +46,20 @@ public struct SweepEvent: Hashable, Sendable {
 
 /// The last word on one domain of a sweep.
 public struct SweepEnd: Hashable, Sendable {
-    /// Longest ``trouble`` in bytes; the rest is cut.
-    public static let maximumTrouble = 180
+    /// Longest ``failure`` in bytes; the rest is cut.
+    public static let maximumFailure = 180
 
     /// `nil` after the last domain: the sweep is over.
     public var domain: DomainName?
     /// Peers of ours that the domain had, those taken out included.
     public var peers: UInt32
     /// Why the domain could not be swept; `nil` if it was.
-    public var trouble: String?
+    public var failure: String?
 
-    public init(domain: DomainName?, peers: UInt32, trouble: String?) {
+    public init(domain: DomainName?, peers: UInt32, failure: String?) {
         self.domain = domain
         self.peers = peers
-        self.trouble = trouble
+        self.failure = failure
     }
 }
 
@@ -101,19 +101,19 @@ extension SweepEvent: Record {
 }
 
 extension SweepEnd: Record {
-    static var encodedSize: Int { 4 + 1 + DomainName.maximumLength + 1 + maximumTrouble }
+    static var encodedSize: Int { 4 + 1 + DomainName.maximumLength + 1 + maximumFailure }
 
     func encode(into bytes: inout [UInt8]) {
         bytes.appendBigEndian(peers)
         bytes.appendOptional(domain)
-        bytes.appendShortText((trouble ?? ""), Self.maximumTrouble)
+        bytes.appendShortText((failure ?? ""), Self.maximumFailure)
     }
 
     init(decoding bytes: Span<UInt8>, at position: inout Int) throws(MalformedFrame) {
         peers = bytes.integer(&position)
         domain = try bytes.optionalDomain(&position)
-        let text = try bytes.shortText(&position, Self.maximumTrouble)
-        trouble = text.isEmpty ? nil : String(decoding: text.map { bytes[$0] }, as: UTF8.self)
+        let text = try bytes.shortText(&position, Self.maximumFailure)
+        failure = text.isEmpty ? nil : String(decoding: text.map { bytes[$0] }, as: UTF8.self)
     }
 }
 

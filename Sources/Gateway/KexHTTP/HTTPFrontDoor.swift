@@ -26,7 +26,7 @@ public final class HTTPFrontDoor: Sendable {
     /// Of all connections with TLS.
     private let secureLoop: any EventLoop
     private let settings: CurrentSettings
-    private let doorkeeper: Doorkeeper
+    private let limiter: ConnectionLimiter
     private let newcomers: Newcomers
     private let responder: ExchangeResponder
     private let identity: Mutex<TLSIdentity?>
@@ -53,7 +53,7 @@ public final class HTTPFrontDoor: Sendable {
         self.loop = loop
         secureLoop = group.next()
         self.settings = CurrentSettings(settings)
-        doorkeeper = Doorkeeper(limits: limits, unlimitedSources: settings.unlimitedSources, log: logger)
+        limiter = ConnectionLimiter(limits: limits, unlimitedSources: settings.unlimitedSources, log: logger)
         let client = HandlerClient(path: handler, limits: limits, loop: loop, log: logger)
         let local = LocalExchanges(handler: client, settings: self.settings)
         let newcomers = Newcomers(unlimitedSources: settings.unlimitedSources)
@@ -96,7 +96,7 @@ public final class HTTPFrontDoor: Sendable {
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let pipeline = channel.pipeline.syncOperations
-                    let handler = AcceptHandler(self.doorkeeper, isTLS: isTLS) { channel, client in
+                    let handler = AcceptHandler(self.limiter, isTLS: isTLS) { channel, client in
                         try self.welcome(channel, client, executor, isTLS: isTLS)
                     }
                     try pipeline.addHandler(handler)
@@ -118,7 +118,7 @@ public final class HTTPFrontDoor: Sendable {
     /// Goes on with other settings. Requests that are here already may be answered by the old ones.
     public func change(to new: HTTPSettings, identity: TLSIdentity?) {
         settings.change(to: new)
-        doorkeeper.setUnlimited(new.unlimitedSources)
+        limiter.setUnlimited(new.unlimitedSources)
         newcomers.setUnlimited(new.unlimitedSources)
         self.identity.withLock { $0 = identity ?? $0 }
     }

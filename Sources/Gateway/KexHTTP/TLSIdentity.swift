@@ -5,18 +5,18 @@ public struct TLSIdentity: Sendable {
     let context: NIOSSLContext
 
     /// Reads two PEM files: the certificate with its chain, and its private key, which must fit.
-    public init(certificate: String, privateKey: String) throws(TLSTrouble) {
+    public init(certificate: String, privateKey: String) throws(TLSFailure) {
         let chain: [NIOSSLCertificate]
         do {
             chain = try NIOSSLCertificate.fromPEMFile(certificate)
         } catch {
-            throw TLSTrouble(file: certificate, reason: "no certificates in PEM: \(error)")
+            throw TLSFailure(file: certificate, reason: "no certificates in PEM: \(error)")
         }
         let key: NIOSSLPrivateKey
         do {
             key = try NIOSSLPrivateKey(file: privateKey, format: .pem)
         } catch {
-            throw TLSTrouble(file: privateKey, reason: "no private key in PEM: \(error)")
+            throw TLSFailure(file: privateKey, reason: "no private key in PEM: \(error)")
         }
         let configuration = TLSConfiguration.makeServerConfiguration(
             certificateChain: chain.map { .certificate($0) },
@@ -25,13 +25,13 @@ public struct TLSIdentity: Sendable {
         do {
             context = try NIOSSLContext(configuration: configuration)
         } catch {
-            throw TLSTrouble(file: certificate, reason: "does not go with the private key: \(error)")
+            throw TLSFailure(file: certificate, reason: "does not go with the private key: \(error)")
         }
     }
 }
 
 /// What is wrong with a file.
-public struct TLSTrouble: Error, Sendable {
+public struct TLSFailure: Error, Sendable {
     public let file: String
     public let reason: String
 }

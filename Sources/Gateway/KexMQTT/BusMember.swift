@@ -15,11 +15,11 @@ public struct BusMember: Sendable {
     /// Whom to believe, this gateway included; `nil` for everybody.
     private let trusted: TrustedKeys?
     private let domains: [DomainName: Int]
-    private var requests = DoorRequests()
+    private var requests = PendingRegistrations()
     private var recent = RecentRegistrations()
     private var late = LateRegistrations()
     private var newcomers = Newcomers()
-    private var elsewhere = Elsewhere()
+    private var pendingNews = PendingNews()
     private var own: [OwnRouters]
     private var replays: [Replay]
     private var gateways: Gateways
@@ -29,7 +29,7 @@ public struct BusMember: Sendable {
     private var isLeaving = false
     /// Whether there is a front door, and what others were told of it.
     private var hasFrontDoor = false
-    private var toldFrontDoor: Bool?
+    private var reportedFrontDoor: Bool?
     private var announcements: [BusMessage] = []
     /// Domains that this gateway served in an earlier life, and does not serve: the broker keeps that it does.
     private var formerDomains: Set<DomainName>
@@ -63,7 +63,7 @@ public struct BusMember: Sendable {
     private var malformed = 0
     private var untimely = 0
     private var untrusted = 0
-    private var toldDropped = 0
+    private var reportedDropped = 0
     private var nextNotice: Duration?
     private var earliestNotice = Duration.zero
     private var notices: [BusNotice] = []
@@ -118,8 +118,8 @@ extension BusMember {
     public mutating func connect(at now: Moment) {
         isConnected = true
         gateways.brokerCame(at: now.sinceStart)
-        presence.forgetTold()
-        toldFrontDoor = nil
+        presence.forgetReports()
+        reportedFrontDoor = nil
         announcements = formerDomains.map { .connectedPeers($0, settings.name, nil) }
         for index in settings.domains.indices {
             own[index].publishAgain()
@@ -395,7 +395,7 @@ extension BusMember {
     /// Somebody has said something in our name. What is kept of an earlier life is overwritten anyway.
     private mutating func receiveOwn(_ message: BusMessage, _ isRetained: Bool, _ now: Moment) {
         if isRetained { return receiveKept(message) }
-        if !presence.isTold(message) { contradict(message.topic, now) }
+        if !presence.isReported(message) { contradict(message.topic, now) }
     }
 
     private mutating func contradict(_ topic: BusTopic, _ now: Moment) {
@@ -427,7 +427,7 @@ extension BusMember {
 
     private mutating func correct(_ now: Moment) {
         guard let due = correctionDue, due <= now.sinceStart else { return }
-        for topic in corrections { presence.tellAgain(topic) }
+        for topic in corrections { presence.reportAgain(topic) }
         corrections.removeAll()
         correctionDue = nil
         earliestCorrection = now.sinceStart + BusLimit.correctionInterval
@@ -471,7 +471,7 @@ extension BusMember {
             untimely += 1
             return scheduleNotice(now)
         }
-        let word: Elsewhere.Word
+        let report: PendingNews.Report
         switch note.state {
         case .registered:
             // It is said again while it is of any use, each time anew: an old one is somebody else's.
@@ -480,21 +480,21 @@ extension BusMember {
                 return scheduleNotice(now)
             }
             return admit(registration, now)
-        case .heard(let heard): word = Elsewhere.Word(kind: .heard, time: min(heard, now.wallClock / 1000))
+        case .heard(let heard): report = PendingNews.Report(kind: .heard, time: min(heard, now.wallClock / 1000))
         case .removed:
             if isOwn { return }
-            word = Elsewhere.Word(kind: .removed, time: min(note.time, now.wallClock) / 1000)
+            report = PendingNews.Report(kind: .removed, time: min(note.time, now.wallClock) / 1000)
         }
         if settings.domains[router.domain].hasGateway {
-            if !isOwn { own[router.domain].noteOther(word, of: router.key, at: now) }
-            guard elsewhere.insert(word, of: router, from: note.gateway, saidAt: note.time) else { return }
+            if !isOwn { own[router.domain].noteOther(report, of: router.key, at: now) }
+            guard pendingNews.insert(report, of: router, from: note.gateway, saidAt: note.time) else { return }
             noteDropped(now)
         }
-        switch word.kind {
+        switch report.kind {
         case .heard:
-            gateways.take(router: router.key, in: registration.domain, from: note.gateway, heard: word.time, at: now)
+            gateways.take(router: router.key, in: registration.domain, from: note.gateway, heard: report.time, at: now)
         case .removed:
-            gateways.forget(router: router.key, in: registration.domain, from: note.gateway, at: word.time, now: now)
+            gateways.forget(router: router.key, in: registration.domain, from: note.gateway, at: report.time, now: now)
         }
     }
 }
@@ -533,13 +533,13 @@ extension BusMember {
 extension BusMember {
     /// Tells all gateways of a router.
     ///
-    /// - Parameter door: whom ``takeAnswers()`` names.
-    public mutating func register(_ request: RegistrationRequest, door: UInt64, at now: Moment) {
+    /// - Parameter frontDoor: whom ``takeAnswers()`` names.
+    public mutating func register(_ request: RegistrationRequest, frontDoor: UInt64, at now: Moment) {
         guard let router = router(request.registration) else {
-            return requests.refuse(request, .invalidDomain, door: door)
+            return requests.refuse(request, .invalidDomain, frontDoor: frontDoor)
         }
-        guard isConnected else { return requests.postpone(request, router, door: door) }
-        requests.insert(request, router, door: door, at: now.sinceStart)
+        guard isConnected else { return requests.postpone(request, router, frontDoor: frontDoor) }
+        requests.insert(request, router, frontDoor: frontDoor, at: now.sinceStart)
     }
 
     /// Chooses a gateway for a router, or for anybody.
@@ -551,9 +551,9 @@ extension BusMember {
     public mutating func noteFrontDoor(isThere: Bool) { hasFrontDoor = isThere }
 
     /// A front door is gone.
-    public mutating func close(door: UInt64) { requests.close(door: door) }
+    public mutating func close(frontDoor: UInt64) { requests.close(frontDoor: frontDoor) }
 
-    public mutating func takeAnswers() -> [(door: UInt64, answer: RegistrationAnswer)] { requests.takeAnswers() }
+    public mutating func takeAnswers() -> [(frontDoor: UInt64, answer: RegistrationAnswer)] { requests.takeAnswers() }
 }
 
 // MARK: - The handler
@@ -582,7 +582,7 @@ extension BusMember {
         newcomers.lose(at: now.sinceStart)
         presence.loseHandler(at: now.sinceStart)
         isOwnNew = true
-        elsewhere.lose(at: now.sinceStart)
+        pendingNews.lose(at: now.sinceStart)
         for index in own.indices { own[index].loseHandler(at: now.sinceStart) }
         listed = nil
         nextListing = now.sinceStart + BusLimit.handlerPause
@@ -596,8 +596,8 @@ extension BusMember {
 
     /// News that the handler is to be told, at most one frame of them.
     public mutating func nextNews(at now: Moment) -> [RouterNews] {
-        elsewhere.next(at: now.sinceStart).map { id, router, word in
-            RouterNews(id: id, kind: word.kind, time: word.time, registration: registration(router))
+        pendingNews.next(at: now.sinceStart).map { id, router, report in
+            RouterNews(id: id, kind: report.kind, time: report.time, registration: registration(router))
         }
     }
 
@@ -616,7 +616,7 @@ extension BusMember {
         case .statuses(let statuses):
             presence.take(statuses.filter { domains[$0.domain] != nil })
             isOwnNew = true
-        case .news(let answers): for answer in answers { elsewhere.take(answer, at: now.sinceStart) }
+        case .news(let answers): for answer in answers { pendingNews.take(answer, at: now.sinceStart) }
         case .routers(let records):
             if let listed { own[listed].take(records) }
         case .removals(let removals):
@@ -656,8 +656,8 @@ extension BusMember {
             for case .connectedPeers in news { isOwnCounted = true }
         }
         takeOwn(now)
-        if isConnected, !isLeaving, toldFrontDoor ?? false != hasFrontDoor {
-            toldFrontDoor = hasFrontDoor
+        if isConnected, !isLeaving, reportedFrontDoor ?? false != hasFrontDoor {
+            reportedFrontDoor = hasFrontDoor
             announcements.append(.frontDoor(settings.name, isOnline: hasFrontDoor))
         }
         for (index, domain) in settings.domains.enumerated() {
@@ -671,7 +671,7 @@ extension BusMember {
             }
         }
         if let nextNotice, nextNotice <= now.sinceStart {
-            let dropped = dropped - toldDropped
+            let dropped = dropped - reportedDropped
             if malformed + untimely + untrusted + dropped > 0 {
                 addNotice(
                     .ignored(malformed: malformed, untimely: untimely, untrusted: untrusted, dropped: dropped)
@@ -680,7 +680,7 @@ extension BusMember {
             malformed = 0
             untimely = 0
             untrusted = 0
-            toldDropped += dropped
+            reportedDropped += dropped
             self.nextNotice = nil
             earliestNotice = now.sinceStart + BusLimit.noticeInterval
         }
@@ -688,7 +688,7 @@ extension BusMember {
 
     /// When something is due although nothing happens.
     public func deadline(at now: Moment) -> Duration? {
-        var times = [requests.deadline, nextNotice, presence.questionDue, newcomers.earliest, elsewhere.earliest]
+        var times = [requests.deadline, nextNotice, presence.questionDue, newcomers.earliest, pendingNews.earliest]
         if isConnected { times += [presence.deadline, recent.due, correctionDue, inFlight.isEmpty ? nil : nextCheck] }
         for index in gatewayIndices {
             if listed == nil { times.append(max(own[index].nextList, nextListing)) }
@@ -704,10 +704,10 @@ extension BusMember {
         nextNotice = max(now.sinceStart + BusLimit.noticeDelay, earliestNotice)
     }
 
-    private var dropped: Int { newcomers.dropped + elsewhere.dropped }
+    private var dropped: Int { newcomers.dropped + pendingNews.dropped }
 
     private mutating func noteDropped(_ now: Moment) {
-        if dropped > toldDropped { scheduleNotice(now) }
+        if dropped > reportedDropped { scheduleNotice(now) }
     }
 
     private mutating func addNotice(_ notice: BusNotice) {
@@ -725,7 +725,7 @@ extension BusMember {
         isLeaving = true
         requests.lose()
         announcements = presence.farewell
-        if toldFrontDoor ?? false { announcements.append(.frontDoor(settings.name, isOnline: false)) }
+        if reportedFrontDoor ?? false { announcements.append(.frontDoor(settings.name, isOnline: false)) }
     }
 
     /// Whether the broker has acknowledged all that was said.

@@ -82,7 +82,7 @@ struct Gateways: Sendable {
         let isNew = isCounted || gateways[own]?.peers != gateway.peers || gateways[own]?.data != gateway.data
         gateways[own] = gateway
         // A sign of life otherwise.
-        if isNew { tell(gateway, own) } else { tellPresence(gateway, own) }
+        if isNew { update(gateway, own) } else { updatePresence(gateway, own) }
     }
 
     mutating func take(_ name: GatewayName, isOnline: Bool, isRetained: Bool, at now: Duration) {
@@ -121,7 +121,7 @@ struct Gateways: Sendable {
         if !isRetained { gateway.heard = time }
         body(&gateway)
         gateways[name] = gateway
-        tell(gateway, name)
+        update(gateway, name)
     }
 
     /// One more has room, or takes that of the one that was silent longest, if that is long enough. Whom the operator names
@@ -142,16 +142,16 @@ struct Gateways: Sendable {
     }
 
     /// Only where a gateway's data are known may it be chosen.
-    private mutating func tell(_ gateway: Gateway, _ name: GatewayName) {
+    private mutating func update(_ gateway: Gateway, _ name: GatewayName) {
         for domain in domains {
             guard let peers = gateway.peers[domain] else { continue }
             let isKnown = gateway.data[domain] != nil
             fleet.take(.peers(isKnown ? peers ?? -1 : -1, in: domain), from: name.text, at: gateway.heard)
         }
-        tellPresence(gateway, name)
+        updatePresence(gateway, name)
     }
 
-    private mutating func tellPresence(_ gateway: Gateway, _ name: GatewayName) {
+    private mutating func updatePresence(_ gateway: Gateway, _ name: GatewayName) {
         let isReady = gateway.isOnline && !gateway.data.isEmpty
         fleet.take(isReady ? .online : .offline, from: name.text, at: gateway.heard)
     }

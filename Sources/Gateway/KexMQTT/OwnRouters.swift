@@ -35,7 +35,7 @@ struct OwnRouters: Sendable {
     private(set) var nextList = Duration.zero
     /// Notes of ours that the broker keeps.
     private(set) var kept = 0
-    private var toldCount: Int?
+    private var reportedCount: Int?
     /// Whether it is known who is here: before, there is nothing to be counted.
     private var isKnown = false
     private var nextCount = Duration.zero
@@ -130,16 +130,16 @@ struct OwnRouters: Sendable {
     // MARK: - Other gateways
 
     /// Another gateway's note has the place of ours with the broker. If what we know is newer, it gets its place back.
-    mutating func noteOther(_ word: Elsewhere.Word, of key: PublicKey, at now: Moment) {
+    mutating func noteOther(_ report: PendingNews.Report, of key: PublicKey, at now: Moment) {
         guard var router = routers[key] else { return }
         let age = now.sinceStart - now.sinceStart(of: router.heard)
         let heard = min(router.heard, now.wallClock / 1000)
-        guard age > settings.staleAfter || word.kind == .heard && word.time >= heard else {
+        guard age > settings.staleAfter || report.kind == .heard && report.time >= heard else {
             _ = queue.append(key)
             return
         }
         if router.published != nil, router.heardElsewhere == nil { kept -= 1 }
-        router.heardElsewhere = max(router.heardElsewhere ?? .min, word.time)
+        router.heardElsewhere = max(router.heardElsewhere ?? .min, report.time)
         routers[key] = router
     }
 
@@ -164,7 +164,7 @@ struct OwnRouters: Sendable {
     /// The broker may have forgotten everything.
     mutating func publishAgain() {
         kept = 0
-        toldCount = nil
+        reportedCount = nil
         nextCount = .zero
         for (key, router) in routers {
             routers[key]?.published = nil
@@ -199,11 +199,11 @@ struct OwnRouters: Sendable {
     /// How many notes are kept, if others are to be told.
     mutating func nextCount(at now: Duration) -> Int? {
         guard let countDue, now >= countDue else { return nil }
-        toldCount = kept
+        reportedCount = kept
         nextCount = now + BusLimit.countInterval
         return kept
     }
 
     /// When ``nextCount(at:)`` has something.
-    var countDue: Duration? { isKnown && queue.isEmpty && toldCount != kept ? nextCount : nil }
+    var countDue: Duration? { isKnown && queue.isEmpty && reportedCount != kept ? nextCount : nil }
 }

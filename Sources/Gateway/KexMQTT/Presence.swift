@@ -9,9 +9,9 @@ struct Presence: Sendable {
     private let domains: [MemberSettings.Domain]
     private var statuses: [DomainName: DomainStatus] = [:]
     /// What the broker was told in this connection.
-    private var toldData: [DomainName: GatewayData] = [:]
-    private var toldPeers: [DomainName: Int?] = [:]
-    private var isToldOnline = false
+    private var reportedData: [DomainName: GatewayData] = [:]
+    private var reportedPeers: [DomainName: Int?] = [:]
+    private var isReportedOnline = false
     private var nextMetrics = Duration.zero
     private var nextQuestion = Duration.zero
     /// Domains that the handler was asked about and has not told.
@@ -43,29 +43,29 @@ struct Presence: Sendable {
     }
 
     /// The broker knows nothing of us.
-    mutating func forgetTold() {
-        toldData.removeAll()
-        toldPeers.removeAll()
-        isToldOnline = false
+    mutating func forgetReports() {
+        reportedData.removeAll()
+        reportedPeers.removeAll()
+        isReportedOnline = false
         nextMetrics = .zero
     }
 
     /// What others were told of this domain counts no more: it is to be told again.
-    mutating func tellAgain(_ topic: BusTopic) {
+    mutating func reportAgain(_ topic: BusTopic) {
         switch topic {
-        case .status: isToldOnline = false
-        case .data(_, let domain): toldData[domain] = nil
-        case .connectedPeers(let domain, _): toldPeers[domain] = nil
+        case .status: isReportedOnline = false
+        case .data(_, let domain): reportedData[domain] = nil
+        case .connectedPeers(let domain, _): reportedPeers[domain] = nil
         default: break
         }
     }
 
     /// Whether this is what others were told, or will be told anyway.
-    func isTold(_ message: BusMessage) -> Bool {
+    func isReported(_ message: BusMessage) -> Bool {
         switch message {
-        case .status(_, let isOnline): isOnline || !isToldOnline
-        case .data(_, let domain, let data): toldData[domain].map { $0 == data } ?? true
-        case .connectedPeers(let domain, _, let peers): toldPeers[domain].map { $0 == peers } ?? true
+        case .status(_, let isOnline): isOnline || !isReportedOnline
+        case .data(_, let domain, let data): reportedData[domain].map { $0 == data } ?? true
+        case .connectedPeers(let domain, _, let peers): reportedPeers[domain].map { $0 == peers } ?? true
         default: true
         }
     }
@@ -76,7 +76,7 @@ struct Presence: Sendable {
         for domain in settings.domains {
             guard let data = data(of: domain) else { continue }
             own.data[domain.name] = data
-            own.peers[domain.name] = toldPeers[domain.name].flatMap(\.self) ?? peers(of: domain)
+            own.peers[domain.name] = reportedPeers[domain.name].flatMap(\.self) ?? peers(of: domain)
         }
         return own
     }
@@ -92,21 +92,21 @@ struct Presence: Sendable {
         guard isReady else { return [] }
         var messages: [BusMessage] = []
         for domain in domains {
-            guard let data = data(of: domain), toldData[domain.name] != data else { continue }
-            toldData[domain.name] = data
+            guard let data = data(of: domain), reportedData[domain.name] != data else { continue }
+            reportedData[domain.name] = data
             messages.append(.data(settings.name, domain.name, data))
         }
-        if !isToldOnline {
-            isToldOnline = true
+        if !isReportedOnline {
+            isReportedOnline = true
             messages.append(.status(settings.name, isOnline: true))
         }
         let isTime = now >= nextMetrics
         for domain in domains {
             let peers = peers(of: domain)
-            let before = toldPeers[domain.name]
+            let before = reportedPeers[domain.name]
             // Whether we serve a domain is said at once, how many we have when it is time.
             guard isTime || before == nil || (before ?? nil == nil) != (peers == nil) else { continue }
-            toldPeers[domain.name] = .some(peers)
+            reportedPeers[domain.name] = .some(peers)
             messages.append(.connectedPeers(domain.name, settings.name, peers))
         }
         if isTime { nextMetrics = now + BusLimit.metricsInterval }

@@ -4,7 +4,7 @@ internal import SystemCalls
 internal import SystemPackage
 
 /// Why the handler cannot be asked.
-enum HandlerTrouble: Error, CustomStringConvertible {
+enum HandlerFailure: Error, CustomStringConvertible {
     case call(SystemCallError)
     case malformedAnswer(MalformedFrame)
     case closed
@@ -35,7 +35,7 @@ struct HandlerLink: ~Copyable {
     /// Requests in the order in which they came. There are never more than connections.
     private var waiting: [RegistrationRequest] = []
     private var packet: [UInt8] = []
-    private var buffer = ReceiveBuffer(size: ChannelLimit.frameSize)
+    private var buffer = ExchangeBuffer(size: ChannelLimit.frameSize)
 
     init(path: String, pause: Duration) {
         self.path = path
@@ -54,9 +54,9 @@ struct HandlerLink: ~Copyable {
     ///
     /// - Throws: if there is no connection and none can be made, or it broke. It is closed then, and nothing waits any
     ///   more.
-    mutating func flush(_ loop: borrowing EventLoop, now: MonotonicTime) throws(HandlerTrouble) {
+    mutating func flush(_ loop: borrowing EventLoop, now: MonotonicTime) throws(HandlerFailure) {
         guard !waiting.isEmpty, !isCongested else { return }
-        do throws(HandlerTrouble) {
+        do throws(HandlerFailure) {
             try send(over: try connected(loop, now: now), loop)
         } catch {
             disconnect()
@@ -64,7 +64,7 @@ struct HandlerLink: ~Copyable {
         }
     }
 
-    private mutating func send(over socket: FileDescriptor, _ loop: borrowing EventLoop) throws(HandlerTrouble) {
+    private mutating func send(over socket: FileDescriptor, _ loop: borrowing EventLoop) throws(HandlerFailure) {
         var sent = 0
         defer { waiting.removeFirst(sent) }
         while sent < waiting.count {
@@ -87,7 +87,7 @@ struct HandlerLink: ~Copyable {
     private mutating func connected(
         _ loop: borrowing EventLoop,
         now: MonotonicTime
-    ) throws(HandlerTrouble) -> FileDescriptor {
+    ) throws(HandlerFailure) -> FileDescriptor {
         if let raw = descriptor?.raw { return raw }
         if let nextCall, now < nextCall { throw .calledRecently }
         do throws(SystemCallError) {
@@ -106,7 +106,7 @@ struct HandlerLink: ~Copyable {
     /// The socket takes packets again.
     ///
     /// - Throws: as ``receive()``.
-    mutating func becameWritable(_ loop: borrowing EventLoop) throws(HandlerTrouble) {
+    mutating func becameWritable(_ loop: borrowing EventLoop) throws(HandlerFailure) {
         guard isCongested, let raw = descriptor?.raw else { return }
         isCongested = false
         do throws(SystemCallError) {
@@ -120,9 +120,9 @@ struct HandlerLink: ~Copyable {
     /// One packet of answers; empty if none has come.
     ///
     /// - Throws: if the connection is not to be used any more; it is closed then, and nothing waits any more.
-    mutating func receive() throws(HandlerTrouble) -> [RegistrationAnswer] {
+    mutating func receive() throws(HandlerFailure) -> [RegistrationAnswer] {
         guard let raw = descriptor?.raw else { return [] }
-        do throws(HandlerTrouble) {
+        do throws(HandlerFailure) {
             return try receive(over: raw)
         } catch {
             disconnect()
@@ -130,7 +130,7 @@ struct HandlerLink: ~Copyable {
         }
     }
 
-    private mutating func receive(over socket: FileDescriptor) throws(HandlerTrouble) -> [RegistrationAnswer] {
+    private mutating func receive(over socket: FileDescriptor) throws(HandlerFailure) -> [RegistrationAnswer] {
         let received: Socket.Received
         do throws(SystemCallError) {
             received = try buffer.receive(from: socket)

@@ -27,7 +27,7 @@ public struct Server: ~Copyable {
     private var connections = ConnectionTable()
     private var sources: SourceLimits
     private var handler: HandlerLink
-    private var buffer = ReceiveBuffer(size: 4096)
+    private var buffer = ExchangeBuffer(size: 4096)
     /// The time of the events that are being handled.
     private var now = MonotonicTime.now
 
@@ -446,7 +446,7 @@ extension Server {
 extension Server {
     /// Sends what this round has brought, together.
     private mutating func askHandler() {
-        do throws(HandlerTrouble) {
+        do throws(HandlerFailure) {
             try handler.flush(loop, now: now)
         } catch {
             loseHandler(error)
@@ -454,7 +454,7 @@ extension Server {
     }
 
     private mutating func resumeAsking() {
-        do throws(HandlerTrouble) {
+        do throws(HandlerFailure) {
             try handler.becameWritable(loop)
         } catch {
             loseHandler(error)
@@ -462,7 +462,7 @@ extension Server {
     }
 
     private mutating func receiveAnswers() {
-        do throws(HandlerTrouble) {
+        do throws(HandlerFailure) {
             for answer in try handler.receive() {
                 noteAnswer()
                 // Nobody waits for it any more if its time was over, or if the handler made it up.
@@ -477,21 +477,21 @@ extension Server {
 
     /// Answers everybody who waits for the handler. It may have done what it was asked before it was lost; saying so
     /// costs the client one more try, which changes nothing then, while silence would cost it its network.
-    private mutating func loseHandler(_ trouble: HandlerTrouble) {
+    private mutating func loseHandler(_ failure: HandlerFailure) {
         // A handler that was idle when it ended, or that was told off a moment ago, is nothing to talk about.
-        if !answerDeadlines.isEmpty { noteLoss(trouble) }
+        if !answerDeadlines.isEmpty { noteLoss(failure) }
         abandonQuestions()
     }
 
-    private mutating func noteLoss(_ trouble: HandlerTrouble) {
+    private mutating func noteLoss(_ failure: HandlerFailure) {
         // Of the call that failed a moment ago the reason is known.
-        if case .calledRecently = trouble { return }
-        guard lossNotice.permits(loss: "\(trouble)", now: now) else { return }
+        if case .calledRecently = failure { return }
+        guard lossNotice.permits(loss: "\(failure)", now: now) else { return }
         let advice = "is kex-handler running, with the same HandlerSocket=, and is this user in its group?"
         logger.log(
             .handlerLost,
             .error,
-            "the handler cannot be asked: \(trouble); answering \(Refusal.unavailable.code); \(advice)"
+            "the handler cannot be asked: \(failure); answering \(Refusal.unavailable.code); \(advice)"
         )
     }
 

@@ -10,7 +10,7 @@ internal import SystemPackage
 public struct LinkControl: ~Copyable {
     var socket: NetlinkSocket
 
-    public init(buffer: ReceiveBuffer = ReceiveBuffer()) throws(NetlinkError) {
+    public init(buffer: DatagramBuffer = DatagramBuffer()) throws(NetlinkError) {
         socket = try NetlinkSocket(.route, buffer: buffer)
     }
 

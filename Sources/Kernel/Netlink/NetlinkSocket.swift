@@ -35,7 +35,7 @@ public struct NetlinkSocket: ~Copyable {
     static let dumpPause: Duration = .milliseconds(2)
 
     private let transport: any NetlinkTransport
-    private let buffer: ReceiveBuffer
+    private let buffer: DatagramBuffer
     private var nextSequence: UInt32 = 1
     var families: [String: UInt16] = [:]
 
@@ -44,7 +44,7 @@ public struct NetlinkSocket: ~Copyable {
     /// - Throws: ``NetlinkError/socketFailed(operation:object:errno:)``.
     public init(
         _ family: Family,
-        buffer: ReceiveBuffer = ReceiveBuffer(),
+        buffer: DatagramBuffer = DatagramBuffer(),
         answerTimeout: Duration = answerTimeout
     ) throws(NetlinkError) {
         self.buffer = buffer
@@ -56,7 +56,7 @@ public struct NetlinkSocket: ~Copyable {
     }
 
     /// Talks to something else than the kernel.
-    package init(transport: any NetlinkTransport, buffer: ReceiveBuffer = ReceiveBuffer()) {
+    package init(transport: any NetlinkTransport, buffer: DatagramBuffer = DatagramBuffer()) {
         self.transport = transport
         self.buffer = buffer
     }
@@ -274,7 +274,7 @@ public struct NetlinkSocket: ~Copyable {
         } catch {
             switch error {
             case .resourceTemporarilyUnavailable: throw .noAnswer
-            case .noSpace: throw .malformed("a datagram of more than \(ReceiveBuffer.size) bytes")
+            case .noSpace: throw .malformed("a datagram of more than \(DatagramBuffer.size) bytes")
             default: throw .socket(error)
             }
         }

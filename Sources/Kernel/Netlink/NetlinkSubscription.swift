@@ -38,7 +38,7 @@ public import SystemPackage
     }
 
     private let socket: OpaquePointer
-    private var buffer = [UInt8](repeating: 0, count: ReceiveBuffer.size)
+    private var buffer = [UInt8](repeating: 0, count: DatagramBuffer.size)
 
     /// - Parameters:
     ///   - filter: what is to be told. It is in place before the first message can come.

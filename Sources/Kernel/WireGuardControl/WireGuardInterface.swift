@@ -69,7 +69,7 @@ let changesPerRequest = 64
 public func openWireGuardInterface(
     _ name: InterfaceName,
     socketDirectory: String = "/run/wireguard",
-    buffer: ReceiveBuffer = ReceiveBuffer()
+    buffer: DatagramBuffer = DatagramBuffer()
 ) throws(WireGuardError) -> any WireGuardInterface {
     let path = "\(socketDirectory)/\(name).sock"
     if isSocket(path) { return try UserspaceWireGuard(name, path: path, buffer: buffer) }

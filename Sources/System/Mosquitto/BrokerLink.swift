@@ -37,7 +37,7 @@ public struct BrokerLink: ~Copyable {
     /// because that is how long connect(2) tries.
     public mutating func connect(now: MonotonicTime) {
         guard session == nil else { return }
-        do throws(SessionTrouble) {
+        do throws(SessionFailure) {
             let new = try BrokerSession(settings)
             new.open()
             session = new

@@ -49,13 +49,13 @@ internal import SystemPackage
     /// Not safe to be called twice at a time, says its manual.
     private static let libraryIsReady: Bool = mosquitto_lib_init() == MOSQ_ERR_SUCCESS.rawValue
 
-    init(_ settings: BrokerSettings) throws(SessionTrouble) {
+    init(_ settings: BrokerSettings) throws(SessionFailure) {
         precondition(Self.libraryIsReady, "libmosquitto always starts on Linux")
         let opening: SideThread<String?>
-        do throws(SystemCallError) { opening = try SideThread() } catch { throw SessionTrouble(text: "\(error)") }
+        do throws(SystemCallError) { opening = try SideThread() } catch { throw SessionFailure(text: "\(error)") }
         // It also ignores SIGPIPE from now on, which its writes need.
         guard let client = unsafe mosquitto_new(settings.clientID, true, nil) else {
-            throw SessionTrouble(text: "\(Errno(rawValue: errno))")
+            throw SessionFailure(text: "\(Errno(rawValue: errno))")
         }
         self.opening = opening
         unsafe self.client = unsafe client
@@ -68,7 +68,7 @@ internal import SystemPackage
 
     deinit { unsafe mosquitto_destroy(client) }
 
-    private func configure() throws(SessionTrouble) {
+    private func configure() throws(SessionFailure) {
         try must(unsafe mosquitto_int_option(client, MOSQ_OPT_PROTOCOL_VERSION, MQTT_PROTOCOL_V5), "use MQTT 5")
         try must(unsafe mosquitto_int_option(client, MOSQ_OPT_TCP_NODELAY, 1), "send at once")
         let most = Int32(BrokerLimit.receiveMaximum)
@@ -95,7 +95,7 @@ internal import SystemPackage
         for file in [tls.authorities, tls.identity?.certificate, tls.identity?.privateKey] {
             // libmosquitto says of any of them that an argument is invalid.
             if let file, unsafe access(file, R_OK) != 0 {
-                throw SessionTrouble(text: "cannot read \(file): \(Errno(rawValue: errno)) (errno \(errno))")
+                throw SessionFailure(text: "cannot read \(file): \(Errno(rawValue: errno)) (errno \(errno))")
             }
         }
         let certificate = tls.identity?.certificate
@@ -114,9 +114,9 @@ internal import SystemPackage
         try must(unsafe mosquitto_tls_opts_set(client, 1, nil, nil), "use TLS")
     }
 
-    private func must(_ status: Int32, _ what: String) throws(SessionTrouble) {
+    private func must(_ status: Int32, _ what: String) throws(SessionFailure) {
         guard status != MOSQ_ERR_SUCCESS.rawValue else { return }
-        throw SessionTrouble(text: "libmosquitto cannot \(what): \(Self.text(of: status))")
+        throw SessionFailure(text: "libmosquitto cannot \(what): \(Self.text(of: status))")
     }
 
     /// Each is a C function: formed here and not where an actor is, it does not ask what thread it is on.
@@ -403,6 +403,6 @@ internal import SystemPackage
 }
 
 /// Why a session cannot even begin.
-struct SessionTrouble: Error {
+struct SessionFailure: Error {
     let text: String
 }

@@ -245,9 +245,9 @@ extension RegistrationFrame {
     }
 
     @Test("with an end come back as they were", arguments: [nil, "interface wgww01 is not there"])
-    func ends(trouble: String?) throws {
+    func ends(failure: String?) throws {
         for domain in [nil, longest] {
-            let end = SweepEnd(domain: domain, peers: .max, trouble: trouble)
+            let end = SweepEnd(domain: domain, peers: .max, failure: failure)
             let frame = bytes { ControlFrame.encode(end, into: &$0) }
             #expect(try ControlFrame.report(in: frame.span) == .end(end))
         }
@@ -255,7 +255,7 @@ extension RegistrationFrame {
 
     @Test("are refused for a text longer than its field")
     func longText() throws {
-        let end = SweepEnd(domain: nil, peers: 0, trouble: String(repeating: "t", count: 180))
+        let end = SweepEnd(domain: nil, peers: 0, failure: String(repeating: "t", count: 180))
         var frame = bytes { ControlFrame.encode(end, into: &$0) }
         // Behind the header, the peers and the domain with its length.
         let length = 4 + 4 + 1 + DomainName.maximumLength
@@ -264,15 +264,15 @@ extension RegistrationFrame {
         #expect(throws: MalformedFrame.record("a text of length 181")) { try ControlFrame.report(in: frame.span) }
     }
 
-    @Test("keep 180 bytes of a trouble", arguments: [179, 180, 181])
-    func trouble(count: Int) throws {
-        let end = SweepEnd(domain: nil, peers: 0, trouble: String(repeating: "t", count: count))
+    @Test("keep 180 bytes of a failure", arguments: [179, 180, 181])
+    func failure(count: Int) throws {
+        let end = SweepEnd(domain: nil, peers: 0, failure: String(repeating: "t", count: count))
         let frame = bytes { ControlFrame.encode(end, into: &$0) }
         guard case .end(let decoded) = try ControlFrame.report(in: frame.span) else {
             Issue.record("not an end")
             return
         }
-        #expect(decoded.trouble == String(repeating: "t", count: min(count, 180)))
+        #expect(decoded.failure == String(repeating: "t", count: min(count, 180)))
     }
 
     @Test("fit into the buffer that is meant for them")

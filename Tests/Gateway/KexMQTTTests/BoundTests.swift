@@ -9,42 +9,42 @@ import Testing
     private let gateway = GatewayName("gw02")!
 
     /// The handler takes in all that waits.
-    private func carryOut(_ elsewhere: inout Elsewhere) {
-        while case let news = elsewhere.next(at: .zero), !news.isEmpty {
-            for item in news { elsewhere.take(RegistrationAnswer(id: item.id, refusal: nil), at: .zero) }
+    private func carryOut(_ pending: inout PendingNews) {
+        while case let news = pending.next(at: .zero), !news.isEmpty {
+            for item in news { pending.take(RegistrationAnswer(id: item.id, refusal: nil), at: .zero) }
         }
     }
 
     @Test("So many notes are remembered; with one more all are forgotten, and what is known is news once more")
     func rememberedNotes() {
-        var elsewhere = Elsewhere()
+        var pending = PendingNews()
         func isNews(_ number: Int) -> Bool {
-            let word = Elsewhere.Word(kind: .heard, time: 1)
-            return elsewhere.insert(word, of: RouterID(key(number), domain: 0), from: gateway, saidAt: 1)
+            let report = PendingNews.Report(kind: .heard, time: 1)
+            return pending.insert(report, of: RouterID(key(number), domain: 0), from: gateway, saidAt: 1)
         }
         for number in 0..<BusLimit.rememberedNotes {
             #expect(isNews(number))
-            if number % 256 == 0 { carryOut(&elsewhere) }
+            if number % 256 == 0 { carryOut(&pending) }
         }
-        carryOut(&elsewhere)
+        carryOut(&pending)
         #expect(!isNews(0))
         #expect(isNews(BusLimit.rememberedNotes))
         #expect(isNews(0))
-        #expect(elsewhere.dropped == 0)
+        #expect(pending.dropped == 0)
     }
 
     @Test("The handler is told so much news at a time")
     func newsAtHandler() {
-        var elsewhere = Elsewhere()
+        var pending = PendingNews()
         for number in 0...BusLimit.newsAtHandler {
-            let word = Elsewhere.Word(kind: .heard, time: 1)
-            _ = elsewhere.insert(word, of: RouterID(key(number), domain: 0), from: gateway, saidAt: 1)
+            let report = PendingNews.Report(kind: .heard, time: 1)
+            _ = pending.insert(report, of: RouterID(key(number), domain: 0), from: gateway, saidAt: 1)
         }
-        var told: [UInt32] = []
-        while case let news = elsewhere.next(at: .zero), !news.isEmpty { told += news.map(\.id) }
-        #expect(told.count == BusLimit.newsAtHandler)
-        elsewhere.take(RegistrationAnswer(id: told[0], refusal: nil), at: .zero)
-        #expect(elsewhere.next(at: .zero).count == 1)
+        var sent: [UInt32] = []
+        while case let news = pending.next(at: .zero), !news.isEmpty { sent += news.map(\.id) }
+        #expect(sent.count == BusLimit.newsAtHandler)
+        pending.take(RegistrationAnswer(id: sent[0], refusal: nil), at: .zero)
+        #expect(pending.next(at: .zero).count == 1)
     }
 
     @Test("Of so many routers that are gone the broker is told; the notes of more expire by themselves")

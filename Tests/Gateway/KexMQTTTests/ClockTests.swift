@@ -73,7 +73,7 @@ import Testing
         gateway.list([(1, gateway.seconds)])
         gateway.member.register(
             RegistrationRequest(id: 1, source: IPv6Address(high: 1, low: 0), registration: registration(2)),
-            door: 1,
+            frontDoor: 1,
             at: gateway.now
         )
         for publication in gateway.publications() { receiver.deliver(publication) }

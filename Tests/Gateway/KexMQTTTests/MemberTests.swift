@@ -18,7 +18,7 @@ import Testing
         var gateway = Member()
         gateway.connect()
         for (id, reason) in [(1, 0), (2, 16), (3, 128)] as [(UInt32, UInt8)] {
-            gateway.member.register(request(Int(id), id: id), door: 5, at: gateway.now)
+            gateway.member.register(request(Int(id), id: id), frontDoor: 5, at: gateway.now)
             let next = gateway.member.nextPublication(at: gateway.now)
             let publication = try #require(next)
             #expect(publication.message == .registration(registration(Int(id))))
@@ -27,7 +27,7 @@ import Testing
             #expect(gateway.member.takeAnswers().isEmpty)
             gateway.member.acknowledged(Int32(id), reason: reason, at: gateway.now)
             let answers = gateway.member.takeAnswers()
-            #expect(answers.map(\.door) == [5])
+            #expect(answers.map(\.frontDoor) == [5])
             #expect(answers.map(\.answer) == [RegistrationAnswer(id: id, refusal: reason == 128 ? .unavailable : nil)])
         }
         #expect(gateway.member.takeNotices() == [.refused(topic: "wireguard/ffww01/all", reason: 128)])
@@ -39,7 +39,7 @@ import Testing
         var gateway = Member(signingKey: signing)
         gateway.connect()
         gateway.acknowledges = false
-        gateway.member.register(request(1), door: 5, at: gateway.now)
+        gateway.member.register(request(1), frontDoor: 5, at: gateway.now)
         let both = gateway.publications()
         #expect(both.map(\.message?.topic) == [.registration(domain), .router(domain, key(1))])
         #expect(both[1].note?.state == .registered)
@@ -59,30 +59,30 @@ import Testing
     func unavailable() {
         var gateway = Member()
         func refusals() -> [Refusal?] { gateway.member.takeAnswers().map(\.answer.refusal) }
-        gateway.member.register(request(1), door: 5, at: gateway.now)
+        gateway.member.register(request(1), frontDoor: 5, at: gateway.now)
         #expect(refusals() == [.unavailable])
         gateway.connect()
         gateway.acknowledges = false
-        gateway.member.register(request(1), door: 5, at: gateway.now)
+        gateway.member.register(request(1), frontDoor: 5, at: gateway.now)
         _ = gateway.publications()
         gateway.pass(.milliseconds(999))
         #expect(refusals().isEmpty)
         #expect(gateway.member.deadline(at: gateway.now)! <= gateway.now.sinceStart + .milliseconds(1))
         gateway.pass(.milliseconds(1))
         #expect(refusals() == [.unavailable])
-        gateway.member.register(request(1), door: 5, at: gateway.now)
+        gateway.member.register(request(1), frontDoor: 5, at: gateway.now)
         gateway.member.disconnect(at: gateway.now)
         #expect(refusals() == [.unavailable])
         let other = Registration(domain: DomainName("other")!, key: key(1))
         gateway.connect()
         gateway.member.register(
             RegistrationRequest(id: 1, source: IPv6Address(high: 0, low: 0), registration: other),
-            door: 5,
+            frontDoor: 5,
             at: gateway.now
         )
         #expect(refusals() == [.invalidDomain])
-        gateway.member.register(request(1), door: 5, at: gateway.now)
-        gateway.member.close(door: 5)
+        gateway.member.register(request(1), frontDoor: 5, at: gateway.now)
+        gateway.member.close(frontDoor: 5)
         gateway.member.disconnect(at: gateway.now)
         #expect(refusals().isEmpty)
     }
@@ -98,16 +98,16 @@ import Testing
                 .map { String(decoding: $0.payload, as: UTF8.self) }
         }
         // There is none; it says nothing for a second; it goes with the registration on its way.
-        gateway.member.register(request(1), door: 5, at: gateway.now)
-        gateway.member.register(request(1), door: 6, at: gateway.now)
+        gateway.member.register(request(1), frontDoor: 5, at: gateway.now)
+        gateway.member.register(request(1), frontDoor: 6, at: gateway.now)
         gateway.pass(.seconds(1))
         gateway.acknowledges = false
         gateway.connect()
         #expect(topics(gateway.publications()) == ["\(key(1))"])
-        gateway.member.register(request(2), door: 5, at: gateway.now)
+        gateway.member.register(request(2), frontDoor: 5, at: gateway.now)
         #expect(topics(gateway.publications()) == ["\(key(2))"])
         gateway.pass(.seconds(1))
-        gateway.member.register(request(3), door: 5, at: gateway.now)
+        gateway.member.register(request(3), frontDoor: 5, at: gateway.now)
         #expect(Set(topics(gateway.publications())) == ["\(key(2))", "\(key(3))"])
         gateway.member.disconnect(at: gateway.now)
         gateway.pass(.seconds(1))
@@ -124,7 +124,7 @@ import Testing
         #expect(gateway.member.takeAnswers().allSatisfy { $0.answer.refusal == .unavailable })
         // The broker had its say about this one.
         gateway.reason = 135
-        gateway.member.register(request(4), door: 5, at: gateway.now)
+        gateway.member.register(request(4), frontDoor: 5, at: gateway.now)
         #expect(topics(gateway.publications()) == ["\(key(4))"])
         gateway.pass(.seconds(1))
         #expect(topics(gateway.publications()).isEmpty)
@@ -137,7 +137,7 @@ import Testing
         ] {
             var gateway = Member()
             for number in 0...BusLimit.lateRegistrations {
-                gateway.member.register(request(number), door: 5, at: gateway.now)
+                gateway.member.register(request(number), frontDoor: 5, at: gateway.now)
             }
             _ = gateway.member.takeAnswers()
             gateway.pass(.zero)
@@ -159,10 +159,10 @@ import Testing
         gateway.connect()
         gateway.acknowledges = false
         for number in 0..<BusLimit.registrations {
-            gateway.member.register(request(number, id: UInt32(number)), door: 5, at: gateway.now)
+            gateway.member.register(request(number, id: UInt32(number)), frontDoor: 5, at: gateway.now)
         }
         #expect(gateway.member.takeAnswers().isEmpty)
-        gateway.member.register(request(1, id: 99_999), door: 5, at: gateway.now)
+        gateway.member.register(request(1, id: 99_999), frontDoor: 5, at: gateway.now)
         #expect(gateway.member.takeAnswers().map(\.answer) == [RegistrationAnswer(id: 99_999, refusal: .unavailable)])
         #expect(gateway.publications().count == BusLimit.registrations)
         gateway.pass(.seconds(1))
@@ -173,10 +173,10 @@ import Testing
     func arrival() {
         var gateway = Member()
         gateway.connect()
-        gateway.member.register(request(1), door: 5, at: gateway.now)
+        gateway.member.register(request(1), frontDoor: 5, at: gateway.now)
         _ = gateway.publications()
         gateway.pass(.seconds(200))
-        gateway.member.register(request(2), door: 5, at: gateway.now)
+        gateway.member.register(request(2), frontDoor: 5, at: gateway.now)
         _ = gateway.publications()
         func arrive(_ name: String, isRetained: Bool = false) {
             gateway.receive(.status(GatewayName(name)!, isOnline: true), isRetained: isRetained)
@@ -204,7 +204,7 @@ import Testing
         var gateway = Member()
         gateway.connect()
         for number in 0..<3 * BusLimit.recentRegistrations {
-            gateway.member.register(request(number), door: 5, at: gateway.now)
+            gateway.member.register(request(number), frontDoor: 5, at: gateway.now)
             _ = gateway.publications()
         }
         gateway.receive(.status(GatewayName("gw02")!, isOnline: true))
@@ -631,7 +631,7 @@ import Testing
         gateway.receive(.data(name, domain, data))
         gateway.receive(.connectedPeers(domain, name, 0))
         gateway.receive(.status(name, isOnline: true))
-        gateway.member.register(request(1), door: 5, at: gateway.now)
+        gateway.member.register(request(1), frontDoor: 5, at: gateway.now)
         #expect(gateway.publications().map(\.topic) == ["wireguard/ffww01/all"])
         #expect(gateway.member.takeAnswers().map(\.answer.refusal) == [nil])
         func chosen() -> String? {

@@ -224,7 +224,7 @@ import Testing
         gateway.list((0..<1000).map { ($0, gateway.seconds) })
         #expect(gateway.publications().count == BusLimit.notesAtBroker)
         let request = RegistrationRequest(id: 7, source: IPv6Address(high: 0, low: 0), registration: registration(5000))
-        gateway.member.register(request, door: 1, at: gateway.now)
+        gateway.member.register(request, frontDoor: 1, at: gateway.now)
         #expect(gateway.publications().map(\.message) == [.registration(registration(5000))])
     }
 

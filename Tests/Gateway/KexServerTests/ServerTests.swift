@@ -299,7 +299,7 @@ private func limits(_ change: (inout ServerLimits) -> Void) -> ServerLimits {
     }
 }
 
-@Suite("A handler that cannot be asked") struct HandlerTroubleTests {
+@Suite("A handler that cannot be asked") struct HandlerFailureTests {
     @Test("means UNAVAILABLE, and is called again when it is there")
     func absent() throws {
         let path = TestHandler.newPath()

@@ -10,7 +10,7 @@ private func request(_ number: UInt8 = 0) throws(NetlinkError) -> NetlinkMessage
     try NetlinkMessage(type: 0x20, header: genlmsghdr(cmd: number, version: 1, reserved: 0)) { _ in }
 }
 
-private func socket(_ datagrams: [UInt8]..., buffer: ReceiveBuffer = ReceiveBuffer()) -> NetlinkSocket {
+private func socket(_ datagrams: [UInt8]..., buffer: DatagramBuffer = DatagramBuffer()) -> NetlinkSocket {
     NetlinkSocket(transport: ScriptedKernel(datagrams.map(ScriptedKernel.Step.datagram)), buffer: buffer)
 }
 
@@ -258,7 +258,7 @@ private func malformed(_ detail: String) -> NetlinkError {
 
     @Test("with keys in them leave nothing in the buffer, not even when they fail", arguments: [0, 1] as [Int32])
     func wiping(errno: Int32) {
-        let buffer = ReceiveBuffer()
+        let buffer = DatagramBuffer()
         var socket = socket(part(0xee) + done(sequence: 1, errno: errno), buffer: buffer)
         _ = try? values(&socket, isSecret: true)
         #expect(buffer.bytes.allSatisfy { $0 == 0 })

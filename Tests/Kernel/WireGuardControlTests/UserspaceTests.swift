@@ -23,7 +23,7 @@ let firstAddress = IPPrefix("fe80::de:5dff:feb8:5b59/128")!
 private func open(
     _ server: FakeUserspace,
     timeout: Duration = .seconds(5),
-    buffer: ReceiveBuffer = ReceiveBuffer()
+    buffer: DatagramBuffer = DatagramBuffer()
 ) throws -> UserspaceWireGuard {
     try UserspaceWireGuard(name, path: server.path, buffer: buffer, changeTimeout: timeout, stateTimeout: timeout)
 }
@@ -200,7 +200,7 @@ private let addFirst = PeerChange.add(PeerSettings(publicKey: firstKey, allowedI
                 $0.request(); $0.reply("private_key=\(bobPrivate)\n" + end)
             }
         ])
-        let buffer = ReceiveBuffer()
+        let buffer = DatagramBuffer()
         _ = try? open(server, buffer: buffer).state()
         #expect(buffer.bytes.allSatisfy { $0 == 0 })
     }

@@ -32,13 +32,13 @@ final class UserspaceWireGuard: WireGuardInterface {
     /// `nil` after every failure: the rest of that conversation means nothing.
     private var connection: UAPIConnection?
     /// Its size is that of the longest line of a reply.
-    private let buffer: ReceiveBuffer
+    private let buffer: DatagramBuffer
 
     /// Connects.
     init(
         _ name: InterfaceName,
         path: String,
-        buffer: ReceiveBuffer = ReceiveBuffer(),
+        buffer: DatagramBuffer = DatagramBuffer(),
         changeTimeout: Duration = changeTimeout,
         stateTimeout: Duration = stateTimeout
     ) throws(WireGuardError) {

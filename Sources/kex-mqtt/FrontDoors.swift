@@ -6,14 +6,14 @@ internal import SystemPackage
 internal import Systemd
 
 /// The socket for front doors, and those that are connected to it.
-struct Doors: ~Copyable {
+struct FrontDoors: ~Copyable {
     private let listener: OwnedDescriptor
     private let path: String
     /// Whether the file is ours to remove: systemd keeps its own.
     private let ownsFile: Bool
     private let token: UInt64
     private var connections: [UInt64: (packets: PacketConnection, user: UInt32)] = [:]
-    private var places = DoorPlaces()
+    private var places = ConnectionPlaces()
     /// Front doors that have not taken their answers: they are asked for nothing new, so those answers are never more than
     /// what was asked in a round, and the registrations that the broker has.
     private var congested: Set<UInt64> = []
@@ -24,7 +24,7 @@ struct Doors: ~Copyable {
     /// When connections are taken again after the system had no descriptor left.
     private(set) var nextAccept: MonotonicTime?
 
-    /// Packets that are taken from a door before the others have their turn.
+    /// Packets that are taken from a front door before the others have their turn.
     private static let packetsPerRound = 16
     /// Connections that are accepted before others have their turn.
     private static let acceptedPerRound = 64
@@ -108,13 +108,13 @@ struct Doors: ~Copyable {
         }
     }
 
-    private mutating func close(_ door: UInt64) {
-        guard let (_, user) = connections.removeValue(forKey: door) else { return }
-        congested.remove(door)
+    private mutating func close(_ frontDoor: UInt64) {
+        guard let (_, user) = connections.removeValue(forKey: frontDoor) else { return }
+        congested.remove(frontDoor)
         places.leave(user)
     }
 
-    /// Why a door was closed.
+    /// Why a front door was closed.
     struct Closed: Error {
         /// `nil` if it ended by itself.
         let reason: String?
@@ -123,8 +123,8 @@ struct Doors: ~Copyable {
     /// What a front door asks.
     ///
     /// - Throws: if there is nothing more to expect of it; it is forgotten.
-    mutating func requests(from door: UInt64) throws(Closed) -> [BusRequest] {
-        guard let connection = connections[door]?.packets, !congested.contains(door) else { return [] }
+    mutating func requests(from frontDoor: UInt64) throws(Closed) -> [BusRequest] {
+        guard let connection = connections[frontDoor]?.packets, !congested.contains(frontDoor) else { return [] }
         var requests: [BusRequest] = []
         do {
             while requests.count < Self.packetsPerRound {
@@ -134,7 +134,7 @@ struct Doors: ~Copyable {
             }
             return requests
         } catch {
-            close(door)
+            close(frontDoor)
             throw error as? Closed ?? Closed(reason: Self.isGone(error) ? nil : "\(error)")
         }
     }
@@ -144,23 +144,23 @@ struct Doors: ~Copyable {
         return errno == .brokenPipe || errno == .connectionReset
     }
 
-    func enqueue(_ packet: [UInt8], to door: UInt64) { connections[door]?.packets.enqueue(packet) }
+    func enqueue(_ packet: [UInt8], to frontDoor: UInt64) { connections[frontDoor]?.packets.enqueue(packet) }
 
     /// Sends answers to all.
     ///
-    /// - Returns: the doors that are closed by it.
+    /// - Returns: the front doors that are closed by it.
     mutating func flush(_ loop: borrowing EventLoop) -> [UInt64] {
         var closed: [UInt64] = []
-        for (door, (connection, _)) in connections where !connection.isEmpty || congested.contains(door) {
+        for (frontDoor, (connection, _)) in connections where !connection.isEmpty || congested.contains(frontDoor) {
             do throws(SystemCallError) {
                 try connection.flush()
                 let isWaiting = !connection.isEmpty
-                guard isWaiting != congested.contains(door) else { continue }
-                try loop.change(connection.raw, to: isWaiting ? .writable : .readable, token: door)
-                if isWaiting { congested.insert(door) } else { congested.remove(door) }
+                guard isWaiting != congested.contains(frontDoor) else { continue }
+                try loop.change(connection.raw, to: isWaiting ? .writable : .readable, token: frontDoor)
+                if isWaiting { congested.insert(frontDoor) } else { congested.remove(frontDoor) }
             } catch {
-                closed.append(door)
-                close(door)
+                closed.append(frontDoor)
+                close(frontDoor)
             }
         }
         return closed

@@ -2,7 +2,7 @@ public import KexProtocol
 
 /// The sockets of `kex-handler`, and what may be asked at each. Who asks is told by the socket that they came in by, never by
 /// what they send.
-public enum HandlerDoor: CaseIterable, Sendable {
+public enum HandlerSocket: CaseIterable, Sendable {
     /// For front doors: `kexd` and its like.
     case front
     /// For the one program that speaks with other gateways, `kex-mqtt`.
@@ -46,10 +46,10 @@ public enum HandlerRequest: Hashable, Sendable {
 
     /// Reads one frame.
     ///
-    /// - Parameter door: where it came in. Of a frame that is not for this door only the header is read.
-    public init(decoding bytes: Span<UInt8>, from door: HandlerDoor) throws(MalformedFrame) {
+    /// - Parameter socket: where it came in. Of a frame that is not for this socket only the header is read.
+    public init(decoding bytes: Span<UInt8>, from socket: HandlerSocket) throws(MalformedFrame) {
         let (kind, count) = try Frame.header(of: bytes)
-        guard door.requests.contains(kind) else { throw .unexpectedKind(kind.rawValue) }
+        guard socket.requests.contains(kind) else { throw .unexpectedKind(kind.rawValue) }
         switch kind {
         case .registrations: self = .registrations(try Frame.records(of: bytes, count: count))
         case .remoteRegistrations: self = .remoteRegistrations(try Frame.records(of: bytes, count: count))

@@ -2,9 +2,9 @@ internal import HandlerChannel
 internal import KexProtocol
 
 /// Registrations of front doors until the broker has them.
-struct DoorRequests: Sendable {
+struct PendingRegistrations: Sendable {
     private struct Request: Sendable {
-        let door: UInt64
+        let frontDoor: UInt64
         let id: UInt32
         let router: RouterID
         let deadline: Duration
@@ -20,25 +20,25 @@ struct DoorRequests: Sendable {
     /// All in the order of their deadlines, and some that are answered.
     private var order: [UInt64] = []
     private var first = 0
-    private(set) var answers: [(door: UInt64, answer: RegistrationAnswer)] = []
+    private(set) var answers: [(frontDoor: UInt64, answer: RegistrationAnswer)] = []
     /// Routers that the broker may not have, because there was none, or it said nothing.
     private var unpublished: [RouterID] = []
 
-    mutating func refuse(_ request: RegistrationRequest, _ refusal: Refusal, door: UInt64) {
-        answers.append((door, RegistrationAnswer(id: request.id, refusal: refusal)))
+    mutating func refuse(_ request: RegistrationRequest, _ refusal: Refusal, frontDoor: UInt64) {
+        answers.append((frontDoor, RegistrationAnswer(id: request.id, refusal: refusal)))
     }
 
     /// There is no broker to tell of this one.
-    mutating func postpone(_ request: RegistrationRequest, _ router: RouterID, door: UInt64) {
+    mutating func postpone(_ request: RegistrationRequest, _ router: RouterID, frontDoor: UInt64) {
         unpublished.append(router)
-        refuse(request, .unavailable, door: door)
+        refuse(request, .unavailable, frontDoor: frontDoor)
     }
 
-    mutating func insert(_ request: RegistrationRequest, _ router: RouterID, door: UInt64, at now: Duration) {
-        guard requests.count < BusLimit.registrations else { return postpone(request, router, door: door) }
+    mutating func insert(_ request: RegistrationRequest, _ router: RouterID, frontDoor: UInt64, at now: Duration) {
+        guard requests.count < BusLimit.registrations else { return postpone(request, router, frontDoor: frontDoor) }
         lastNumber += 1
         let deadline = now + BusLimit.registrationTime
-        requests[lastNumber] = Request(door: door, id: request.id, router: router, deadline: deadline)
+        requests[lastNumber] = Request(frontDoor: frontDoor, id: request.id, router: router, deadline: deadline)
         if unsent.count >= 2 * BusLimit.registrations {
             unsent = unsent[firstUnsent...].filter { requests[$0] != nil }
             firstUnsent = 0
@@ -75,9 +75,9 @@ struct DoorRequests: Sendable {
     }
 
     /// A front door that is gone needs no answer.
-    mutating func close(door: UInt64) {
-        for (number, request) in requests where request.door == door { requests[number] = nil }
-        answers.removeAll { $0.door == door }
+    mutating func close(frontDoor: UInt64) {
+        for (number, request) in requests where request.frontDoor == frontDoor { requests[number] = nil }
+        answers.removeAll { $0.frontDoor == frontDoor }
     }
 
     /// There is no broker any more: what it has taken, nobody can say.
@@ -111,7 +111,7 @@ struct DoorRequests: Sendable {
         order[first...].lazy.compactMap { requests[$0]?.deadline }.first
     }
 
-    mutating func takeAnswers() -> [(door: UInt64, answer: RegistrationAnswer)] {
+    mutating func takeAnswers() -> [(frontDoor: UInt64, answer: RegistrationAnswer)] {
         defer { answers.removeAll() }
         return answers
     }
@@ -123,6 +123,6 @@ struct DoorRequests: Sendable {
 
     private mutating func answer(_ number: UInt64, _ refusal: Refusal?) {
         guard let request = requests.removeValue(forKey: number) else { return }
-        answers.append((request.door, RegistrationAnswer(id: request.id, refusal: refusal)))
+        answers.append((request.frontDoor, RegistrationAnswer(id: request.id, refusal: refusal)))
     }
 }

@@ -11,7 +11,7 @@ internal import Systemd
 ///
 /// What is scarce is a place, so who is refused gets none, and when all are taken, the client that has asked nothing for longest
 /// gives way to a new one.
-final class Doorkeeper: Sendable {
+final class ConnectionLimiter: Sendable {
     private struct State {
         var sources: SourceLimits
         /// How fast each source is told that it is too fast.
@@ -98,7 +98,7 @@ final class Doorkeeper: Sendable {
             }
             let place = state.free.popLast() ?? state.clients.endIndex
             if place == state.clients.endIndex { state.clients.append(nil) }
-            let client = Client(source, beginning, place: place, cutOff: cutOff, doorkeeper: self)
+            let client = Client(source, beginning, place: place, cutOff: cutOff, limiter: self)
             state.clients[place] = client
             return (.welcome(client), lastOne)
         }
@@ -172,7 +172,7 @@ final class Doorkeeper: Sendable {
     }
 }
 
-/// One connection, as the doorkeeper knows it.
+/// One connection, as the limiter knows it.
 final class Client: Sendable {
     /// IPv4 as a mapped address.
     let source: IPv6Address
@@ -180,7 +180,7 @@ final class Client: Sendable {
     fileprivate let place: Int
     /// Closes the connection without waiting for anything.
     let cutOff: @Sendable () -> Void
-    private let doorkeeper: Doorkeeper
+    private let limiter: ConnectionLimiter
     private let hasAsked = Atomic(false)
 
     fileprivate init(
@@ -188,29 +188,29 @@ final class Client: Sendable {
         _ beginning: SourceLimits.Beginning,
         place: Int,
         cutOff: @escaping @Sendable () -> Void,
-        doorkeeper: Doorkeeper
+        limiter: ConnectionLimiter
     ) {
         self.source = source
         self.beginning = beginning
         self.place = place
         self.cutOff = cutOff
-        self.doorkeeper = doorkeeper
+        self.limiter = limiter
     }
 
     /// Whether its source may make one more request now. The first one was paid for with the connection.
     func mayAsk() -> Bool {
         guard hasAsked.exchange(true, ordering: .relaxed) else { return beginning != .tooFast }
-        return doorkeeper.takeToken(of: source)
+        return limiter.takeToken(of: source)
     }
 
     /// From now on we owe it nothing: it may have to give way.
-    func beginWaiting() { doorkeeper.setIdle(true, self) }
+    func beginWaiting() { limiter.setIdle(true, self) }
 
     /// It has asked something.
-    func endWaiting() { doorkeeper.setIdle(false, self) }
+    func endWaiting() { limiter.setIdle(false, self) }
 
     /// The connection is over. To be called once.
-    func leave() { doorkeeper.leave(self) }
+    func leave() { limiter.leave(self) }
 }
 
 extension Duration {
@@ -218,14 +218,14 @@ extension Duration {
     fileprivate static var sinceStart: Duration { .nanoseconds(Int64(MonotonicTime.now.nanoseconds)) }
 }
 
-/// Asks the doorkeeper for each connection, before NIO has done more than accept(2) for it, and leaves connections in the
+/// Asks the limiter for each connection, before NIO has done more than accept(2) for it, and leaves connections in the
 /// kernel's queue as long as there is no place for them.
 final class AcceptHandler: ChannelDuplexHandler {
     typealias InboundIn = any Channel
     typealias InboundOut = any Channel
     typealias OutboundIn = Never
 
-    private let doorkeeper: Doorkeeper
+    private let limiter: ConnectionLimiter
     private let isTLS: Bool
     private let welcome: (any Channel, Client) throws -> Void
     /// Those that were accepted in the round in which the last place went: one less than are accepted in a round, at most.
@@ -234,8 +234,8 @@ final class AcceptHandler: ChannelDuplexHandler {
     private var isTiming = false
 
     /// - Parameter welcome: prepares the channel of a client that has a place.
-    init(_ doorkeeper: Doorkeeper, isTLS: Bool, welcome: @escaping (any Channel, Client) throws -> Void) {
-        self.doorkeeper = doorkeeper
+    init(_ limiter: ConnectionLimiter, isTLS: Bool, welcome: @escaping (any Channel, Client) throws -> Void) {
+        self.limiter = limiter
         self.isTLS = isTLS
         self.welcome = welcome
     }
@@ -244,7 +244,7 @@ final class AcceptHandler: ChannelDuplexHandler {
         while let channel = held.first, admit(channel, context) { held.removeFirst() }
         let loopBound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         let loop = context.eventLoop
-        let vacancy = doorkeeper.vacancy(for: ObjectIdentifier(self)) {
+        let vacancy = limiter.vacancy(for: ObjectIdentifier(self)) {
             loop.execute { loopBound.value.1.pipeline.read() }
         }
         switch vacancy {
@@ -283,7 +283,7 @@ final class AcceptHandler: ChannelDuplexHandler {
         let exit = ExitHandler()
         let loop = context.eventLoop
         let loopBound = NIOLoopBound(exit, eventLoop: loop)
-        let entry = doorkeeper.admit(from: source, isTLS: isTLS) { loop.execute { loopBound.value.close() } }
+        let entry = limiter.admit(from: source, isTLS: isTLS) { loop.execute { loopBound.value.close() } }
         switch entry {
         case .full: return false
         case .refused: channel.close(promise: nil)

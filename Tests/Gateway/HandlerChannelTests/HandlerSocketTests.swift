@@ -7,7 +7,7 @@ import WireGuardTypes
 
 @testable import HandlerChannel
 
-@Suite("Doors of the handler") struct DoorTests {
+@Suite("Local sockets of the handler") struct HandlerSocketTests {
     /// A well-formed frame of each kind.
     private func frame(_ kind: Frame.Kind) -> [UInt8] {
         let key = PublicKey(text: "I/Q7jOWvH9RGOBqF1tBPRXCbNLD0jEEUeSfHqbtd9wo=")!
@@ -23,7 +23,7 @@ import WireGuardTypes
         case .sweepEvents:
             let event = SweepEvent(domain: domain, key: key, action: .marked, silence: nil)
             ControlFrame.encode([event], into: &bytes)
-        case .sweepEnd: ControlFrame.encode(SweepEnd(domain: nil, peers: 0, trouble: nil), into: &bytes)
+        case .sweepEnd: ControlFrame.encode(SweepEnd(domain: nil, peers: 0, failure: nil), into: &bytes)
         case .statusRequests: RegistrationFrame.encode(statusOf: [domain], into: &bytes)
         case .statuses: RegistrationFrame.encode([DomainStatus(domain: domain, isInService: false)], into: &bytes)
         case .routerNews:
@@ -45,24 +45,24 @@ import WireGuardTypes
         return bytes
     }
 
-    @Test("Each takes the frames of its row, and no other", arguments: HandlerDoor.allCases, Frame.Kind.allCases)
-    func table(door: HandlerDoor, kind: Frame.Kind) throws {
+    @Test("Each takes the frames of its row, and no other", arguments: HandlerSocket.allCases, Frame.Kind.allCases)
+    func table(socket: HandlerSocket, kind: Frame.Kind) throws {
         let bytes = frame(kind)
         #expect(bytes[1] == kind.rawValue)
-        if door.requests.contains(kind) {
-            _ = try HandlerRequest(decoding: bytes.span, from: door)
+        if socket.requests.contains(kind) {
+            _ = try HandlerRequest(decoding: bytes.span, from: socket)
         } else {
             #expect(throws: MalformedFrame.unexpectedKind(kind.rawValue)) {
-                try HandlerRequest(decoding: bytes.span, from: door)
+                try HandlerRequest(decoding: bytes.span, from: socket)
             }
         }
     }
 
     @Test("Whoever sweeps registers nobody, and whoever registers removes nobody")
     func separation() {
-        #expect(HandlerDoor.control.requests == [.sweep])
-        for door in HandlerDoor.allCases where door != .control { #expect(!door.requests.contains(.sweep)) }
-        #expect(HandlerDoor.front.requests.isDisjoint(with: [.routerNews, .routerListRequest, .remoteRegistrations]))
+        #expect(HandlerSocket.control.requests == [.sweep])
+        for socket in HandlerSocket.allCases where socket != .control { #expect(!socket.requests.contains(.sweep)) }
+        #expect(HandlerSocket.front.requests.isDisjoint(with: [.routerNews, .routerListRequest, .remoteRegistrations]))
     }
 
     @Test("docs/PRIVSEP.md has the same table")
@@ -72,32 +72,32 @@ import WireGuardTypes
             line.split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) }
         }
         let header = try #require(rows.first { $0.first == "frame" && $0.contains("bytes") })
-        let columns = HandlerDoor.allCases.map { "`\($0.name).sock`" }
+        let columns = HandlerSocket.allCases.map { "`\($0.name).sock`" }
         #expect(Array(header.suffix(columns.count)) == columns)
         let frames = rows.filter { $0.count == header.count && UInt8($0[1]) != nil }
         #expect(frames.compactMap { UInt8($0[1]) }.sorted() == Frame.Kind.allCases.map(\.rawValue).sorted())
         for row in frames {
             let kind = try #require(UInt8(row[1]).flatMap(Frame.Kind.init(rawValue:)))
             #expect(Int(row[header.firstIndex(of: "bytes") ?? 0]) == kind.recordSize, "\(row)")
-            let taken = HandlerDoor.allCases.map { $0.requests.contains(kind) ? "yes" : "no" }
+            let taken = HandlerSocket.allCases.map { $0.requests.contains(kind) ? "yes" : "no" }
             #expect(Array(row.suffix(columns.count)) == taken, "\(row)")
         }
         let size = { (kinds: Set<Frame.Kind>) in
             Frame.headerSize + ChannelLimit.records * (kinds.map(\.recordSize).max() ?? 0)
         }
         let text = rows.map { $0.joined(separator: "|") }.joined(separator: " ")
-        for door in HandlerDoor.allCases {
-            let bytes = size(door.requests).formatted(.number.locale(Locale(identifier: "en_US")))
-            #expect(text.contains("\(bytes) at `\(door.name).sock`"), "\(bytes) bytes at \(door)")
+        for socket in HandlerSocket.allCases {
+            let bytes = size(socket.requests).formatted(.number.locale(Locale(identifier: "en_US")))
+            #expect(text.contains("\(bytes) at `\(socket.name).sock`"), "\(bytes) bytes at \(socket)")
         }
     }
 }
 
-@Suite("Places at a door") struct DoorPlacesTests {
+@Suite("Places at a local socket") struct ConnectionPlacesTests {
     @Test("A user has so many, and takes none of another's")
     func ofUser() {
-        var places = DoorPlaces()
-        for _ in 0..<DoorPlaces.ofUser { #expect(places.take(for: 7) == true) }
+        var places = ConnectionPlaces()
+        for _ in 0..<ConnectionPlaces.ofUser { #expect(places.take(for: 7) == true) }
         #expect(places.take(for: 7) == false)
         #expect(places.take(for: 0) == true)
         places.leave(7)
@@ -107,10 +107,10 @@ import WireGuardTypes
 
     @Test("All together have so many")
     func ofAll() {
-        var places = DoorPlaces()
-        let users = UInt32(DoorPlaces.ofAll / DoorPlaces.ofUser)
+        var places = ConnectionPlaces()
+        let users = UInt32(ConnectionPlaces.ofAll / ConnectionPlaces.ofUser)
         for user in 0..<users {
-            for _ in 0..<DoorPlaces.ofUser { #expect(places.take(for: user) == true) }
+            for _ in 0..<ConnectionPlaces.ofUser { #expect(places.take(for: user) == true) }
         }
         #expect(places.take(for: users) == false)
         places.leave(0)

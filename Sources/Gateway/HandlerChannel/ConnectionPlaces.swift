@@ -1,6 +1,6 @@
 /// Who is connected at a Unix socket: so many of one user, and so many in all. Whoever is one too many is closed at once,
 /// so that nobody waits behind him.
-public struct DoorPlaces: Sendable {
+public struct ConnectionPlaces: Sendable {
     /// Most connections of one user. A front door has one; `kex-cleanup` has one for each domain that is swept.
     public static let ofUser = 64
     /// Most connections of all users: there are few users who may connect. Each takes a buffer of

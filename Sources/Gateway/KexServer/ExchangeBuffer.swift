@@ -4,7 +4,7 @@ internal import SystemCalls
 internal import SystemPackage
 
 /// Room for what one receive brings, used again for the next.
-struct ReceiveBuffer {
+struct ExchangeBuffer {
     private var bytes: [UInt8]
 
     /// - Parameter size: in bytes.

@@ -8,11 +8,11 @@ import Testing
 private let words = """
     import os, socket, struct, sys, time
     PATIENCE = 60
-    def door(name): return sys.argv[1] + '/' + name + '.sock'
+    def path(name): return sys.argv[1] + '/' + name + '.sock'
     def connect(name):
         s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         s.settimeout(PATIENCE)
-        s.connect(door(name))
+        s.connect(path(name))
         return s
     def frame(kind, *records): return struct.pack('>BBH', 1, kind, len(records)) + b''.join(records)
     def text(name, size=42): return struct.pack('>B%ds' % size, len(name), name.encode())
@@ -45,18 +45,18 @@ private let words = """
     """
 
 /// The handler's sockets, as programs that were taken over would use them.
-@Suite("Doors of a running handler", .needsRoot, .serialized) struct HandlerDoorTests {
+@Suite("Local sockets of a running handler", .needsRoot, .serialized) struct LocalSocketTests {
     private func run(_ script: String, _ gateway: GatewayFixture, _ arguments: String...) throws {
         let result = try Command.run("python3", ["-c", words + script, gateway.folder] + arguments)
         #expect(result.status == 0, "\(result.output)\(result.errors)")
     }
 
-    /// The frames that `door` takes, as `2,4`.
-    private func taken(at door: HandlerDoor) -> String {
-        door.requests.map { "\($0.rawValue)" }.sorted().joined(separator: ",")
+    /// The frames that `socket` takes, as `2,4`.
+    private func taken(at socket: HandlerSocket) -> String {
+        socket.requests.map { "\($0.rawValue)" }.sorted().joined(separator: ",")
     }
 
-    @Test("Each frame is answered at the doors that take it, and ends the connection at the others")
+    @Test("Each frame is answered at the sockets that take it, and ends the connection at the others")
     func frames() throws {
         let gateway = try GatewayFixture(domains: ["ffww01"])
         try gateway.startHandler()
@@ -77,7 +77,7 @@ private let words = """
                     assert bool(answer) == (kind in kinds), (name, kind, answer)
                     s.close()
             """
-        let rows = HandlerDoor.allCases.map { "\($0.name)=\(taken(at: $0))" }
+        let rows = HandlerSocket.allCases.map { "\($0.name)=\(taken(at: $0))" }
         try run(script, gateway, rows[0], rows[1], rows[2])
         #expect(Frame.Kind.allCases.count == 16, "the script has each kind")
     }
@@ -117,12 +117,12 @@ private let words = """
         #expect(try Array(gateway.peers().keys) == [router])
     }
 
-    @Test("No source stands for another gateway: each has its limits at the door for front doors")
+    @Test("No source stands for another gateway: each has its limits at the socket for front doors")
     func noSentinel() throws {
         let gateway = try GatewayFixture(domains: ["ffww01"], unlimited: "127.0.0.0/8")
         try gateway.startHandler()
         let script = """
-            # What another gateway passes on comes in by a door of its own.
+            # What another gateway passes on comes in by a socket of its own.
             fleet = connect('fleet')
             assert refusals(ask(fleet, frame(14, remote(100)))) == {100: 0}
             answers = refusals(ask(connect('handler'), frame(1, *(registration(n) for n in range(64)))))
@@ -138,7 +138,7 @@ private let words = """
 
     @Test(
         "A user who holds all of his places is turned away at once, and others find theirs",
-        arguments: HandlerDoor.allCases.map(\.name)
+        arguments: HandlerSocket.allCases.map(\.name)
     )
     func places(name: String) throws {
         let gateway = try GatewayFixture(domains: ["ffww01"])
@@ -204,7 +204,13 @@ private let words = """
                 except (BrokenPipeError, ConnectionResetError): pass
                 assert time.time() < deadline
             """
-        try run(script, gateway, name, "\(DoorPlaces.ofUser)", "\(DoorPlaces.ofAll / DoorPlaces.ofUser)")
+        try run(
+            script,
+            gateway,
+            name,
+            "\(ConnectionPlaces.ofUser)",
+            "\(ConnectionPlaces.ofAll / ConnectionPlaces.ofUser)"
+        )
         #expect(try #require(gateway.handler).output.contains("finds no place left at \(gateway.folder)/\(name).sock"))
     }
 
@@ -220,7 +226,7 @@ private let words = """
                 while os.getppid() == parent:
                     s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
                     s.setblocking(False)
-                    try: s.connect(door('handler'))
+                    try: s.connect(path('handler'))
                     except BlockingIOError: pass
                     waiting.append(s)
                     if len(waiting) > 500: waiting.pop(0).close()
@@ -234,7 +240,7 @@ private let words = """
                     s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
                     s.settimeout(PATIENCE)
                     try:
-                        s.connect(door('handler'))
+                        s.connect(path('handler'))
                         break
                     except BlockingIOError: assert time.time() < deadline
                 assert refusals(ask(s, frame(1, registration(number)))) == {number: 0}
