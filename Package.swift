@@ -133,6 +133,8 @@ let valueLibraries = libraries(
         ("WireGuardTypes", ["NetworkAddresses"]),
         ("SourceLimits", ["NetworkAddresses"]),
         ("JSONText", []),
+        ("TLSFiles", []),
+        ("Time", []),
     ]
 )
 
@@ -146,8 +148,9 @@ let systemLibraries = libraries(
         ("SystemCalls", ["CLinux", "NetworkAddresses", system]),
         ("EventLoop", ["CLinux", "SystemCalls", system]),
         ("CommandLineOptions", []),
+        ("ConfigurationFiles", ["CINIH", "SystemCalls", "WireGuardTypes", system]),
         ("Systemd", ["SystemCalls", logging, system]),
-        ("Mosquitto", ["CLinux", "CMosquitto", "EventLoop", "SystemCalls", system]),
+        ("Mosquitto", ["CLinux", "CMosquitto", "EventLoop", "SystemCalls", "TLSFiles", system]),
     ]
 )
 
@@ -175,13 +178,19 @@ let gatewayLibraries = libraries(
         ("HandlerChannel", ["KexProtocol", "NetworkAddresses", "SystemCalls", "WireGuardTypes", system]),
         (
             "KexConfiguration",
-            ["CINIH", "EUI64", "KexProtocol", "NetworkAddresses", "SystemCalls", "WireGuardTypes", system]
+            ["ConfigurationFiles", "EUI64", "KexProtocol", "NetworkAddresses", "SystemCalls", "TLSFiles"]
         ),
         ("BusMessages", ["CSodium", "JSONText", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
         ("GatewayChoice", ["KexProtocol", "WireGuardTypes"]),
         ("KexGateway", ["EUI64", "KexProtocol", "NetworkAddresses", "SourceLimits", "WireGuardTypes"]),
         ("GatewayState", ["CSodium", "KexGateway", "KexProtocol", "SystemCalls", "WireGuardTypes", system]),
-        ("ServiceProgram", ["CommandLineOptions", "KexConfiguration", "SystemCalls", "Systemd", logging, system]),
+        (
+            "ServiceProgram",
+            [
+                "CommandLineOptions", "ConfigurationFiles", "KexConfiguration", "SystemCalls", "Systemd", logging,
+                system,
+            ]
+        ),
         (
             "KexServer",
             [
@@ -208,14 +217,16 @@ let programs = [
         "kexd",
         isWhollyStatic: true,
         [
-            "CommandLineOptions", "EventLoop", "KexConfiguration", "KexProtocol", "KexServer", "NetworkAddresses",
+            "CommandLineOptions", "ConfigurationFiles", "EventLoop", "KexConfiguration", "KexProtocol", "KexServer",
+            "NetworkAddresses",
             "ServiceProgram", "SystemCalls", "Systemd", logging, system,
         ]
     ),
     program(
         "kex-http",
         [
-            "CommandLineOptions", "EventLoop", "KexConfiguration", "KexHTTP", "NetworkAddresses", "ServiceProgram",
+            "CommandLineOptions", "ConfigurationFiles", "EventLoop", "KexConfiguration", "KexHTTP", "NetworkAddresses",
+            "ServiceProgram",
             "SystemCalls", "Systemd", logging, system,
         ]
     ),
@@ -223,15 +234,17 @@ let programs = [
         "kex-mqtt",
         isWhollyStatic: false,
         [
-            "BusMessages", "CommandLineOptions", "EventLoop", "HandlerChannel", "KexConfiguration", "KexMQTT",
-            "KexProtocol", "Mosquitto", "ServiceProgram", "SystemCalls", "Systemd", logging, system,
+            "BusMessages", "CommandLineOptions", "ConfigurationFiles", "EventLoop", "HandlerChannel",
+            "KexConfiguration", "KexMQTT", "KexProtocol", "Mosquitto", "NetworkAddresses", "ServiceProgram",
+            "SystemCalls", "Systemd", "Time", "TLSFiles", logging, system,
         ]
     ),
     daemon(
         "kex-handler",
         isWhollyStatic: false,
         [
-            "CommandLineOptions", "EUI64", "EventLoop", "GatewayState", "HandlerChannel", "KexConfiguration",
+            "CommandLineOptions", "ConfigurationFiles", "EUI64", "EventLoop", "GatewayState", "HandlerChannel",
+            "KexConfiguration",
             "KexGateway", "KexProtocol", "LinkControl", "Netlink", "NetworkAddresses", "ServiceProgram",
             "SourceLimits", "SystemCalls", "Systemd", "VXLANFdb", "WireGuardControl", "WireGuardTypes", logging,
             system,
@@ -240,14 +253,15 @@ let programs = [
     program(
         "kex-cleanup",
         [
-            "CommandLineOptions", "HandlerChannel", "KexConfiguration", "KexProtocol", "SystemCalls",
+            "CommandLineOptions", "ConfigurationFiles", "HandlerChannel", "KexConfiguration", "KexProtocol",
+            "SystemCalls",
             argumentParser, system,
         ]
     ),
     program(
         "kex-client",
         [
-            "CLinux", "CommandLineOptions", "EUI64", "KexConfiguration", "KexProtocol", "LinkControl", "Netlink",
+            "CLinux", "CommandLineOptions", "ConfigurationFiles", "EUI64", "KexProtocol", "LinkControl", "Netlink",
             "NetworkAddresses", "SystemCalls", "VXLANFdb", "WireGuardControl", "WireGuardTypes", argumentParser,
             system,
         ]
@@ -275,8 +289,8 @@ let testSupport = [
     .target(
         name: "FuzzTargets",
         dependencies: [
-            "BusMessages", "GatewayState", "HandlerChannel", "KexConfiguration", "KexProtocol", "LinkControl",
-            "Netlink", "NetworkAddresses", "VXLANFdb", "WireGuardControl", "WireGuardTypes",
+            "BusMessages", "ConfigurationFiles", "GatewayState", "HandlerChannel", "KexConfiguration", "KexProtocol",
+            "LinkControl", "Netlink", "NetworkAddresses", "VXLANFdb", "WireGuardControl", "WireGuardTypes",
         ],
         path: "Fuzz/Targets",
         swiftSettings: settings
@@ -289,6 +303,7 @@ let valueSuites = suites(
         ("NetworkAddressesTests", ["NetworkAddresses"]),
         ("WireGuardTypesTests", ["NetworkAddresses", "WireGuardTypes"]),
         ("SourceLimitsTests", ["NetworkAddresses", "SourceLimits"]),
+        ("TimeTests", ["Time"]),
     ]
 )
 
@@ -299,7 +314,10 @@ let systemSuites = suites(
         ("EventLoopTests", ["EventLoop", "SystemCalls", system]),
         ("CommandLineOptionsTests", ["CommandLineOptions"]),
         ("SystemdTests", ["RecordingLog", "SystemCalls", "Systemd", logging, system]),
-        ("MosquittoTests", ["EventLoop", "Mosquitto", "NetworkAddresses", "Patience", "SystemCalls", system]),
+        (
+            "MosquittoTests",
+            ["EventLoop", "Mosquitto", "NetworkAddresses", "Patience", "SystemCalls", "TLSFiles", system]
+        ),
     ]
 )
 
@@ -329,9 +347,8 @@ let gatewaySuites = suites(
         (
             "KexConfigurationTests",
             [
-                "Checkout", "EUI64", "kex-handler", "kex-http", "kex-mqtt", "KexConfiguration", "KexProtocol",
-                "NetworkAddresses",
-                "WireGuardTypes",
+                "Checkout", "ConfigurationFiles", "EUI64", "kex-handler", "kex-http", "kex-mqtt", "KexConfiguration",
+                "KexProtocol", "NetworkAddresses", "TLSFiles", "WireGuardTypes",
             ]
         ),
         ("BusMessagesTests", ["BusMessages", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
@@ -376,8 +393,8 @@ let topSuites =
             (
                 "KexClientTests",
                 [
-                    "Checkout", "CLinux", "EUI64", "kex-client", "KexConfiguration", "KexProtocol", "NetworkAddresses",
-                    "Patience", "Surroundings", "SystemCalls", "WireGuardTypes", system,
+                    "Checkout", "CLinux", "ConfigurationFiles", "EUI64", "kex-client", "KexProtocol",
+                    "NetworkAddresses", "Patience", "Surroundings", "SystemCalls", "WireGuardTypes", system,
                 ]
             ),
             ("FuzzTests", ["Checkout", "FuzzTargets"]),
@@ -389,8 +406,8 @@ let topSuites =
             dependencies: [
                 "BusMessages", "Checkout", "EUI64", "EventLoop", "FieldRouter", "HandlerChannel", "kex-cleanup",
                 "kex-client", "kex-crowd", "kex-handler", "kex-http", "kex-mqtt", "kexd", "KexProtocol", "Mosquitto",
-                "NetworkAddresses", "Patience", "Surroundings", "SystemCalls", "Systemd", "WireGuardTypes", logging,
-                system,
+                "NetworkAddresses", "Patience", "Surroundings", "SystemCalls", "Systemd", "TLSFiles", "WireGuardTypes",
+                logging, system,
             ],
             path: "Tests/Netns",
             swiftSettings: settings

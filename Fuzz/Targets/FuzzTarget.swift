@@ -1,4 +1,5 @@
 internal import BusMessages
+internal import ConfigurationFiles
 internal import GatewayState
 internal import HandlerChannel
 internal import KexConfiguration

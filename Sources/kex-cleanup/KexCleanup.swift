@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import CommandLineOptions
+internal import ConfigurationFiles
 internal import HandlerChannel
 internal import KexConfiguration
 internal import KexProtocol

@@ -1,5 +1,5 @@
+internal import ConfigurationFiles
 internal import HandlerChannel
-internal import KexConfiguration
 
 /// One key of a sweep, as the operator reads it: `DOMAIN KEY WHAT: WHY`.
 struct SweepLine: CustomStringConvertible {

@@ -29,10 +29,10 @@ struct RegisterCommand: ParsableCommand {
             valueName: "host[:port]"
         ),
         transform: argument("HOST, HOST:PORT or [ADDRESS]:PORT") {
-            GatewayAddress($0, defaultPort: ProtocolLimit.port)
+            HostPort($0, defaultPort: ProtocolLimit.port)
         }
     )
-    var gateway: [GatewayAddress]
+    var gateway: [HostPort]
 
     @Option(
         help: "The mesh domain to join.",

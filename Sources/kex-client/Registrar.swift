@@ -22,7 +22,7 @@ struct Registrar {
     /// - Returns: the place of the gateway in `gateways`, and the address at which it answered.
     /// - Throws: ``ExitStatus/refused`` if a gateway said no and no other said yes; ``ExitStatus/unreachable`` if all
     ///   are silent.
-    func register(with gateways: [GatewayAddress]) throws(Failure) -> (index: Int, endpoint: Endpoint) {
+    func register(with gateways: [HostPort]) throws(Failure) -> (index: Int, endpoint: Endpoint) {
         var troubles: [Int: String] = [:]
         var refusing: Set<Int> = []
         var pause = Self.firstPause
@@ -68,7 +68,7 @@ struct Registrar {
     }
 
     /// Tries all addresses of one gateway until one answers yes or no.
-    private func attempt(_ gateway: GatewayAddress) -> Answer {
+    private func attempt(_ gateway: HostPort) -> Answer {
         let endpoints: [Endpoint]
         do throws(HostLookupError) {
             let limit = min(deadline, .now + Self.lookupTime)
@@ -89,4 +89,9 @@ struct Registrar {
         }
         return .unreachable(troubles.isEmpty ? "no time left for it" : troubles.joined(separator: ", "))
     }
+}
+
+extension HostPort {
+    /// Itself, and where it was found if that says more.
+    func place(_ endpoint: Endpoint) -> String { "\(endpoint)" == "\(self)" ? "\(self)" : "\(self) at \(endpoint)" }
 }

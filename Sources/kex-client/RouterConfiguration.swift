@@ -1,5 +1,4 @@
 internal import EUI64
-internal import KexConfiguration
 internal import KexProtocol
 internal import NetworkAddresses
 internal import WireGuardTypes
@@ -25,9 +24,9 @@ struct RouterConfiguration: Hashable, Sendable {
 
     struct Gateway: Hashable, Sendable {
         /// Where it takes registrations.
-        var exchange: GatewayAddress
+        var exchange: HostPort
         /// Its WireGuard endpoint.
-        var endpoint: GatewayAddress
+        var endpoint: HostPort
         var publicKey: PublicKey
         /// Its end of the VXLAN tunnel.
         var linkAddress: IPv6Address

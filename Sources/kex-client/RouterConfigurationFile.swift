@@ -1,5 +1,5 @@
+internal import ConfigurationFiles
 internal import EUI64
-internal import KexConfiguration
 internal import KexProtocol
 internal import NetworkAddresses
 internal import WireGuardTypes
@@ -44,12 +44,12 @@ extension RouterConfiguration {
 
 /// Turns sections into values, and collects what is wrong on the way.
 private struct RouterReader {
-    private(set) var mistakes: [ConfigurationMistake] = []
+    private var entries = EntryReader()
     var hasRouter = false
 
-    mutating func fail(_ location: ConfigurationLocation, _ reason: String) {
-        mistakes.append(ConfigurationMistake(at: location, reason))
-    }
+    var mistakes: [ConfigurationMistake] { entries.mistakes }
+
+    mutating func fail(_ location: ConfigurationLocation, _ reason: String) { entries.fail(location, reason) }
 
     /// The value of `key`, or `nil` and a mistake if it is wrong, or if it is missing and `isNeeded`.
     private mutating func value<Value>(
@@ -59,15 +59,13 @@ private struct RouterReader {
         expected: String,
         _ parse: (String) -> Value?
     ) -> Value? {
-        let entries = section.entries.filter { $0.key == key }
-        guard let entry = entries.first else {
+        let given = section.entries.filter { $0.key == key }
+        guard let entry = given.first else {
             if isNeeded { fail(section.location, "[\(section.name)] needs \(key)=, \(expected)") }
             return nil
         }
-        for second in entries.dropFirst() { fail(second.location, "a second \(key)= in one section") }
-        let value = parse(entry.value)
-        if value == nil { mistakes.append(entry.mistake(expected: expected)) }
-        return value
+        for second in given.dropFirst() { fail(second.location, "a second \(key)= in one section") }
+        return entries.value(of: entry, expected: expected, parse)
     }
 
     private mutating func number<Value: FixedWidthInteger>(
@@ -143,10 +141,10 @@ private struct RouterReader {
     mutating func gateway(_ section: INIFile.Section) -> RouterConfiguration.Gateway? {
         refuseOthers(than: ["Exchange", "Endpoint", "PublicKey", "LinkAddress"], in: section)
         let exchange = value("Exchange", of: section, expected: "HOST, HOST:PORT or [ADDRESS]:PORT") {
-            GatewayAddress($0, defaultPort: ProtocolLimit.port)
+            HostPort($0, defaultPort: ProtocolLimit.port)
         }
         let endpoint = value("Endpoint", of: section, expected: "HOST:PORT or [ADDRESS]:PORT") {
-            GatewayAddress($0, defaultPort: nil)
+            HostPort($0, defaultPort: nil)
         }
         let key = value("PublicKey", of: section, expected: "the gateway's WireGuard public key") {
             PublicKey(text: $0)

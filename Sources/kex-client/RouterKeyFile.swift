@@ -1,5 +1,5 @@
 internal import Glibc
-internal import KexConfiguration
+internal import ConfigurationFiles
 internal import SystemPackage
 internal import WireGuardTypes
 

@@ -1,5 +1,5 @@
 internal import ArgumentParser
-internal import KexConfiguration
+internal import ConfigurationFiles
 internal import SystemCalls
 
 /// `kex-client up`: from a file to a working tunnel.

@@ -1,3 +1,4 @@
+internal import ConfigurationFiles
 internal import KexConfiguration
 internal import KexProtocol
 internal import WireGuardTypes

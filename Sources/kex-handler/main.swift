@@ -1,4 +1,5 @@
 internal import CommandLineOptions
+internal import ConfigurationFiles
 internal import GatewayState
 internal import HandlerChannel
 internal import KexConfiguration

@@ -1,4 +1,5 @@
 internal import CommandLineOptions
+internal import ConfigurationFiles
 internal import KexConfiguration
 internal import KexHTTP
 internal import NetworkAddresses

@@ -1,8 +1,10 @@
 internal import BusMessages
+internal import ConfigurationFiles
 internal import KexConfiguration
 internal import KexMQTT
 internal import KexProtocol
 internal import Mosquitto
+internal import NetworkAddresses
 internal import SystemCalls
 
 /// What the configuration, and the files that it names, say of this gateway's place on the bus.
@@ -62,12 +64,7 @@ struct Membership {
             guard !line.isEmpty else { throw Self.mistake("no password in it", in: path) }
             return line
         }
-        broker.tls = bus.tls.map { tls in
-            let identity = tls.identity.map {
-                BrokerSettings.Identity(certificate: $0.certificate, privateKey: $0.privateKey)
-            }
-            return BrokerSettings.TLS(authorities: tls.authorities, identity: identity)
-        }
+        broker.tls = bus.tls
         // There is one will. If the gateway has it, the front door stays announced until this program is back.
         let death: BusMessage =
             settings.hasGateway ? .status(name, isOnline: false) : .frontDoor(name, isOnline: false)

@@ -1,3 +1,4 @@
+internal import ConfigurationFiles
 internal import EventLoop
 internal import HandlerChannel
 internal import KexConfiguration
@@ -8,6 +9,7 @@ internal import ServiceProgram
 internal import SystemCalls
 internal import SystemPackage
 internal import Systemd
+internal import Time
 
 /// The whole of `kex-mqtt`: one thread, which waits for nobody. What it wants is decided by ``BusMember``.
 struct Service: ~Copyable {
@@ -16,7 +18,7 @@ struct Service: ~Copyable {
     private var frontDoors: FrontDoors
     private let handler: Outlet
     private var link: BrokerLink
-    private var backoff = Backoff()
+    private var backoff = Backoff(first: BrokerLimit.firstRetry, longest: BrokerLimit.longestRetry)
     /// When the broker may be called; `nil` while there is a connection, or one in the making.
     private var nextCall: MonotonicTime? = MonotonicTime(nanoseconds: 0)
     private var onlineSince: MonotonicTime?

@@ -1,6 +1,8 @@
 internal import CommandLineOptions
+internal import ConfigurationFiles
 internal import KexConfiguration
 internal import ServiceProgram
+internal import TLSFiles
 
 let program = ServiceProgram(
     "kex-mqtt",

@@ -1,3 +1,4 @@
+internal import ConfigurationFiles
 internal import EventLoop
 internal import KexConfiguration
 internal import KexServer

@@ -1,3 +1,4 @@
+internal import ConfigurationFiles
 internal import KexProtocol
 internal import CommandLineOptions
 internal import KexConfiguration

@@ -1,7 +1,7 @@
 import Checkout
 import EUI64
 import Foundation
-import KexConfiguration
+import ConfigurationFiles
 import KexProtocol
 import NetworkAddresses
 import Testing
@@ -70,7 +70,7 @@ import Testing
         #expect(router.addressProfile == .gluon)
         #expect(router.mtu == 1350)
         #expect(router.firewallMark == 1)
-        #expect(router.gateways[0].endpoint == GatewayAddress("gw:10010", defaultPort: nil))
+        #expect(router.gateways[0].endpoint == HostPort("gw:10010", defaultPort: nil))
         #expect("\(router.gateways[0].publicKey)" == "TfxZpULgWLLg63D0Y+JAnejlFdYKNJi6C3AukoiBcyw=")
         #expect("\(router.gateways[0].linkAddress)" == "fe80::1")
     }

@@ -4,6 +4,7 @@ import Foundation
 import Mosquitto
 import Surroundings
 import SystemCalls
+import TLSFiles
 import Testing
 import WireGuardTypes
 

@@ -1,3 +1,4 @@
+internal import ConfigurationFiles
 public import EUI64
 public import KexProtocol
 public import NetworkAddresses

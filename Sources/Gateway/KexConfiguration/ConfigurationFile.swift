@@ -1,9 +1,11 @@
+public import ConfigurationFiles
 internal import EUI64
 internal import Glibc
 internal import KexProtocol
 internal import NetworkAddresses
 internal import SystemCalls
 internal import SystemPackage
+internal import TLSFiles
 
 extension Configuration {
     /// Where the configuration is when nobody says otherwise.
@@ -14,21 +16,7 @@ extension Configuration {
     ///
     /// - Throws: all mistakes at once. Unknown sections and keys are mistakes.
     public init(path: String) throws(ConfigurationError) {
-        var sections: [INIFile.Section] = []
-        var mistakes: [ConfigurationMistake] = []
-        var files = [path]
-        do throws(ConfigurationError) {
-            files += try dropIns(of: path + ".d")
-        } catch {
-            mistakes += error.mistakes
-        }
-        for file in files {
-            do throws(ConfigurationError) {
-                sections += try INIFile(path: file).sections
-            } catch {
-                mistakes += error.mistakes
-            }
-        }
+        let (sections, mistakes) = INIFile.sectionsWithDropIns(path: path)
         var reader = ConfigurationReader(mistakes: mistakes)
         reader.read(sections)
         self = try reader.finish(path: path)
@@ -42,29 +30,6 @@ extension Configuration {
         reader.read(try INIFile(bytes: bytes, path: path).sections)
         self = try reader.finish(path: path)
     }
-}
-
-/// The names of a folder's `*.conf` files in byte order, each with its folder; none if there is no such folder.
-///
-/// - Throws: if there is one that cannot be read.
-private func dropIns(of folder: String) throws(ConfigurationError) -> [String] {
-    guard let stream = unsafe opendir(folder) else {
-        let failure = Errno(rawValue: errno)
-        if failure == .noSuchFileOrDirectory { return [] }
-        let location = ConfigurationLocation(file: folder, line: nil)
-        throw ConfigurationError([
-            ConfigurationMistake(at: location, "cannot read: \(failure) (errno \(failure.rawValue))")
-        ])
-    }
-    defer { unsafe closedir(stream) }
-    var names: [String] = []
-    while let entry = unsafe readdir(stream) {
-        let name = unsafe withUnsafeBytes(of: entry.pointee.d_name) { bytes in
-            unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-        }
-        if name.hasSuffix(".conf") && !name.hasPrefix(".") { names.append("\(folder)/\(name)") }
-    }
-    return names.sorted()
 }
 
 /// The addresses at which one program listens, by their ports.
@@ -111,7 +76,7 @@ extension IPPrefix {
 
 /// Turns sections into a configuration, and collects what is wrong on the way.
 private struct ConfigurationReader {
-    var mistakes: [ConfigurationMistake]
+    private var reader: EntryReader
     private var configuration = Configuration()
     /// The path that was given; `nil` if none was.
     private var fleetSocket: String?
@@ -128,7 +93,7 @@ private struct ConfigurationReader {
     /// The sections of the bus taken together, the same.
     private var bus: (location: ConfigurationLocation, entries: [INIFile.Entry])?
 
-    init(mistakes: [ConfigurationMistake]) { self.mistakes = mistakes }
+    init(mistakes: [ConfigurationMistake]) { reader = EntryReader(mistakes: mistakes) }
 
     mutating func read(_ sections: [INIFile.Section]) {
         for section in sections {
@@ -159,20 +124,7 @@ private struct ConfigurationReader {
         }
     }
 
-    private mutating func fail(_ location: ConfigurationLocation, _ reason: String) {
-        mistakes.append(ConfigurationMistake(at: location, reason))
-    }
-
-    /// The value as `parse` reads it, or a mistake that says what was expected.
-    private mutating func value<Value>(
-        of entry: INIFile.Entry,
-        expected: String,
-        _ parse: (String) -> Value?
-    ) -> Value? {
-        let value = parse(entry.value)
-        if value == nil { mistakes.append(entry.mistake(expected: expected)) }
-        return value
-    }
+    private mutating func fail(_ location: ConfigurationLocation, _ reason: String) { reader.fail(location, reason) }
 
     /// One more endpoint of a list; the first one replaces the default.
     private mutating func listen(
@@ -181,7 +133,7 @@ private struct ConfigurationReader {
         _ list: WritableKeyPath<Configuration, [Endpoint]>
     ) {
         let expected = "ADDRESS:PORT, IPv6 in brackets"
-        guard let endpoint = value(of: entry, expected: expected, { Endpoint($0, defaultPort: defaultPort) })
+        guard let endpoint = reader.value(of: entry, expected: expected, { Endpoint($0, defaultPort: defaultPort) })
         else { return }
         if !ports[list == \.listen ? 0 : 1].take(endpoint) {
             fail(entry.location, "\(entry.key)=\(entry.value): another line has that port of that address already")
@@ -194,22 +146,22 @@ private struct ConfigurationReader {
         switch entry.key {
         case "Listen": listen(entry, defaultPort: ProtocolLimit.port, \.listen)
         case "HandlerSocket":
-            if let path = socketPath(of: entry) { configuration.handlerSocket = path }
-        case "FleetSocket": fleetSocket = socketPath(of: entry) ?? fleetSocket
+            if let path = reader.socketPath(of: entry) { configuration.handlerSocket = path }
+        case "FleetSocket": fleetSocket = reader.socketPath(of: entry) ?? fleetSocket
         case "ControlSocket":
-            if let path = socketPath(of: entry) { configuration.controlSocket = path }
+            if let path = reader.socketPath(of: entry) { configuration.controlSocket = path }
         case "StateDirectory":
-            if let path = absolutePath(of: entry) {
+            if let path = reader.absolutePath(of: entry) {
                 configuration.stateDirectory = path
             }
         case "ProhibitedKeys":
-            if let path = absolutePath(of: entry) {
+            if let path = reader.absolutePath(of: entry) {
                 configuration.prohibitedKeys = path
             }
         case "UnlimitedSources":
             let most = Configuration.Limit.unlimitedSources
             let expected = "at most \(most) addresses or prefixes of hosts, such as 192.0.2.1 or 2001:db8::/48"
-            let sources = value(of: entry, expected: expected) { text in
+            let sources = reader.value(of: entry, expected: expected) { text in
                 let words = text.split(separator: " ")
                 let prefixes = words.compactMap { IPPrefix($0)?.ofSources }
                 return prefixes.count == words.count && words.count <= most ? prefixes : nil
@@ -219,7 +171,7 @@ private struct ConfigurationReader {
             let expected =
                 "a host name that routers can look up, with a dot in it, of at most "
                 + "\(Configuration.Limit.externalName) letters, digits, dots and hyphens, or an address that they can reach"
-            if let name = value(of: entry, expected: expected, { Configuration.isExternalName($0) ? $0 : nil }) {
+            if let name = reader.value(of: entry, expected: expected, { Configuration.isExternalName($0) ? $0 : nil }) {
                 configuration.externalName = name
             }
         default:
@@ -235,11 +187,11 @@ private struct ConfigurationReader {
         case "Listen": listen(entry, defaultPort: Configuration.HTTP.defaultPort, \.http.listen)
         case "TLSListen": listen(entry, defaultPort: Configuration.HTTP.defaultTLSPort, \.http.tlsListen)
         case "Certificate":
-            if let path = absolutePath(of: entry) { configuration.http.certificate = path }
+            if let path = reader.absolutePath(of: entry) { configuration.http.certificate = path }
         case "PrivateKey":
-            if let path = absolutePath(of: entry) { configuration.http.privateKey = path }
+            if let path = reader.absolutePath(of: entry) { configuration.http.privateKey = path }
         case "NodeNameDomain":
-            if let name = value(of: entry, expected: "the name of a domain", { DomainName($0) }) {
+            if let name = reader.value(of: entry, expected: "the name of a domain", { DomainName($0) }) {
                 configuration.http.nodeNameDomain = name
             }
         case "NodeNamePath":
@@ -247,7 +199,7 @@ private struct ConfigurationReader {
                 "the path of a URL of at most \(Configuration.Limit.path) bytes, such as /api/add_key, and none of those "
                 + "of other exchanges"
             nodeNamePath = entry.location
-            if let path = value(of: entry, expected: expected, { Configuration.isNodeNamePath($0) ? $0 : nil }) {
+            if let path = reader.value(of: entry, expected: expected, { Configuration.isNodeNamePath($0) ? $0 : nil }) {
                 configuration.http.nodeNamePath = path
             }
         default:
@@ -261,31 +213,38 @@ private struct ConfigurationReader {
         // Whether there is TLS decides on the port, and what belongs together may come in any order.
         var paths: [String: (path: String, location: ConfigurationLocation)] = [:]
         for entry in entries where ["PasswordFile", "CAFile", "Certificate", "PrivateKey"].contains(entry.key) {
-            if let path = absolutePath(of: entry) { paths[entry.key] = (path, entry.location) }
+            if let path = reader.absolutePath(of: entry) { paths[entry.key] = (path, entry.location) }
         }
         let needs = [("PasswordFile", "User"), ("Certificate", "PrivateKey"), ("PrivateKey", "Certificate")]
         for (key, other) in needs + [("Certificate", "CAFile")] where !entries.contains(where: { $0.key == other }) {
             if let (_, location) = paths[key] { fail(location, "\(key)= needs \(other)=") }
         }
-        typealias Broker = Configuration.Bus.Broker
-        let port = paths["CAFile"] == nil ? Broker.clearPort : Broker.securePort
-        var broker: Broker?
+        let port = paths["CAFile"] == nil ? Configuration.Bus.clearPort : Configuration.Bus.securePort
+        var broker: HostPort?
         for entry in entries where entry.key == "Broker" {
-            broker =
-                value(of: entry, expected: "HOST:PORT, IPv6 in brackets") { Broker($0, defaultPort: port) } ?? broker
+            let expected = "HOST:PORT, IPv6 in brackets"
+            broker = reader.value(of: entry, expected: expected) { Self.broker($0, defaultPort: port) } ?? broker
         }
         if !entries.contains(where: { $0.key == "Broker" }) { fail(location, "[Bus] needs Broker=") }
         // The other mistakes of the section are told all the same.
-        guard var bus = (broker ?? Broker("none", defaultPort: port)).map(Configuration.Bus.init) else { return nil }
+        guard var bus = (broker ?? HostPort("none", defaultPort: port)).map(Configuration.Bus.init) else { return nil }
         bus.passwordFile = paths["PasswordFile"]?.path
         if let authorities = paths["CAFile"]?.path {
-            bus.tls = Configuration.Bus.TLS(authorities: authorities)
+            bus.tls = TLSClientFiles(authorities: authorities)
             if let certificate = paths["Certificate"]?.path, let key = paths["PrivateKey"]?.path {
-                bus.tls?.identity = Configuration.Bus.Identity(certificate: certificate, privateKey: key)
+                bus.tls?.identity = TLSIdentityFiles(certificate: certificate, privateKey: key)
             }
         }
         for entry in entries { read(entry, into: &bus) }
         return broker == nil ? nil : bus
+    }
+
+    private static func broker(_ text: String, defaultPort: UInt16) -> HostPort? {
+        guard let broker = HostPort(text, defaultPort: defaultPort),
+            broker.host.utf8.count <= Configuration.Bus.Limit.brokerHost
+        else { return nil }
+        // Without brackets `::1:1883` reads as an address alone, and hardly anybody means that.
+        return text.first == "[" || !broker.host.contains(":") ? broker : nil
     }
 
     private mutating func read(_ entry: INIFile.Entry, into bus: inout Configuration.Bus) {
@@ -293,20 +252,20 @@ private struct ConfigurationReader {
         case "Broker", "PasswordFile", "CAFile", "Certificate", "PrivateKey":
             break  // read before
         case "User":
-            if let user = value(of: entry, expected: "a name", { $0.isEmpty ? nil : $0 }) { bus.user = user }
+            if let user = reader.value(of: entry, expected: "a name", { $0.isEmpty ? nil : $0 }) { bus.user = user }
         case "Name":
             let expected = "1 to \(GatewayName.maximumLength) letters, digits, dots, hyphens and underscores"
-            if let name = value(of: entry, expected: expected, { GatewayName($0) }) { bus.name = name }
+            if let name = reader.value(of: entry, expected: expected, { GatewayName($0) }) { bus.name = name }
         case "Socket":
-            if let path = socketPath(of: entry) { bus.socket = path }
+            if let path = reader.socketPath(of: entry) { bus.socket = path }
         case "SigningKey":
-            if let path = absolutePath(of: entry) { bus.signingKey = path }
+            if let path = reader.absolutePath(of: entry) { bus.signingKey = path }
         case "TrustedKeys":
-            if let path = absolutePath(of: entry) { bus.trustedKeys = path }
+            if let path = reader.absolutePath(of: entry) { bus.trustedKeys = path }
         case "Weight":
             let range = Configuration.Bus.Limit.weight
             let expected = "the name of a gateway and a number from \(range.lowerBound) to \(range.upperBound)"
-            let weight = value(of: entry, expected: expected) { text -> (GatewayName, Int)? in
+            let weight = reader.value(of: entry, expected: expected) { text -> (GatewayName, Int)? in
                 let words = text.split(separator: " ")
                 guard words.count == 2, let name = GatewayName(words[0]), let weight = Int(words[1]),
                     range.contains(weight)
@@ -334,7 +293,7 @@ private struct ConfigurationReader {
         var interfaces: [String: (name: InterfaceName, location: ConfigurationLocation)] = [:]
         for entry in entries where ["WireGuard", "VXLAN"].contains(entry.key) {
             let expected = "an interface name of 1 to \(InterfaceName.maximumLength) bytes"
-            if let name = value(of: entry, expected: expected, { InterfaceName($0) }) {
+            if let name = reader.value(of: entry, expected: expected, { InterfaceName($0) }) {
                 interfaces[entry.key] = (name, entry.location)
             }
         }
@@ -363,7 +322,9 @@ private struct ConfigurationReader {
     private mutating func remoteDomain(_ name: DomainName, _ entries: [INIFile.Entry]) -> Configuration.RemoteDomain {
         var domain = Configuration.RemoteDomain(name: name, staleAfter: Configuration.defaultStaleAfter)
         for entry in entries {
-            if let duration = duration(of: entry, in: Configuration.Limit.staleAfter) { domain.staleAfter = duration }
+            if let duration = reader.duration(of: entry, in: Configuration.Limit.staleAfter) {
+                domain.staleAfter = duration
+            }
         }
         return domain
     }
@@ -386,7 +347,7 @@ private struct ConfigurationReader {
         case "AddressProfile":
             let known = AddressProfile.allCases.map(\.rawValue).joined(separator: ", ")
             let expected = "one of \(known), or several of them during a migration, each once"
-            let profiles = value(of: entry, expected: expected) { text -> [AddressProfile]? in
+            let profiles = reader.value(of: entry, expected: expected) { text -> [AddressProfile]? in
                 let words = text.split(separator: " ")
                 let profiles = words.compactMap { AddressProfile(rawValue: String($0)) }
                 guard !words.isEmpty, profiles.count == words.count, Set(profiles).count == words.count else {
@@ -396,35 +357,36 @@ private struct ConfigurationReader {
             }
             if let profiles { domain.addressProfiles = profiles }
         case "Fdb":
-            let mode = value(of: entry, expected: "mac flood, flood, or mac") { text in
+            let mode = reader.value(of: entry, expected: "mac flood, flood, or mac") { text in
                 let words = Set(text.split(separator: " "))
                 return Configuration.FdbMode.allCases.first { Set($0.rawValue.split(separator: " ")) == words }
             }
             if let mode { domain.fdb = mode }
         case "FloodAfter":
             let known = Configuration.FloodMoment.allCases.map(\.rawValue).joined(separator: " or ")
-            if let moment = value(of: entry, expected: known, Configuration.FloodMoment.init(rawValue:)) {
+            if let moment = reader.value(of: entry, expected: known, Configuration.FloodMoment.init(rawValue:)) {
                 domain.floodAfter = moment
             }
         case "LinkAddress":
-            let address = value(of: entry, expected: "an address in fe80::/64") { text in
+            let address = reader.value(of: entry, expected: "an address in fe80::/64") { text in
                 IPv6Address(text).flatMap { $0.high == 0xfe80 << 48 && $0.low != 0 ? $0 : nil }
             }
             if let address { domain.linkAddress = address }
         case "AllowedKeys":
-            if let path = absolutePath(of: entry) { domain.allowedKeys = path }
+            if let path = reader.absolutePath(of: entry) { domain.allowedKeys = path }
         case "MaximumPeers":
             let range = Configuration.Limit.maximumPeers
-            let count = value(of: entry, expected: "a number from \(range.lowerBound) to \(range.upperBound)") { text in
+            let count = reader.value(of: entry, expected: "a number from \(range.lowerBound) to \(range.upperBound)") {
+                text in
                 Int(text).flatMap { range.contains($0) ? $0 : nil }
             }
             if let count { domain.maximumPeers = count }
         case "StaleAfter":
-            if let duration = duration(of: entry, in: Configuration.Limit.staleAfter) {
+            if let duration = reader.duration(of: entry, in: Configuration.Limit.staleAfter) {
                 domain.staleAfter = duration
             }
         case "SweepInterval":
-            if let duration = duration(of: entry, in: Configuration.Limit.sweepInterval) {
+            if let duration = reader.duration(of: entry, in: Configuration.Limit.sweepInterval) {
                 domain.sweepInterval = duration
             }
         default:
@@ -452,23 +414,6 @@ private struct ConfigurationReader {
         }
     }
 
-    private mutating func socketPath(of entry: INIFile.Entry) -> String? {
-        value(of: entry, expected: "an absolute path of at most \(SocketAddress.maximumPathLength) bytes") {
-            $0.hasPrefix("/") && SocketAddress(path: $0) != nil ? $0 : nil
-        }
-    }
-
-    private mutating func absolutePath(of entry: INIFile.Entry) -> String? {
-        value(of: entry, expected: "an absolute path") { $0.hasPrefix("/") ? $0 : nil }
-    }
-
-    private mutating func duration(of entry: INIFile.Entry, in range: ClosedRange<Duration>) -> Duration? {
-        let limits = [range.lowerBound, range.upperBound].map(ConfiguredDuration.text(of:))
-        return value(of: entry, expected: "a time from \(limits[0]) to \(limits[1]), such as 90s, 15min, 1h or 2d") {
-            ConfiguredDuration.parse($0).flatMap { range.contains($0) ? $0 : nil }
-        }
-    }
-
     /// Makes the domains, and checks what only the whole can show.
     mutating func finish(path: String) throws(ConfigurationError) -> Configuration {
         for (name, location, entries) in domains {
@@ -481,7 +426,7 @@ private struct ConfigurationReader {
         }
         if let (location, entries) = bus { configuration.bus = bus(at: location, entries) }
         let whole = ConfigurationLocation(file: path, line: nil)
-        if domains.isEmpty && mistakes.isEmpty { fail(whole, "no [Domain NAME] section: nothing to do") }
+        if domains.isEmpty && reader.mistakes.isEmpty { fail(whole, "no [Domain NAME] section: nothing to do") }
         checkSockets(whole)
         let http = configuration.http
         if let location = nodeNamePath, http.nodeNameDomain == nil {
@@ -492,10 +437,10 @@ private struct ConfigurationReader {
         } else if !http.tlsListen.isEmpty, http.certificate == nil {
             fail(whole, "[HTTP] has TLSListen, which needs Certificate and PrivateKey")
         }
-        if let name = http.nodeNameDomain, mistakes.isEmpty, !domains.contains(where: { $0.name == name }) {
+        if let name = http.nodeNameDomain, reader.mistakes.isEmpty, !domains.contains(where: { $0.name == name }) {
             fail(whole, "NodeNameDomain of [HTTP] is \(name), and there is no [Domain \(name)]")
         }
-        guard mistakes.isEmpty else { throw ConfigurationError(mistakes) }
+        guard reader.mistakes.isEmpty else { throw ConfigurationError(reader.mistakes) }
         return configuration
     }
 }

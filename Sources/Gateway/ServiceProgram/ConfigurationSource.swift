@@ -1,3 +1,4 @@
+public import ConfigurationFiles
 public import KexConfiguration
 internal import Logging
 internal import Systemd

@@ -1,3 +1,4 @@
+public import ConfigurationFiles
 public import KexConfiguration
 internal import Glibc
 internal import SystemCalls

@@ -1,4 +1,5 @@
 public import CommandLineOptions
+public import ConfigurationFiles
 internal import Glibc
 public import KexConfiguration
 public import Logging

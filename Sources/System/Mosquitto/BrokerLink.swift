@@ -3,7 +3,7 @@ public import SystemCalls
 internal import SystemPackage
 
 /// The connection to the broker, on the owner's event loop. It never waits, and it never connects by itself: when and how
-/// often is the owner's business (``Backoff``).
+/// often is the owner's business (`Backoff`).
 ///
 /// In each round of the loop the owner calls ``handle(_:)`` for an event of the link's token, and then
 /// ``attend(_:now:)``, which tells what happened; the next round must not wait beyond ``deadline``.

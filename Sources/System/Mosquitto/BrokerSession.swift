@@ -5,6 +5,7 @@ internal import Glibc
 internal import Synchronization
 internal import SystemCalls
 internal import SystemPackage
+internal import TLSFiles
 
 /// One connection, from its first byte to its last, and all that is C of it. libmosquitto would go on with the same client
 /// and bring unacknowledged messages into the next connection; a new client for each has nothing from before.

@@ -1,3 +1,5 @@
+public import TLSFiles
+
 /// Where the broker is, who we are there, and what becomes of us when we die.
 public struct BrokerSettings: Hashable, Sendable {
     /// A name, or an address without brackets.
@@ -8,8 +10,10 @@ public struct BrokerSettings: Hashable, Sendable {
     public var user: String?
     /// Kept in memory, and sent with each connection.
     public var password: String?
-    /// `nil` for a connection in clear.
-    public var tls: TLS?
+    /// `nil` for a connection in clear. TLS is 1.2 or later. The broker's certificate must come from one of our authorities
+    /// and name ``host`` among its alternative names. The files are read at each connection, so that new ones need nothing
+    /// else.
+    public var tls: TLSClientFiles?
     /// `nil` if nobody is to be told.
     public var will: Will?
 
@@ -17,31 +21,6 @@ public struct BrokerSettings: Hashable, Sendable {
         self.host = host
         self.port = port
         self.clientID = clientID
-    }
-
-    /// TLS 1.2 or later. The broker's certificate must come from one of our authorities and name ``BrokerSettings/host``
-    /// among its alternative names. The files are read at each connection, so that new ones need nothing else.
-    public struct TLS: Hashable, Sendable {
-        /// File of the authorities' certificates, PEM.
-        public var authorities: String
-        /// What to show the broker; `nil` for nothing.
-        public var identity: Identity?
-
-        public init(authorities: String, identity: Identity? = nil) {
-            self.authorities = authorities
-            self.identity = identity
-        }
-    }
-
-    /// A certificate of ours and the key that belongs to it: two files, PEM, the key without a passphrase.
-    public struct Identity: Hashable, Sendable {
-        public var certificate: String
-        public var privateKey: String
-
-        public init(certificate: String, privateKey: String) {
-            self.certificate = certificate
-            self.privateKey = privateKey
-        }
     }
 
     /// What the broker publishes when a connection ends without a word of ours: at once if the socket is closed, after one
@@ -59,6 +38,11 @@ public struct BrokerSettings: Hashable, Sendable {
 
 /// Numbers of the connection to the broker.
 public enum BrokerLimit {
+    /// The longest wait after the first failure to connect.
+    public static let firstRetry = Duration.milliseconds(250)
+    /// No wait is longer. Short, because a broker that is back should have all its gateways within ten seconds, and a
+    /// connection that is refused costs nobody anything.
+    public static let longestRetry = Duration.seconds(5)
     /// Longest payload in bytes, of either direction. What is longer is not published, or is dropped and counted.
     public static let payload = 4096
     /// Longest topic in bytes, the same.

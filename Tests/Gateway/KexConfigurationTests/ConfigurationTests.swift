@@ -1,9 +1,11 @@
 import Checkout
+import ConfigurationFiles
 import EUI64
 import Foundation
 import KexConfiguration
 import KexProtocol
 import NetworkAddresses
+import TLSFiles
 import Testing
 import WireGuardTypes
 
@@ -278,8 +280,8 @@ import WireGuardTypes
             )
         )
         #expect((whole.broker.host, whole.broker.port) == ("2001:db8::1", 8883))
-        let identity = Configuration.Bus.Identity(certificate: "/crt", privateKey: "/key")
-        #expect(whole.tls == Configuration.Bus.TLS(authorities: "/ca", identity: identity))
+        let identity = TLSIdentityFiles(certificate: "/crt", privateKey: "/key")
+        #expect(whole.tls == TLSClientFiles(authorities: "/ca", identity: identity))
         #expect((whole.user, whole.passwordFile, whole.name?.text) == ("gw", "/p", "gw03.example.net"))
         #expect((whole.socket, whole.signingKey, whole.trustedKeys) == ("/run/other.sock", "/s", "/t"))
         #expect(whole.weights == [GatewayName("gw01")!: 0, GatewayName("gw02")!: 10000])

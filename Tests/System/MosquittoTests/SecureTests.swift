@@ -1,4 +1,5 @@
 import Mosquitto
+import TLSFiles
 import Testing
 
 /// A throw-away authority, and what it vouches for.

@@ -1,13 +1,13 @@
+import NetworkAddresses
 import Testing
 
-@testable import kex_client
-
-@Suite("A gateway's address") struct GatewayAddressTests {
+@Suite("A host and a port") struct HostPortTests {
     @Test(
         "is read in every form that users write",
         arguments: [
             ("gw.example.org", "gw.example.org", 10012),
             ("gw.example.org:1", "gw.example.org", 1),
+            ("gw_1", "gw_1", 10012),
             ("192.0.2.1:65535", "192.0.2.1", 65535),
             ("2001:db8::1", "2001:db8::1", 10012),
             ("::1", "::1", 10012),
@@ -19,10 +19,10 @@ import Testing
         ]
     )
     func reads(text: String, host: String, port: Int) throws {
-        let address = try #require(GatewayAddress(text, defaultPort: 10012))
+        let address = try #require(HostPort(text, defaultPort: 10012))
         #expect(address.host == host)
         #expect(address.port == UInt16(port))
-        #expect(GatewayAddress("\(address)", defaultPort: nil) == address)
+        #expect(HostPort("\(address)", defaultPort: nil) == address)
     }
 
     @Test(
@@ -30,11 +30,12 @@ import Testing
         arguments: [
             "", ":10012", "gw:", "gw:0", "gw:65536", "gw:+1", "gw:1x", "gw:1:2", "[gw]:1", "[::1", "[::1]1", "[]:1",
             "[::1]:",
-            "fe80::1%", "fe80::1%eth/0", "g w", "gw/x", "user@gw", "-gw", "gw\n", String(repeating: "a", count: 254),
+            "fe80::1%", "fe80::1%eth/0", "g w", "gw/x", "user@gw", "-gw", "gw!", "gw\u{e4}", "gw\n",
+            String(repeating: "a", count: 254),
         ]
     )
-    func refuses(text: String) { #expect(GatewayAddress(text, defaultPort: 10012) == nil) }
+    func refuses(text: String) { #expect(HostPort(text, defaultPort: 10012) == nil) }
 
     @Test("must have a port where none is usual", arguments: ["gw", "::1", "[::1]"])
-    func needsPort(text: String) { #expect(GatewayAddress(text, defaultPort: nil) == nil) }
+    func needsPort(text: String) { #expect(HostPort(text, defaultPort: nil) == nil) }
 }

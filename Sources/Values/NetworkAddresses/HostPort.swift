@@ -1,18 +1,18 @@
-internal import NetworkAddresses
-
-/// A host and a port as a user writes them.
-struct GatewayAddress: Hashable, Sendable {
+/// A host and a port as people write them. Nothing is looked up.
+public struct HostPort: Hashable, Sendable {
     /// A name, or an address without brackets; a link-local one with `%` and its interface.
-    let host: String
+    public let host: String
     /// 1 to 65535.
-    let port: UInt16
+    public let port: UInt16
 
     /// Longest host in bytes. Source: RFC 1035, section 2.3.4, less the length byte and the root.
-    static let maximumHost = 253
+    public static let maximumHost = 253
 
     /// Reads `HOST`, `HOST:PORT`, `192.0.2.1:10012`, `2001:db8::1`, `[2001:db8::1]:10012`, `fe80::1%eth0`. An IPv6
-    /// address with a port needs its brackets. `defaultPort` is `nil` where a port must be given.
-    init?(_ text: String, defaultPort: UInt16?) {
+    /// address with a port needs its brackets.
+    ///
+    /// - Parameter defaultPort: the port if the text has none; `nil` where a port must be given.
+    public init?(_ text: String, defaultPort: UInt16?) {
         let host: Substring
         let rest: Substring
         if text.first == "[" {
@@ -25,8 +25,9 @@ struct GatewayAddress: Hashable, Sendable {
         } else {
             host = text.prefix { $0 != ":" }
             rest = text[host.endIndex...]
-            let allowed = host.utf8.allSatisfy { (0x21...0x7e).contains($0) && !"/[]%@".utf8.contains($0) }
-            guard (1...Self.maximumHost).contains(host.utf8.count), allowed, host.first != "-" else { return nil }
+            guard (1...Self.maximumHost).contains(host.utf8.count), host.utf8.allSatisfy(Self.isHostByte),
+                host.first != "-"
+            else { return nil }
         }
         if rest.isEmpty {
             guard let defaultPort else { return nil }
@@ -45,14 +46,19 @@ struct GatewayAddress: Hashable, Sendable {
         let parts = text.split(separator: "%", maxSplits: 1, omittingEmptySubsequences: false)
         return IPv6Address(String(parts[0])) != nil && (parts.count == 1 || InterfaceName(String(parts[1])) != nil)
     }
+
+    /// The underscore is in no host name, and in names that resolvers look up all the same.
+    private static func isHostByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"):
+            true
+        default: false
+        }
+    }
 }
 
-extension GatewayAddress {
-    /// Itself, and where it was found if that says more.
-    func place(_ endpoint: Endpoint) -> String { "\(endpoint)" == "\(self)" ? "\(self)" : "\(self) at \(endpoint)" }
-}
-
-extension GatewayAddress: CustomStringConvertible {
+extension HostPort: CustomStringConvertible {
     /// The form with a port, that the initializer reads.
-    var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+    public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 }
