@@ -74,14 +74,7 @@ private func readFrames(_ bytes: [UInt8]) {
     var again: [UInt8] = []
     for socket in HandlerSocket.allCases {
         guard let request = try? HandlerRequest(decoding: bytes.span, from: socket) else { continue }
-        switch request {
-        case .registrations(let requests): RegistrationFrame.encode(requests, into: &again)
-        case .remoteRegistrations(let requests): FleetFrame.encode(requests, into: &again)
-        case .statuses(let domains): RegistrationFrame.encode(statusOf: domains, into: &again)
-        case .news(let news): FleetFrame.encode(news, into: &again)
-        case .routers(let request): FleetFrame.encode(request, into: &again)
-        case .sweeps(let requests): ControlFrame.encode(requests, into: &again)
-        }
+        request.encode(into: &again)
         precondition((try? HandlerRequest(decoding: again.span, from: socket)) == request, "requests have one meaning")
     }
     if let answer = try? RegistrationFrame.answer(in: bytes.span) {

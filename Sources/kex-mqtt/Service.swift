@@ -313,24 +313,8 @@ struct Service: ~Copyable {
 
     private mutating func askHandler() {
         var packet: [UInt8] = []
-        while true {
-            let requests = member.nextRegistrations(at: moment)
-            guard !requests.isEmpty else { break }
-            FleetFrame.encode(requests, into: &packet)
-            handler.send(packet)
-        }
-        for domains in member.nextQuestions(at: moment) {
-            RegistrationFrame.encode(statusOf: domains, into: &packet)
-            handler.send(packet)
-        }
-        while true {
-            let news = member.nextNews(at: moment)
-            guard !news.isEmpty else { break }
-            FleetFrame.encode(news, into: &packet)
-            handler.send(packet)
-        }
-        if let request = member.nextList(at: moment) {
-            FleetFrame.encode(request, into: &packet)
+        for request in member.takeHandlerRequests(at: moment) {
+            request.encode(into: &packet)
             handler.send(packet)
         }
         do throws(SystemCallError) {

@@ -69,4 +69,16 @@ public enum HandlerRequest: Hashable, Sendable {
         default: throw .unexpectedKind(kind.rawValue)
         }
     }
+
+    /// Replaces `bytes` by a frame. Of what there are several, there must be 1 to ``ChannelLimit/records``.
+    public func encode(into bytes: inout [UInt8]) {
+        switch self {
+        case .registrations(let requests): RegistrationFrame.encode(requests, into: &bytes)
+        case .remoteRegistrations(let requests): FleetFrame.encode(requests, into: &bytes)
+        case .statuses(let domains): RegistrationFrame.encode(statusOf: domains, into: &bytes)
+        case .news(let news): FleetFrame.encode(news, into: &bytes)
+        case .routers(let request): FleetFrame.encode(request, into: &bytes)
+        case .sweeps(let requests): ControlFrame.encode(requests, into: &bytes)
+        }
+    }
 }

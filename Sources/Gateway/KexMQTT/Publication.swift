@@ -1,3 +1,4 @@
+internal import BusMessages
 internal import WireGuardTypes
 
 /// A message for the broker.
@@ -21,6 +22,35 @@ public struct Publication: Hashable, Sendable {
         case late(RouterID)
         /// The broker knows that the router is gone.
         case farewell(RouterID)
+
+        /// Whether it counts as a note, of which only some are on their way at a time.
+        var isNote: Bool {
+            switch self {
+            case .presence, .registration: false
+            case .note, .late, .farewell: true
+            }
+        }
+    }
+}
+
+extension Publication {
+    /// A message of this gateway's.
+    ///
+    /// - Parameters:
+    ///   - key: signs it; `nil` if nothing is signed.
+    ///   - expiry: how long the broker keeps it, rounded down to seconds, at least one; `nil` for ever.
+    init(
+        _ message: BusMessage,
+        _ purpose: Purpose,
+        signedWith key: SigningKey?,
+        isRetained: Bool,
+        expiry: Duration? = nil
+    ) {
+        topic = "\(message.topic)"
+        payload = message.payload(signedWith: key)
+        self.isRetained = isRetained
+        self.expiry = expiry.map { UInt32(clamping: max($0.components.seconds, 1)) }
+        self.purpose = purpose
     }
 }
 
