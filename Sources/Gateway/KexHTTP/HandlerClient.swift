@@ -45,38 +45,55 @@ final class HandlerClient: Sendable {
         fileprivate var isHandler: Bool { self == .handler }
     }
 
-    fileprivate struct Waiting {
-        let deadline: NIODeadline
-        let continuation: CheckedContinuation<Refusal?, Never>
+    /// What is asked. A number or a domain names the answer.
+    fileprivate enum Question: Hashable {
+        case registration(UInt32)
+        case status(of: DomainName)
+        case choice(UInt32)
     }
 
-    fileprivate struct Choosing {
+    fileprivate enum Answer {
+        /// `nil` if the router was let in.
+        case registration(Refusal?)
+        case status(DomainStatus)
+        case choice(ChosenGateway?)
+    }
+
+    /// Gets `nil` if nobody answered.
+    fileprivate typealias Continuation = CheckedContinuation<Answer?, Never>
+
+    /// Whoever waits for one answer.
+    fileprivate struct Waiting {
         let deadline: NIODeadline
-        let continuation: CheckedContinuation<Result<ChosenGateway?, NoGateway>, Never>
+        let first: Continuation
+        /// Those that came later and wait for the same answer.
+        var others: [Continuation] = []
+
+        func resume(with answer: Answer?) {
+            first.resume(returning: answer)
+            for continuation in others { continuation.resume(returning: answer) }
+        }
+    }
+
+    /// What is not sent yet, each kind in the order in which it came.
+    fileprivate struct Unsent {
+        var registrations: [RegistrationRequest] = []
+        var statuses: [DomainName] = []
+        var choices: [ChoiceRequest] = []
     }
 
     fileprivate struct State {
         var connection = Connection.none
-        /// Requests that are not sent yet, in the order in which they came.
-        var requests: [RegistrationRequest] = []
-        /// Whoever waits for an answer to a request, sent or not, by its number.
-        var waiting: [UInt32: Waiting] = [:]
+        var unsent = Unsent()
+        /// Whoever waits, whether what they ask is sent or not.
+        var waiting: [Question: Waiting] = [:]
         var lastNumber: UInt32 = 0
-        /// Domains that are to be asked about.
-        var questions: [DomainName] = []
-        /// Whoever waits for an answer about a domain.
-        var asking: [DomainName: [CheckedContinuation<DomainStatus?, Never>]] = [:]
-        var askingSince: [DomainName: NIODeadline] = [:]
         var statuses: [DomainName: (status: DomainStatus, expires: NIODeadline)] = [:]
-        /// Routers for which a gateway is to be chosen.
-        var choices: [ChoiceRequest] = []
-        /// Whoever waits for the choice, by its number.
-        var choosing: [UInt32: Choosing] = [:]
         var isFlushing = false
         var isTiming = false
-        /// When the handler may be called again after a call that failed.
-        var nextCall = NIODeadline.uptimeNanoseconds(0)
-        /// The log's last word on why the handler cannot be asked.
+        /// No new connection before this time, after one that failed.
+        var nextConnect = NIODeadline.uptimeNanoseconds(0)
+        /// What the log said last of why the handler cannot be asked.
         var lossNotice: LossNotice
     }
 
@@ -105,16 +122,14 @@ final class HandlerClient: Sendable {
 
     /// Has the handler carry a registration out. If it cannot be asked, the answer is `unavailable` at once.
     func register(_ registration: Registration, from source: IPv6Address) async -> Refusal? {
-        await withCheckedContinuation { continuation in
-            let mustFlush = state.withLock { state in
-                let number = state.newNumber()
-                let deadline = NIODeadline.now() + TimeAmount(limits.answerTime)
-                state.waiting[number] = Waiting(deadline: deadline, continuation: continuation)
-                state.requests.append(RegistrationRequest(id: number, source: source, registration: registration))
-                return state.beginFlushing()
-            }
-            if mustFlush { flushSoon() }
+        let answer = await ask { state in
+            let number = state.newNumber()
+            let request = RegistrationRequest(id: number, source: source, registration: registration)
+            state.unsent.registrations.append(request)
+            return .registration(number)
         }
+        guard case .registration(let refusal) = answer else { return .unavailable }
+        return refusal
     }
 
     /// How a domain is doing, as of ``HTTPLimits/statusAge`` ago at most; `nil` if the handler cannot be asked.
@@ -122,34 +137,45 @@ final class HandlerClient: Sendable {
         let now = NIODeadline.now()
         let known = state.withLock { $0.statuses[domain] }
         if let known, now < known.expires { return known.status }
-        return await withCheckedContinuation { (continuation: CheckedContinuation<DomainStatus?, Never>) in
-            let mustFlush = state.withLock { state in
-                state.asking[domain, default: []].append(continuation)
-                // Whoever came first has asked for all.
-                guard state.askingSince[domain] == nil else { return false }
-                state.askingSince[domain] = now
-                state.questions.append(domain)
-                return state.beginFlushing()
-            }
-            if mustFlush { flushSoon() }
+        let answer = await ask { state in
+            // Whoever came first has asked for all.
+            if state.waiting[.status(of: domain)] == nil { state.unsent.statuses.append(domain) }
+            return .status(of: domain)
         }
+        guard case .status(let status) = answer else { return nil }
+        return status
     }
 
     /// The gateway that a router should use; `nil` if there is none in its domain.
     ///
     /// - Parameter key: the router's; `nil` if nobody in particular asks.
     func choose(for key: PublicKey?, in domain: DomainName) async throws(NoGateway) -> ChosenGateway? {
-        let result = await withCheckedContinuation { continuation in
+        let answer = await ask { state in
+            let number = state.newNumber()
+            state.unsent.choices.append(ChoiceRequest(id: number, domain: domain, key: key))
+            return .choice(number)
+        }
+        guard case .choice(let gateway) = answer else { throw .unavailable }
+        return gateway
+    }
+
+    /// Waits for an answer; `nil` if there is none.
+    ///
+    /// - Parameter enqueue: puts the question among what is to be sent, unless it is there.
+    private func ask(_ enqueue: (inout State) -> Question) async -> Answer? {
+        await withCheckedContinuation { continuation in
             let mustFlush = state.withLock { state in
-                let number = state.newNumber()
+                let question = enqueue(&state)
+                guard state.waiting[question] == nil else {
+                    state.waiting[question]?.others.append(continuation)
+                    return false
+                }
                 let deadline = NIODeadline.now() + TimeAmount(limits.answerTime)
-                state.choosing[number] = Choosing(deadline: deadline, continuation: continuation)
-                state.choices.append(ChoiceRequest(id: number, domain: domain, key: key))
+                state.waiting[question] = Waiting(deadline: deadline, first: continuation)
                 return state.beginFlushing()
             }
             if mustFlush { flushSoon() }
         }
-        return try result.get()
     }
 
     // MARK: - Sending
@@ -186,7 +212,7 @@ final class HandlerClient: Sendable {
         do throws(SystemCallError) {
             descriptor = try Socket.connect(toPath: path, kind: .sequentialPacket)
         } catch {
-            return lose("\(error)", isCallFailed: true)
+            return lose("\(error)", isConnectFailed: true)
         }
         ClientBootstrap(group: loop)
             .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: ChannelLimit.frameSize))
@@ -201,7 +227,7 @@ final class HandlerClient: Sendable {
                 case .success(let channel):
                     self.state.withLock { $0.connection = .open(channel, isSending: false) }
                     self.flush()
-                case .failure(let error): self.lose("\(error)", isCallFailed: true)
+                case .failure(let error): self.lose("\(error)", isConnectFailed: true)
                 }
             }
     }
@@ -223,34 +249,25 @@ final class HandlerClient: Sendable {
     }
 
     private func take(_ answers: [RegistrationAnswer]) {
-        // Nobody waits any more for an answer whose time was over, or that the handler made up.
-        let continuations = state.withLock { state in
-            answers.map { state.waiting.removeValue(forKey: $0.id)?.continuation }
-        }
-        for (answer, continuation) in zip(answers, continuations) { continuation?.resume(returning: answer.refusal) }
-        noteAnswer()
+        resume(answers.map { (.registration($0.id), .registration($0.refusal)) })
     }
 
     private func take(_ statuses: [DomainStatus]) {
-        for status in statuses {
-            let continuations = state.withLock { state in
-                let expires = NIODeadline.now() + TimeAmount(limits.statusAge)
-                state.statuses[status.domain] = (status, expires)
-                state.askingSince[status.domain] = nil
-                return state.asking.removeValue(forKey: status.domain) ?? []
-            }
-            for continuation in continuations { continuation.resume(returning: status) }
+        state.withLock { state in
+            let expires = NIODeadline.now() + TimeAmount(limits.statusAge)
+            for status in statuses { state.statuses[status.domain] = (status, expires) }
         }
-        noteAnswer()
+        resume(statuses.map { (.status(of: $0.domain), .status($0)) })
     }
 
     private func take(_ choices: [ChoiceAnswer]) {
-        let continuations = state.withLock { state in
-            choices.map { state.choosing.removeValue(forKey: $0.id)?.continuation }
-        }
-        for (choice, continuation) in zip(choices, continuations) {
-            continuation?.resume(returning: .success(choice.gateway))
-        }
+        resume(choices.map { (.choice($0.id), .choice($0.gateway)) })
+    }
+
+    private func resume(_ answers: [(question: Question, answer: Answer)]) {
+        // Nobody waits any more for an answer whose time was over, or that the handler made up.
+        let waiting = state.withLock { state in answers.map { state.waiting.removeValue(forKey: $0.question) } }
+        for (entry, answer) in zip(waiting, answers) { entry?.resume(with: answer.answer) }
         noteAnswer()
     }
 
@@ -262,26 +279,17 @@ final class HandlerClient: Sendable {
 
     /// Answers everybody who waits. The handler may have done what it was asked before it was lost; saying no costs the
     /// router one more try, which changes nothing then.
-    private func lose(_ reason: String, isCallFailed: Bool = false) {
-        let (waiting, asking, choosing) = state.withLock { state in
+    private func lose(_ reason: String, isConnectFailed: Bool = false) {
+        let waiting = state.withLock { state in
             state.connection = .none
-            if isCallFailed { state.nextCall = .now() + TimeAmount(limits.handlerPause) }
-            state.requests.removeAll(keepingCapacity: true)
-            state.questions.removeAll()
-            state.askingSince.removeAll()
-            state.choices.removeAll()
-            defer {
-                state.waiting.removeAll()
-                state.asking.removeAll()
-                state.choosing.removeAll()
-            }
-            return (Array(state.waiting.values), state.asking.values.flatMap(\.self), Array(state.choosing.values))
+            if isConnectFailed { state.nextConnect = .now() + TimeAmount(limits.handlerPause) }
+            state.unsent = Unsent()
+            defer { state.waiting.removeAll() }
+            return Array(state.waiting.values)
         }
         // A handler that was idle when it ended is nothing to talk about.
-        if !waiting.isEmpty || !asking.isEmpty || !choosing.isEmpty { noteLoss(reason) }
-        for entry in waiting { entry.continuation.resume(returning: .unavailable) }
-        for continuation in asking { continuation.resume(returning: nil) }
-        for entry in choosing { entry.continuation.resume(returning: .failure(.unavailable)) }
+        if !waiting.isEmpty { noteLoss(reason) }
+        for entry in waiting { entry.resume(with: nil) }
     }
 
     // MARK: - Time
@@ -289,7 +297,7 @@ final class HandlerClient: Sendable {
     /// Looks for those whose time is over as long as somebody waits.
     private func watchTime() {
         let next = state.withLock { state -> NIODeadline? in
-            guard !state.isTiming, let first = state.firstDeadline(limits.answerTime) else { return nil }
+            guard !state.isTiming, let first = state.waiting.values.map(\.deadline).min() else { return nil }
             state.isTiming = true
             return first
         }
@@ -303,28 +311,16 @@ final class HandlerClient: Sendable {
 
     private func expire() {
         let now = NIODeadline.now()
-        let (waiting, asking, choosing) = state.withLock { state in
+        let late = state.withLock { state in
             let late = state.waiting.filter { $0.value.deadline <= now }
-            for number in late.keys { state.waiting[number] = nil }
-            state.requests.removeAll { late[$0.id] != nil }
-            let lateDomains = state.askingSince.filter { $0.value + TimeAmount(limits.answerTime) <= now }.keys
-            var asking: [CheckedContinuation<DomainStatus?, Never>] = []
-            for domain in lateDomains {
-                state.askingSince[domain] = nil
-                asking += state.asking.removeValue(forKey: domain) ?? []
-            }
-            state.questions.removeAll { lateDomains.contains($0) }
-            let lateChoices = state.choosing.filter { $0.value.deadline <= now }
-            for number in lateChoices.keys { state.choosing[number] = nil }
-            state.choices.removeAll { lateChoices[$0.id] != nil }
-            return (late.values.map(\.continuation), asking, lateChoices.values.map(\.continuation))
+            for question in late.keys { state.waiting[question] = nil }
+            state.unsent.registrations.removeAll { late[.registration($0.id)] != nil }
+            state.unsent.statuses.removeAll { late[.status(of: $0)] != nil }
+            state.unsent.choices.removeAll { late[.choice($0.id)] != nil }
+            return Array(late.values)
         }
-        if !waiting.isEmpty || !asking.isEmpty || !choosing.isEmpty {
-            noteLoss("no answer within \(limits.answerTime)")
-        }
-        for continuation in waiting { continuation.resume(returning: .unavailable) }
-        for continuation in asking { continuation.resume(returning: nil) }
-        for continuation in choosing { continuation.resume(returning: .failure(.unavailable)) }
+        if !late.isEmpty { noteLoss("no answer within \(limits.answerTime)") }
+        for entry in late { entry.resume(with: nil) }
     }
 
     // MARK: - The log
@@ -344,7 +340,9 @@ final class HandlerClient: Sendable {
 extension HandlerClient.State {
     /// One that nobody waits for.
     fileprivate mutating func newNumber() -> UInt32 {
-        repeat { lastNumber &+= 1 } while waiting[lastNumber] != nil || choosing[lastNumber] != nil
+        repeat {
+            lastNumber &+= 1
+        } while waiting[.registration(lastNumber)] != nil || waiting[.choice(lastNumber)] != nil
         return lastNumber
     }
 
@@ -356,45 +354,44 @@ extension HandlerClient.State {
 
     fileprivate mutating func nextStep() -> HandlerClient.Step {
         isFlushing = false
-        guard !requests.isEmpty || !questions.isEmpty || !choices.isEmpty else { return .wait }
+        guard !unsent.isEmpty else { return .wait }
         switch connection {
         case .opening, .open(_, isSending: true): return .wait
         case .none:
-            guard nextCall <= .now() else { return .lose("the last call failed a moment ago") }
+            guard nextConnect <= .now() else { return .lose("the last attempt to connect failed a moment ago") }
             connection = .opening
             return .open
         case .open(let channel, isSending: false):
             connection = .open(channel, isSending: true)
-            return .send(nextPacket(), channel)
+            return .send(unsent.nextPacket(), channel)
         }
     }
 
     fileprivate mutating func noteSent(over channel: any Channel) {
         if connection.channel === channel { connection = .open(channel, isSending: false) }
     }
+}
+
+extension HandlerClient.Unsent {
+    fileprivate var isEmpty: Bool { registrations.isEmpty && statuses.isEmpty && choices.isEmpty }
 
     /// Takes out what goes into one packet. Something must be there.
     fileprivate mutating func nextPacket() -> [UInt8] {
         var packet: [UInt8] = []
-        if !questions.isEmpty {
-            let part = questions.prefix(ChannelLimit.records)
+        if !statuses.isEmpty {
+            let part = statuses.prefix(ChannelLimit.records)
             RegistrationFrame.encode(statusOf: part, into: &packet)
-            questions.removeFirst(part.count)
-        } else if !requests.isEmpty {
-            let part = requests.prefix(ChannelLimit.records)
+            statuses.removeFirst(part.count)
+        } else if !registrations.isEmpty {
+            let part = registrations.prefix(ChannelLimit.records)
             RegistrationFrame.encode(part, into: &packet)
-            requests.removeFirst(part.count)
+            registrations.removeFirst(part.count)
         } else if !choices.isEmpty {
             let part = choices.prefix(ChannelLimit.records)
             BusFrame.encode(part, into: &packet)
             choices.removeFirst(part.count)
         }
         return packet
-    }
-
-    fileprivate func firstDeadline(_ answerTime: Duration) -> NIODeadline? {
-        let questions = askingSince.values.map { $0 + TimeAmount(answerTime) }
-        return (waiting.values.map(\.deadline) + choosing.values.map(\.deadline) + questions).min()
     }
 }
 
