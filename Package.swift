@@ -185,6 +185,14 @@ let gatewayLibraries = libraries(
         ("KexGateway", ["EUI64", "KexProtocol", "NetworkAddresses", "SourceLimits", "WireGuardTypes"]),
         ("GatewayState", ["CSodium", "KexGateway", "KexProtocol", "SystemCalls", "WireGuardTypes", system]),
         (
+            "KexDomain",
+            [
+                "ConfigurationFiles", "EUI64", "GatewayState", "HandlerChannel", "KexConfiguration", "KexGateway",
+                "KexProtocol", "LinkControl", "Netlink", "NetworkAddresses", "SourceLimits", "SystemCalls", "Systemd",
+                "VXLANFdb", "WireGuardControl", "WireGuardTypes", logging, system,
+            ]
+        ),
+        (
             "ServiceProgram",
             [
                 "CommandLineOptions", "ConfigurationFiles", "KexConfiguration", "SystemCalls", "Systemd", logging,
@@ -243,11 +251,10 @@ let programs = [
         "kex-handler",
         isWhollyStatic: false,
         [
-            "CommandLineOptions", "ConfigurationFiles", "EUI64", "EventLoop", "GatewayState", "HandlerChannel",
+            "CommandLineOptions", "ConfigurationFiles", "EventLoop", "GatewayState", "HandlerChannel",
             "KexConfiguration",
-            "KexGateway", "KexProtocol", "LinkControl", "Netlink", "NetworkAddresses", "ServiceProgram",
-            "SourceLimits", "SystemCalls", "Systemd", "VXLANFdb", "WireGuardControl", "WireGuardTypes", logging,
-            system,
+            "KexDomain", "KexGateway", "KexProtocol", "LinkControl", "Netlink", "ServiceProgram", "SourceLimits",
+            "SystemCalls", "Systemd", "VXLANFdb", "WireGuardTypes", logging, system,
         ]
     ),
     program(
@@ -361,6 +368,7 @@ let gatewaySuites = suites(
             "GatewayStateTests",
             ["GatewayState", "KexGateway", "KexProtocol", "Surroundings", "SystemCalls", "WireGuardTypes", system]
         ),
+        ("KexDomainTests", ["KexDomain", "NetworkAddresses"]),
         (
             "KexServerTests",
             [

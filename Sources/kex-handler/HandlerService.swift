@@ -3,6 +3,7 @@ internal import EventLoop
 internal import GatewayState
 internal import HandlerChannel
 internal import KexConfiguration
+internal import KexDomain
 internal import KexGateway
 internal import KexProtocol
 internal import LinkControl
@@ -11,8 +12,8 @@ internal import Netlink
 internal import ServiceProgram
 internal import SourceLimits
 internal import SystemCalls
-internal import SystemPackage
 internal import Systemd
+internal import SystemPackage
 internal import VXLANFdb
 internal import WireGuardTypes
 
@@ -29,7 +30,7 @@ struct HandlerService: ~Copyable {
     private var timetable: Timetable
     private let source: ConfigurationSource<KeyLists>
     private var configuration: Configuration
-    private let host: Host
+    private let context: DomainContext
     private let log: Logger
     private var links: LinkWatch
     private let fdb: FdbWatch
@@ -69,7 +70,7 @@ struct HandlerService: ~Copyable {
         log: Logger
     ) throws {
         // All that can fail comes before the first property, or the compiler cannot take a half-made struct apart.
-        let host = try Host(
+        let context = try DomainContext(
             log: log,
             stateDirectory: configuration.stateDirectory,
             unlimitedSources: configuration.unlimitedSources,
@@ -79,8 +80,8 @@ struct HandlerService: ~Copyable {
         let links = try LinkWatch()
         let fdb = try FdbWatch()
         let learning = try LearningWatch()
-        host.domainCount = configuration.domains.count
-        let domains = configuration.domains.map { MeshDomain($0, keys: keys, host: host) }
+        context.domainCount = configuration.domains.count
+        let domains = configuration.domains.map { MeshDomain($0, keys: keys, context: context) }
         let signals = try SignalReceiver(for: [.terminate, .interrupt, .hangup])
         let loop = try EventLoop()
         let writer = try StateWriter()
@@ -90,7 +91,7 @@ struct HandlerService: ~Copyable {
         timetable = Timetable(of: domains)
         self.source = source
         self.configuration = configuration
-        self.host = host
+        self.context = context
         self.log = log
         self.links = links
         self.fdb = fdb
@@ -105,14 +106,14 @@ struct HandlerService: ~Copyable {
         try loop.watch(links.descriptor, for: .readable, token: Self.linksToken)
         try loop.watch(writer.descriptor, for: .readable, token: Self.writerToken)
         try loop.watch(fdb.descriptor, for: .readable, token: Self.fdbToken)
-        try loop.watch(host.crew.descriptor, for: .readable, token: Self.crewToken)
+        try loop.watch(context.crew.descriptor, for: .readable, token: Self.crewToken)
         try watchLearning()
         try watchListeners()
         // Without a domain nothing else wakes the loop.
         announce()
         while true {
             let count = try loop.wait(until: nextDeadline)
-            host.pulse.beat()
+            context.pulse.beat()
             // A registration must not be answered from a snapshot that is known to be old.
             for index in 0..<count where loop[index].token == Self.linksToken { noticeLinks() }
             for index in 0..<count {
@@ -183,7 +184,7 @@ struct HandlerService: ~Copyable {
         case .reloaded: log.log(.reloaded, .notice, "reloaded: \(status)")
         }
         ServiceState.ready(status: status)
-        host.pulse.isReady = true
+        context.pulse.isReady = true
     }
 
     private mutating func reportStatus() {
@@ -197,7 +198,7 @@ struct HandlerService: ~Copyable {
     private var nextDeadline: MonotonicTime? {
         if connections.contains(where: { isSweepDue(for: $0.value, token: $0.key) }) { return .now }
         let ours = earliest(
-            earliest(nextAccept, host.pulse.nextBeat),
+            earliest(nextAccept, context.pulse.nextBeat),
             earliest(learning.resumption, parked.nextDeadline)
         )
         let next = earliest(ours, timetable.nextWake)
@@ -209,7 +210,7 @@ struct HandlerService: ~Copyable {
             let changes = try links.changes()
             touchAll { $0.notice(changes) }
         } catch {
-            host.budget.log(.failed, .error, "\(error)", to: log)
+            context.budget.log(.failed, .error, "\(error)", to: log)
             touchAll { $0.notice(LinkChanges.missed) }
         }
     }
@@ -219,7 +220,7 @@ struct HandlerService: ~Copyable {
             let news = try fdb.news()
             touchAll { $0.notice(news) }
         } catch {
-            host.budget.log(.failed, .error, "\(error)", to: log)
+            context.budget.log(.failed, .error, "\(error)", to: log)
             touchAll { $0.notice(FdbNews.missed) }
         }
     }
@@ -230,7 +231,7 @@ struct HandlerService: ~Copyable {
             guard !news.entries.isEmpty || !news.isWhole else { return }
             touchAll { $0.notice(news) }
         } catch {
-            host.budget.log(.failed, .error, "\(error)", to: log)
+            context.budget.log(.failed, .error, "\(error)", to: log)
         }
     }
 
@@ -250,8 +251,8 @@ struct HandlerService: ~Copyable {
 
     /// Takes in what was done beside the loop.
     private mutating func takeWorks() {
-        host.crew.deliver()
-        for name in host.takeTouched() {
+        context.crew.deliver()
+        for name in context.takeTouched() {
             if let index = timetable.index(of: name) { timetable.noteChange(of: index) }
         }
     }
@@ -262,7 +263,7 @@ struct HandlerService: ~Copyable {
     private mutating func writeNext() {
         guard written == nil, let index = timetable.domainToWrite(at: .now) else { return }
         written = index
-        writer.start(writing: touch(index) { $0.takeState() }, to: domains[index].savedState.file)
+        writer.start(writing: touch(index) { $0.takeState() }, to: domains[index].stateFile)
     }
 
     private mutating func noteWritten() {
@@ -279,11 +280,11 @@ struct HandlerService: ~Copyable {
     private mutating func writeEverything() {
         if let result = writer.waitUntilFinished() { finishWriting(result) }
         for domain in domains where domain.nextWrite != nil {
-            host.pulse.beat()
+            context.pulse.beat()
             let start = MonotonicTime.now
             domain.noteWritten(
                 Result { () throws(SystemCallError) in
-                    try domain.savedState.file.write(domain.takeState())
+                    try domain.stateFile.write(domain.takeState())
                     return .now - start
                 }
             )
@@ -304,7 +305,7 @@ struct HandlerService: ~Copyable {
                 if let domain = old[settings.name], domain.change(to: settings, keys: keys) {
                     return domain
                 }
-                return MeshDomain(settings, keys: keys, host: host)
+                return MeshDomain(settings, keys: keys, context: context)
             }
             timetable = Timetable(of: domains)
             if self.configuration.handlerSocket != configuration.handlerSocket
@@ -316,8 +317,8 @@ struct HandlerService: ~Copyable {
                 log.log(.restartNeeded, .warning, "\(keys) take effect at the next start")
             }
             self.configuration = configuration
-            host.newKeys.unlimited = configuration.unlimitedSources
-            host.domainCount = configuration.domains.count
+            context.newKeys.unlimited = configuration.unlimitedSources
+            context.domainCount = configuration.domains.count
             announcement = announcement ?? .reloaded
         } catch {
             for mistake in error.mistakes {
@@ -337,7 +338,7 @@ struct HandlerService: ~Copyable {
 
     /// Without a descriptor left no local socket is watched for a while, so that those who wait do not wake the loop.
     private mutating func watchListeners() throws(SystemCallError) {
-        guard host.pulse.isReady else { return }
+        guard context.pulse.isReady else { return }
         if let time = nextAccept, time <= .now { nextAccept = nil }
         let isOpen = nextAccept == nil
         for (token, listener) in listeners where isOpen != listener.isWatched {
@@ -357,7 +358,7 @@ struct HandlerService: ~Copyable {
                 let descriptor = accepted.takeDescriptor()
                 let peer = try PeerCredentials(of: descriptor.raw)
                 guard try peer.mayUse(socketAt: listener.path) else {
-                    host.budget.log(
+                    context.budget.log(
                         .disconnected,
                         .warning,
                         "process \(peer.process) of user \(peer.user) may not use \(listener.path)",
@@ -368,7 +369,7 @@ struct HandlerService: ~Copyable {
                 // One too many is closed at once: left waiting, it would shut out whoever comes behind it.
                 guard places[listener.socket, default: ConnectionPlaces()].take(for: peer.user) else {
                     let line = "process \(peer.process) of user \(peer.user) finds no place left at \(listener.path)"
-                    host.budget.log(.disconnected, .warning, line, to: log)
+                    context.budget.log(.disconnected, .warning, line, to: log)
                     continue
                 }
                 let connection = Connection(PacketConnection(descriptor), socket: listener.socket, peer: peer)
@@ -382,7 +383,7 @@ struct HandlerService: ~Copyable {
                 }
             }
         } catch {
-            host.budget.log(.exhausted, .error, "\(error)", to: log)
+            context.budget.log(.exhausted, .error, "\(error)", to: log)
             nextAccept = .now + Self.acceptPause
         }
     }
@@ -462,12 +463,17 @@ struct HandlerService: ~Copyable {
 
     private mutating func disconnect(_ token: UInt64, _ cause: Disconnect) {
         if let name = connections[token]?.sweeps.first?.domain, let index = timetable.index(of: name) {
-            domains[index].sweeps.forget(token)
+            domains[index].forgetSweep(for: token)
         }
         guard let connection = connections.removeValue(forKey: token) else { return }
         places[connection.socket]?.leave(connection.peer.user)
         guard let reason = cause.reason else { return }
-        host.budget.log(.disconnected, .warning, "disconnected process \(connection.peer.process): \(reason)", to: log)
+        context.budget.log(
+            .disconnected,
+            .warning,
+            "disconnected process \(connection.peer.process): \(reason)",
+            to: log
+        )
     }
 
     /// Why a connection ends; no reason if the other side ended it.
@@ -520,7 +526,7 @@ struct HandlerService: ~Copyable {
         until deadline: MonotonicTime? = nil,
         _ answers: inout [RegistrationAnswer]
     ) {
-        host.pulse.beat()
+        context.pulse.beat()
         guard let index = timetable.index(of: name) else {
             answers += requests.map { RegistrationAnswer(id: $0.id, refusal: .invalidDomain) }
             return
@@ -571,7 +577,7 @@ struct HandlerService: ~Copyable {
 
     private mutating func reportStatus(of names: [DomainName], _ connection: Connection) {
         let statuses = names.map { name in
-            host.pulse.beat()
+            context.pulse.beat()
             let status = timetable.index(of: name).map { index in touch(index) { $0.status } }
             return status ?? DomainStatus(domain: name, isInService: false)
         }
@@ -595,7 +601,7 @@ struct HandlerService: ~Copyable {
     private mutating func answer(_ news: [RouterNews], _ connection: Connection) {
         var answers: [RegistrationAnswer] = []
         for (name, own) in Dictionary(grouping: news, by: \.registration.domain) {
-            host.pulse.beat()
+            context.pulse.beat()
             guard let index = timetable.index(of: name) else {
                 answers += own.map { RegistrationAnswer(id: $0.id, refusal: .invalidDomain) }
                 continue
@@ -631,7 +637,7 @@ struct HandlerService: ~Copyable {
     private func isSweepDue(for connection: Connection, token: UInt64) -> Bool {
         guard connection.packets.isEmpty, let name = connection.sweeps.first?.domain else { return false }
         guard connection.isSweeping, let index = timetable.index(of: name) else { return true }
-        return domains[index].sweeps.hasReport(for: token)
+        return domains[index].hasSweepReport(for: token)
     }
 
     /// Sweeps one domain for each program that waits for one and has taken the report of the one before.
@@ -644,7 +650,7 @@ struct HandlerService: ~Copyable {
                     touch(index) { $0.sweep(for: token, isDryRun: request.isDryRun) }
                     continue
                 }
-                guard let report = domains[index].sweeps.takeReport(for: token) else { continue }
+                guard let report = domains[index].takeSweepReport(for: token) else { continue }
                 send(report, of: name, connection)
             } else {
                 send(SweepEnd(domain: name, peers: 0, failure: "the handler has no such domain"), connection)
@@ -660,7 +666,7 @@ struct HandlerService: ~Copyable {
         }
     }
 
-    private mutating func send(_ report: Sweeps.Report, of name: DomainName, _ connection: Connection) {
+    private mutating func send(_ report: MeshDomain.SweepReport, of name: DomainName, _ connection: Connection) {
         switch report {
         case .success(let (events, peers)):
             for start in stride(from: 0, to: events.count, by: ChannelLimit.records) {

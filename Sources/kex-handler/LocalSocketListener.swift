@@ -1,7 +1,7 @@
 internal import HandlerChannel
 internal import SystemCalls
-internal import SystemPackage
 internal import Systemd
+internal import SystemPackage
 
 /// A local socket that programs connect to.
 final class LocalSocketListener {

@@ -1,4 +1,3 @@
-internal import HandlerChannel
 internal import KexProtocol
 internal import SystemCalls
 

@@ -1,4 +1,5 @@
 internal import KexConfiguration
+internal import KexDomain
 internal import KexProtocol
 internal import SystemCalls
 
@@ -43,7 +44,7 @@ struct Timetable {
         for index in changed {
             wakes[index] = domains[index].nextWake ?? Self.never
             writes[index] = domains[index].nextWrite ?? Self.never
-            areInService[index] = domains[index].outage == nil
+            areInService[index] = domains[index].isInService
         }
         changed.removeAll(keepingCapacity: true)
         inService = areInService.count { $0 }

@@ -3,6 +3,7 @@ internal import ConfigurationFiles
 internal import GatewayState
 internal import HandlerChannel
 internal import KexConfiguration
+internal import KexDomain
 internal import ServiceProgram
 internal import SystemCalls
 

@@ -6,7 +6,6 @@ internal import Logging
 internal import Netlink
 internal import NetworkAddresses
 internal import SystemCalls
-internal import SystemPackage
 internal import Systemd
 internal import VXLANFdb
 internal import WireGuardTypes
@@ -26,7 +25,7 @@ struct LearnedEntries {
     static let share = 10
     /// How long entries are put in again after room was made in vain.
     static let shortestPause = Duration.milliseconds(100)
-    /// Room is made again after this time at the latest, well within the patience of those who wait: ``ParkedRequests/patience``.
+    /// Room is made again after this time at the latest, well within the two seconds for which the handler keeps those who wait.
     static let longestRoomPause = Duration.milliseconds(300)
     /// While the interface learns, this often it is tried whether its table is full.
     static let probePause = Duration.seconds(5)
@@ -64,7 +63,7 @@ struct LearnedEntries {
     /// When there is something to begin with.
     var nextWork: MonotonicTime? {
         let isWanted = !isAtWork && (isFull || !departed.isEmpty)
-        return kex_handler.earliest(isWanted ? earliest : nil, nextProbe)
+        return KexDomain.earliest(isWanted ? earliest : nil, nextProbe)
     }
 
     /// What has become of a work.
@@ -113,32 +112,32 @@ extension MeshDomain {
     /// The interface learned something.
     func noteLearning() {
         guard learned.limit != nil else { return }
-        let now = MonotonicTime.now
+        let now = context.now
         learned.probeEnd = now + LearnedEntries.probeTime
         learned.nextProbe = learned.nextProbe ?? now + LearnedEntries.probePause
     }
 
     /// Begins with what is due.
     func careForLearned(at now: MonotonicTime) {
-        guard let device = devices?.fdb.device else { return }
+        guard let device = interfaces?.vxlan else { return }
         if let next = learned.nextProbe, next <= now {
             learned.nextProbe = now < learned.probeEnd ? now + LearnedEntries.probePause : nil
             probe()
         }
         guard !learned.isAtWork, learned.earliest <= now else { return }
         if learned.isFull, let limit = learned.limit {
-            work { makeRoom(in: device, limit: Int(limit)) }
+            work(on: device) { $0.makeRoom(limit: Int(limit)) }
         } else if !learned.departed.isEmpty {
             let departed = Array(learned.departed.prefix(LearnedEntries.departedPerRound))
             learned.departed.removeFirst(departed.count)
-            work { deleteLearned(of: departed, in: device) }
+            work(on: device) { $0.deleteLearned(of: departed) }
         }
     }
 
     /// Whether one more address finds room: one that nobody has is put in and taken out again. The kernel does not tell how
     /// many it has.
     private func probe() {
-        guard let via = devices?.wireGuardIndex else { return }
+        guard let via = interfaces?.wireGuard else { return }
         // "kex" with the bit of addresses that nobody has bought, and a destination that is nobody's.
         let mac = MACAddress(0x02, 0x6b, 0x65, 0x78, 0, 0)
         let entry = FdbEntry(mac: mac, destination: IPv6Address(high: 0xfe80 << 48, low: 0), via: via)
@@ -146,10 +145,14 @@ extension MeshDomain {
         _ = delete([entry])
     }
 
-    private func work(_ body: @escaping @Sendable () -> LearnedEntries.Outcome) {
+    private func work(
+        on device: InterfaceIndex,
+        _ body: @escaping @Sendable (LearnedEntriesWork) -> LearnedEntries.Outcome
+    ) {
         learned.isAtWork = true
-        host.run(of: self) {
-            body()
+        let (name, access, clock) = (settings.wireGuard, context.access, context.clock)
+        context.run(of: self) {
+            body(LearnedEntriesWork(kernel: access(name, DatagramBuffer()), device: device, clock: clock))
         } then: { domain, result in
             domain.finishWork(result)
         }
@@ -157,7 +160,7 @@ extension MeshDomain {
 
     private func finishWork(_ result: Result<LearnedEntries.Outcome, SystemCallError>) {
         learned.isAtWork = false
-        let now = MonotonicTime.now
+        let now = context.now
         let outcome: LearnedEntries.Outcome
         switch result {
         case .success(let success): outcome = success
@@ -167,20 +170,26 @@ extension MeshDomain {
         // Whoever waits for room is not to wait for that.
         learned.earliest = now + (learned.isFull ? min(pause, LearnedEntries.longestRoomPause) : pause)
         if let failure = outcome.failure {
-            host.budget.log(.failed, .error, domain: settings.name.text, "\(settings.name): \(failure)", to: host.log)
+            context.budget.log(
+                .failed,
+                .error,
+                domain: settings.name.text,
+                "\(settings.name): \(failure)",
+                to: context.log
+            )
         }
         for (destination, count) in outcome.evicted {
             let owner = table.owner(of: destination)
             let name = owner.map { "\($0)" } ?? "\(destination)"
             let line =
                 "the table of \(settings.vxlan) was full: took out \(count) MAC addresses learned of \(name), which had most"
-            host.budget.log(
+            context.budget.log(
                 .evicted,
                 .warning,
                 domain: settings.name.text,
                 key: owner?.description,
                 "\(settings.name): \(line)",
-                to: host.log
+                to: context.log
             )
         }
         guard learned.isFull else { return }
@@ -196,60 +205,55 @@ extension MeshDomain {
 
 // MARK: - Beside the loop
 
-/// Takes out what was learned of those who have most, until there is room.
-private func makeRoom(in device: InterfaceIndex, limit: Int) -> LearnedEntries.Outcome {
-    let start = MonotonicTime.now
-    var outcome = LearnedEntries.Outcome(duration: .zero)
-    do throws(NetlinkError) {
-        var counts: [IPv6Address: Int] = [:]
-        var fdb = try VXLANFdb(device: device)
-        // A part of a table that is longer tells as well who has most.
-        _ = try fdb.list(atMost: LearnedEntries.listLimit) { record in
-            if record.isLearned, let entry = record.entry { counts[entry.destination, default: 0] += 1 }
-        }
-        var missing = max(limit / LearnedEntries.freeShare, 1)
-        for (destination, count) in counts.sorted(by: { $0.value > $1.value }) {
-            guard missing > 0 else { break }
-            outcome.evicted.append((destination, count))
-            missing -= count
-        }
-        try deleteLearned(of: outcome.evicted.map(\.destination), device)
-    } catch {
-        outcome.evicted = []
-        outcome.failure = "\(error)"
-    }
-    outcome.duration = .now - start
-    return outcome
-}
+/// What is done with learned entries, on a thread of its own.
+private struct LearnedEntriesWork {
+    let kernel: any DomainKernel
+    /// The VXLAN interface.
+    let device: InterfaceIndex
+    let clock: DomainClock
 
-private func deleteLearned(of destinations: [IPv6Address], in device: InterfaceIndex) -> LearnedEntries.Outcome {
-    let start = MonotonicTime.now
-    var outcome = LearnedEntries.Outcome(duration: .zero)
-    do throws(NetlinkError) {
-        try deleteLearned(of: destinations, device)
-    } catch {
-        // It goes with its interface, and nobody waits for it.
-        if error.refusal != .noSuchDevice { outcome.failure = "\(error)" }
+    /// Takes out what was learned of those who have most, until there is room.
+    func makeRoom(limit: Int) -> LearnedEntries.Outcome {
+        measured { outcome throws(DomainFailure) in
+            var counts: [IPv6Address: Int] = [:]
+            // A part of a table that is longer shows as well who has most.
+            _ = try kernel.list(device, atMost: LearnedEntries.listLimit) { record in
+                if record.isLearned { counts[record.entry.destination, default: 0] += 1 }
+            }
+            var evicted: [(destination: IPv6Address, count: Int)] = []
+            var missing = max(limit / LearnedEntries.freeShare, 1)
+            for (destination, count) in counts.sorted(by: { $0.value > $1.value }) {
+                guard missing > 0 else { break }
+                evicted.append((destination, count))
+                missing -= count
+            }
+            try kernel.deleteLearned(of: evicted.map(\.destination), from: device, atMost: LearnedEntries.listLimit)
+            outcome.evicted = evicted
+        }
     }
-    outcome.duration = .now - start
-    return outcome
-}
 
-private func deleteLearned(of destinations: [IPv6Address], _ device: InterfaceIndex) throws(NetlinkError) {
-    guard !destinations.isEmpty else { return }
-    var fdb = try VXLANFdb(device: device)
-    do throws(NetlinkError) {
-        for destination in destinations { try fdb.deleteLearned(of: destination) }
-        return
-    } catch {
-        guard error.refusal == .invalidArgument || error.refusal == .notSupportedOnSocket else { throw error }
+    func deleteLearned(of destinations: [IPv6Address]) -> LearnedEntries.Outcome {
+        measured { _ throws(DomainFailure) in
+            do throws(DomainFailure) {
+                try kernel.deleteLearned(of: destinations, from: device, atMost: LearnedEntries.listLimit)
+            } catch {
+                // It goes with its interface, and nobody waits for it.
+                if error.kind != .interfaceGone { throw error }
+            }
+        }
     }
-    // Kernels before 6.7 take out one by one what is named to them.
-    let gone = Set(destinations)
-    var entries: [FdbEntry] = []
-    _ = try fdb.list(atMost: LearnedEntries.listLimit) { record in
-        if !record.isPermanent, let entry = record.entry, gone.contains(entry.destination) { entries.append(entry) }
+
+    private func measured(
+        _ body: (inout LearnedEntries.Outcome) throws(DomainFailure) -> Void
+    ) -> LearnedEntries.Outcome {
+        let start = clock.now()
+        var outcome = LearnedEntries.Outcome(duration: .zero)
+        do throws(DomainFailure) {
+            try body(&outcome)
+        } catch {
+            outcome.failure = "\(error)"
+        }
+        outcome.duration = clock.now() - start
+        return outcome
     }
-    fdb = try VXLANFdb(device: device)
-    _ = try fdb.delete(entries)
 }

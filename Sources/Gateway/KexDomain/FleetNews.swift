@@ -1,7 +1,7 @@
-internal import HandlerChannel
+public import HandlerChannel
 internal import KexConfiguration
 internal import KexGateway
-internal import KexProtocol
+public import KexProtocol
 internal import Logging
 internal import SystemCalls
 internal import Systemd
@@ -12,10 +12,10 @@ extension MeshDomain {
     /// Takes in what gateways say: others, and this one before it lost a router.
     ///
     /// - Returns: for each `nil`, or why it could not be taken in.
-    func take(_ news: [RouterNews]) -> [Refusal?] {
+    public func take(_ news: [RouterNews]) -> [Refusal?] {
         guard outage == nil, !isDoubtful else { return news.map { _ in .unavailable } }
         noteDemand()
-        let now = host.clocks
+        let now = context.clocks
         var refusals = [Refusal?](repeating: nil, count: news.count)
         var admissions: [(index: Int, admission: DomainTable.Admission)] = []
         var gone: [(key: PublicKey, addresses: RouterAddresses)] = []
@@ -30,7 +30,7 @@ extension MeshDomain {
                 case .admit(let admission): admissions.append((index, admission))
                 case .refuse(let refusal, let reason):
                     refusals[index] = refusal
-                    guard host.refusalNotices.permits(refusal, key, settings.name) else { continue }
+                    guard context.refusalNotices.permits(refusal, key, settings.name) else { continue }
                     noteStranger(.refused, .info, key, "refused \(key), heard of on the bus: \(reason)")
                 }
             }
@@ -66,7 +66,8 @@ extension MeshDomain {
 
     /// All routers, and who was taken out on purpose after the removal of this number; `nil` if the domain is out of
     /// service, and it is not known who they are.
-    func list(after number: UInt64) -> (routers: [RouterRecord], removals: [RouterRemoval], lastRemoval: UInt64)? {
+    public func list(after number: UInt64) -> (routers: [RouterRecord], removals: [RouterRemoval], lastRemoval: UInt64)?
+    {
         guard outage == nil else { return nil }
         noteDemand()
         return (

@@ -1,7 +1,8 @@
 internal import GatewayState
-internal import KexConfiguration
+public import KexConfiguration
 internal import KexGateway
 internal import Logging
+internal import Netlink
 internal import NetworkAddresses
 internal import Systemd
 internal import WireGuardControl
@@ -9,9 +10,9 @@ internal import WireGuardTypes
 
 /// What `--check-config` says of peers that are taken for the operator's. Interfaces that are not there, or may not be asked, are
 /// passed over.
-func remarksOnPeers(_ configuration: Configuration, _ keys: KeyLists) -> [String] {
+public func remarksOnPeers(_ configuration: Configuration, _ keys: KeyLists) -> [String] {
     configuration.domains.flatMap { settings -> [String] in
-        guard let state = try? openWireGuardInterface(settings.wireGuard).state() else { return [] }
+        guard let state = try? LinuxKernel(settings.wireGuard, buffer: DatagramBuffer()).state() else { return [] }
         var table = DomainTable(rules: MeshDomain.rules(settings, keys))
         let known = StateFile(directory: configuration.stateDirectory, domain: settings.name).peek()
         table.recall(

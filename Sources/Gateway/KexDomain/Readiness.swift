@@ -1,6 +1,5 @@
 internal import KexConfiguration
 internal import LinkControl
-internal import Netlink
 internal import NetworkAddresses
 
 /// Whether the two interfaces of a domain can carry traffic, as far as that can be seen: a domain that cannot is out of service,
@@ -100,24 +99,19 @@ extension RefreshRequest {
     /// Checks whether the interfaces can carry traffic. Both are up.
     ///
     /// - Throws: what is in the way.
-    func checkReadiness(_ wireGuard: Link, _ vxlan: Link, _ links: inout LinkControl) throws(MeshDomain.Failure) {
-        let readiness: Readiness
-        do throws(NetlinkError) {
-            readiness = Readiness(
-                wireGuard: wireGuard.name,
-                vxlan: vxlan.name,
-                mtu: wireGuard.mtu,
-                isIPv6Off: wireGuard.isIPv6Off,
-                addresses: try links.addresses(of: wireGuard.index),
-                hasRoute: try links.hasRoute(to: Readiness.probe, over: wireGuard.index),
-                linkAddress: settings.linkAddress,
-                vxlanLocal: vxlan.local,
-                vxlanNumbers: (vxlan.identifier, vxlan.port)
-            )
-        } catch {
-            throw MeshDomain.Failure("\(error)")
-        }
-        if let failure = readiness.failure { throw MeshDomain.Failure(failure) }
+    func checkReadiness(_ wireGuard: Link, _ vxlan: Link, _ kernel: any DomainKernel) throws(DomainFailure) {
+        let readiness = Readiness(
+            wireGuard: wireGuard.name,
+            vxlan: vxlan.name,
+            mtu: wireGuard.mtu,
+            isIPv6Off: wireGuard.isIPv6Off,
+            addresses: try kernel.addresses(of: wireGuard.index),
+            hasRoute: try kernel.hasRoute(to: Readiness.probe, over: wireGuard.index),
+            linkAddress: settings.linkAddress,
+            vxlanLocal: vxlan.local,
+            vxlanNumbers: (vxlan.identifier, vxlan.port)
+        )
+        if let failure = readiness.failure { throw DomainFailure(failure) }
     }
 
     /// How to set an interface of the domain up.

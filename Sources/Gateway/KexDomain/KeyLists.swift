@@ -1,18 +1,18 @@
-internal import ConfigurationFiles
-internal import KexConfiguration
-internal import KexProtocol
-internal import WireGuardTypes
+public import ConfigurationFiles
+public import KexConfiguration
+public import KexProtocol
+public import WireGuardTypes
 
 /// The operator's lists of keys, as the files were when they were read.
-struct KeyLists {
-    var prohibited: Set<PublicKey> = []
+public struct KeyLists {
+    public var prohibited: Set<PublicKey> = []
     /// The closed domains: who may register there, and what the operator calls them.
-    var allowed: [DomainName: [PublicKey: String]] = [:]
+    public var allowed: [DomainName: [PublicKey: String]] = [:]
 
     /// Reads every file that the configuration names.
     ///
     /// - Throws: the mistakes of the first one that has any.
-    init(of configuration: Configuration) throws(ConfigurationError) {
+    public init(of configuration: Configuration) throws(ConfigurationError) {
         if let path = configuration.prohibitedKeys {
             let advice = "ProhibitedKeys= names it; an empty one prohibits nothing: touch \(path)"
             prohibited = try KeyFile.read(path: path, ifMissing: advice)

@@ -3,8 +3,8 @@ internal import KexConfiguration
 internal import KexGateway
 internal import Logging
 internal import NetworkAddresses
+internal import SystemCalls
 internal import Systemd
-internal import VXLANFdb
 internal import WireGuardTypes
 
 /// Routers get the addresses of other profiles.
@@ -23,7 +23,7 @@ extension MeshDomain {
         forgetLearned(of: items.flatMap(\.surplus))
         var failure = delete(leading).compactMap(\.self).first
         for start in stride(from: 0, to: items.count, by: Self.readdressedPerRound) where failure == nil {
-            host.pulse.beat()
+            context.pulse.beat()
             failure = apply(items[start...].prefix(Self.readdressedPerRound).map(\.peerChange))
         }
         if let failure, failure != readdressFailure {

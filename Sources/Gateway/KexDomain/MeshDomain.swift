@@ -1,16 +1,14 @@
 internal import GatewayState
-internal import HandlerChannel
-internal import KexConfiguration
+public import HandlerChannel
+public import KexConfiguration
 internal import KexGateway
 internal import KexProtocol
-internal import LinkControl
+public import LinkControl
 internal import Logging
-internal import Netlink
 internal import NetworkAddresses
-internal import SystemCalls
+public import SystemCalls
 internal import Systemd
-internal import VXLANFdb
-internal import WireGuardControl
+public import VXLANFdb
 internal import WireGuardTypes
 
 /// One domain: its table, and the kernel objects that the table is a snapshot of.
@@ -30,36 +28,25 @@ internal import WireGuardTypes
 /// | `Losses.swift` | routers that somebody took out of WireGuard |
 /// | `OperatorsPeers.swift` | peers that look like routers', and are the operator's |
 /// | `SavedState.swift` | what outlives this process |
-final class MeshDomain {
-    /// What cannot be done now, and what the operator can do about it.
-    struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
-        let description: String
-        /// Whether the VXLAN interface takes no further address: its `maxaddress`.
-        let isTableFull: Bool
-        init(_ description: String, isTableFull: Bool = false) {
-            self.description = description
-            self.isTableFull = isTableFull
-        }
+public final class MeshDomain {
+    /// The interfaces that the domain uses, and the way to change them. Taken anew when one of them is made anew.
+    struct Interfaces {
+        let wireGuard: InterfaceIndex
+        let vxlan: InterfaceIndex
+        let kernel: any DomainKernel
     }
 
-    /// Where the kernel keeps the domain. Made anew when an interface is.
-    struct Devices: ~Copyable {
-        let wireGuardIndex: InterfaceIndex
-        let wireGuard: any WireGuardInterface
-        var fdb: VXLANFdb
-    }
-
-    private(set) var settings: Configuration.Domain
-    let host: Host
+    public private(set) var settings: Configuration.Domain
+    let context: DomainContext
     var table: DomainTable
-    var devices: Devices?
+    var interfaces: Interfaces?
     /// The WireGuard interface that the table's routers are in, or were in when there was one.
     var identity: DeviceIdentity?
     /// What WireGuard said of itself in the last refresh.
     private var standing = Refresh.Standing()
     var schedule = RefreshSchedule()
     /// Why the domain does not work.
-    private(set) var outage: Failure? = .unseen
+    private(set) var outage: DomainFailure? = .unread
     var savedState: SavedState
     var polling = Polling()
     var learned = LearnedEntries()
@@ -70,20 +57,20 @@ final class MeshDomain {
     /// Sweeps that programs wait for, and what came of those that are done.
     var sweeps = Sweeps()
     /// What the last attempt to repair fdb entries met; logged when it changes.
-    var repairFailure: Failure?
+    var repairFailure: DomainFailure?
     /// The same for the allowed IPs of other profiles.
-    var readdressFailure: Failure?
+    var readdressFailure: DomainFailure?
     /// Those of the operator's peers that the log names already.
     var namedPeers: [PublicKey: DomainTable.OperatorsPeer] = [:]
     /// Whether there are routers that the table has, and that could not be brought back yet.
     var mustRestore = false
 
-    init(_ settings: Configuration.Domain, keys: KeyLists, host: Host) {
+    public init(_ settings: Configuration.Domain, keys: KeyLists, context: DomainContext) {
         self.settings = settings
-        self.host = host
+        self.context = context
         table = DomainTable(rules: Self.rules(settings, keys))
-        savedState = SavedState(StateFile(directory: host.stateDirectory, domain: settings.name))
-        schedule.next = .now
+        savedState = SavedState(StateFile(directory: context.stateDirectory, domain: settings.name))
+        schedule.next = context.now
         recall()
     }
 
@@ -102,7 +89,7 @@ final class MeshDomain {
     }
 
     /// Goes on with other settings, unless they are of another domain in truth: other interfaces.
-    func change(to settings: Configuration.Domain, keys: KeyLists) -> Bool {
+    public func change(to settings: Configuration.Domain, keys: KeyLists) -> Bool {
         let old = self.settings
         guard settings.name == old.name, settings.wireGuard == old.wireGuard, settings.vxlan == old.vxlan
         else { return false }
@@ -128,18 +115,18 @@ final class MeshDomain {
         _ key: PublicKey,
         _ message: @autoclosure () -> String
     ) {
-        host.budget.log(
+        context.budget.log(
             event,
             level,
             domain: settings.name.text,
             key: key.description,
             "\(settings.name): \(message())",
-            to: host.log
+            to: context.log
         )
     }
 
     func log(_ event: GatewayEvent, _ level: Logger.Level, key: PublicKey? = nil, _ message: String) {
-        host.log.log(
+        context.log.log(
             event,
             level,
             domain: settings.name.text,
@@ -149,7 +136,7 @@ final class MeshDomain {
     }
 
     /// For front doors, as of the last refresh. It costs no more than a registration.
-    var status: DomainStatus {
+    public var status: DomainStatus {
         noteDemand()
         guard outage == nil else { return DomainStatus(domain: settings.name, isInService: false) }
         return DomainStatus(
@@ -162,6 +149,8 @@ final class MeshDomain {
         )
     }
 
+    public var isInService: Bool { outage == nil }
+
     // MARK: - Refreshes
 
     /// Whether an interface has changed, or was never read: nothing is known until the refresh that follows.
@@ -171,10 +160,10 @@ final class MeshDomain {
     }
 
     /// Whether the first refresh is taken in, with all that it found to do.
-    var isSettled: Bool { schedule.last != nil && !isDoubtful && (outage != nil || chores.isEmpty) }
+    public var isSettled: Bool { schedule.last != nil && !isDoubtful && (outage != nil || chores.isEmpty) }
 
     /// Whether who asked and was told "later" should be asked again.
-    var isWaiting: Bool {
+    public var isWaiting: Bool {
         isDoubtful || schedule.isAwaited || learned.isFull || !chores.resets.isEmpty || !chores.halfDone.isEmpty
     }
 
@@ -183,7 +172,7 @@ final class MeshDomain {
     /// - Returns: whether it is fresh enough to be used now. Otherwise a refresh is on its way.
     @discardableResult
     func noteDemand() -> Bool {
-        let now = MonotonicTime.now
+        let now = context.now
         schedule.demandEnd = now + RefreshSchedule.demandTime
         guard outage == nil, !isDoubtful else { return false }
         if now < schedule.expires { return true }
@@ -207,7 +196,7 @@ final class MeshDomain {
         }
     }
 
-    func refreshSoon() { scheduleRefresh(at: .now + RefreshSchedule.settlingTime) }
+    func refreshSoon() { scheduleRefresh(at: context.now + RefreshSchedule.settlingTime) }
 
     /// Has the entries listed, beside what is reported of them.
     func refreshEntriesSoon() {
@@ -224,10 +213,12 @@ final class MeshDomain {
         let start = table.comparisonStart
         let request = RefreshRequest(
             settings: settings,
-            machine: host.machine,
+            machine: context.machine,
+            access: context.access,
+            clock: context.clock,
             identity: identity,
-            vxlan: devices?.fdb.device,
-            wireGuard: devices?.wireGuardIndex,
+            vxlan: interfaces?.vxlan,
+            wireGuard: interfaces?.wireGuard,
             needsEntries: needsEntries,
             table: table.beginComparison(),
             start: start,
@@ -237,8 +228,8 @@ final class MeshDomain {
             sweep: sweep
         )
         needsEntries = false
-        let (generation, began) = (schedule.generation, MonotonicTime.now)
-        host.run(of: self) {
+        let (generation, began) = (schedule.generation, context.now)
+        context.run(of: self) {
             request.run()
         } then: { domain, result in
             domain.takeIn(result, generation, began)
@@ -246,26 +237,26 @@ final class MeshDomain {
     }
 
     private func takeIn(
-        _ result: Result<Result<Refresh, Failure>, SystemCallError>,
+        _ result: Result<Result<Refresh, DomainFailure>, SystemCallError>,
         _ generation: Int,
         _ began: MonotonicTime
     ) {
         schedule.isRunning = false
         schedule.isAwaited = false
-        host.pulse.beat()
+        context.pulse.beat()
         let refresh: Refresh
         do {
             refresh = try result.get().get()
-            guard generation == schedule.generation else { throw Failure("the configuration has changed") }
+            guard generation == schedule.generation else { throw DomainFailure("the configuration has changed") }
             try open(refresh)
         } catch {
             table.endComparison()
             needsEntries = true
             if generation != schedule.generation {
                 sweeps.retry()
-                return self.scheduleRefresh(at: .now)
+                return self.scheduleRefresh(at: context.now)
             }
-            let failure = (error as? Failure) ?? Failure("\(error)")
+            let failure = (error as? DomainFailure) ?? DomainFailure("\(error)")
             sweeps.fail(failure)
             isDoubtful = schedule.isWantedAgain && isDoubtful
             leaveService(failure, since: began)
@@ -295,36 +286,36 @@ final class MeshDomain {
         doChores()
         Heap.trim()
         if sweeps.isWanted {
-            self.scheduleRefresh(at: .now, isUrgent: true)
+            self.scheduleRefresh(at: context.now, isUrgent: true)
         } else if schedule.isWantedAgain || needsEntries {
-            self.scheduleRefresh(at: .now, isUrgent: isDoubtful)
+            self.scheduleRefresh(at: context.now, isUrgent: isDoubtful)
         }
     }
 
     private func enterService(_ refresh: Refresh, since began: MonotonicTime) {
-        let isFirst = schedule.last == nil || outage == .unseen
+        let isFirst = schedule.last == nil || outage == .unread
         isDoubtful = schedule.isWantedAgain && isDoubtful
         if outage != nil {
             log(.inService, isFirst ? .info : .notice, "in service\(isFirst ? "" : " again"): \(summary)")
         }
         outage = nil
-        let now = MonotonicTime.now
+        let now = context.now
         schedule.note(refresh.cost)
         schedule.last = refresh.began
         let limit = RefreshSchedule.longestUse(schedule.cost)
-        schedule.expires = now + host.pause(after: schedule.cost, share: RefreshSchedule.use, limit: limit)
+        schedule.expires = now + context.pause(after: schedule.cost, share: RefreshSchedule.use, limit: limit)
         schedule.earliest = now + min(schedule.cost * RefreshSchedule.share, limit)
     }
 
     /// Answers nobody for a while: as long as it took to find the outage, so that a domain which does not answer keeps a
     /// thread for half of the time at most.
-    func leaveService(_ error: Failure, since start: MonotonicTime) {
+    func leaveService(_ error: DomainFailure, since start: MonotonicTime) {
         if outage != error { log(.outOfService, .error, "out of service: \(error)") }
         outage = error
-        devices = nil
+        interfaces = nil
         needsEntries = true
         chores.removeAll()
-        let now = MonotonicTime.now
+        let now = context.now
         schedule.last = schedule.last ?? now
         schedule.earliest = now + max(RefreshSchedule.restAfterFailure, now - start)
         scheduleRefresh(at: now + max(RefreshSchedule.retryPause, (now - start) * 4))
@@ -332,30 +323,24 @@ final class MeshDomain {
     }
 
     /// Opens the kernel objects, unless they are open and still the same.
-    private func open(_ refresh: Refresh) throws(Failure) {
-        if devices?.wireGuardIndex == refresh.wireGuard.index && devices?.fdb.device == refresh.vxlan.index { return }
-        do {
-            devices = Devices(
-                wireGuardIndex: refresh.wireGuard.index,
-                wireGuard: try openWireGuardInterface(settings.wireGuard, buffer: host.buffer),
-                fdb: try VXLANFdb(device: refresh.vxlan.index, buffer: host.buffer)
-            )
-        } catch {
-            throw Failure("\(error)")
-        }
+    private func open(_ refresh: Refresh) throws(DomainFailure) {
+        if interfaces?.wireGuard == refresh.wireGuard.index && interfaces?.vxlan == refresh.vxlan.index { return }
+        let kernel = context.access(settings.wireGuard, context.buffer)
+        try kernel.prepare(refresh.vxlan.index)
+        interfaces = Interfaces(wireGuard: refresh.wireGuard.index, vxlan: refresh.vxlan.index, kernel: kernel)
     }
 
     // MARK: - Without being asked
 
     /// When ``wake()`` has something to do.
-    var nextWake: MonotonicTime? {
+    public var nextWake: MonotonicTime? {
         // While one refresh is being made, there is no other; nor while peers are brought back, which would seem to be missing.
         let refresh = schedule.isRunning || !chores.restoring.isEmpty ? nil : schedule.next
         // Out of service, only that can be done.
         guard outage == nil else { return refresh }
         let due = schedule.isRunning ? nil : dueRefresh
         return earliest(
-            earliest(earliest(refresh, due), chores.isIdle(table) ? nil : .now),
+            earliest(earliest(refresh, due), chores.isIdle(table) ? nil : context.now),
             learned.nextWork
         )
     }
@@ -370,8 +355,8 @@ final class MeshDomain {
     }
 
     /// Does what is due.
-    func wake() {
-        let now = MonotonicTime.now
+    public func wake() {
+        let now = context.now
         if outage == nil {
             doChores()
             careForLearned(at: now)
@@ -382,10 +367,10 @@ final class MeshDomain {
     }
 
     /// Takes in that interfaces appeared, changed, or went.
-    func notice(_ changes: LinkChanges) {
+    public func notice(_ changes: LinkChanges) {
         guard case .links(let changes) = changes else { return doubt() }
         for change in changes {
-            let isOurs = change.index == devices?.wireGuardIndex || change.index == devices?.fdb.device
+            let isOurs = change.index == interfaces?.wireGuard || change.index == interfaces?.vxlan
             guard isOurs || change.name == settings.wireGuard || change.name == settings.vxlan else { continue }
             // Its number may be given to the next one.
             if change.isGone && change.index.number == identity?.interfaceIndex {
@@ -399,12 +384,12 @@ final class MeshDomain {
     private func doubt() {
         isDoubtful = true
         // Nobody is answered before.
-        scheduleRefresh(at: .now + RefreshSchedule.settlingTime, isUrgent: outage == nil)
+        scheduleRefresh(at: context.now + RefreshSchedule.settlingTime, isUrgent: outage == nil)
     }
 
     /// Takes in what others, and this process, did with permanent entries.
-    func notice(_ news: FdbNews) {
-        guard outage == nil, let device = devices?.fdb.device, let via = devices?.wireGuardIndex else { return }
+    public func notice(_ news: FdbNews) {
+        guard outage == nil, let device = interfaces?.vxlan, let via = interfaces?.wireGuard else { return }
         guard case .changes(let changes) = news else { return refreshEntriesSoon() }
         var needsRepair = false
         for change in changes where change.device == device && change.entry.via == via {
@@ -471,13 +456,13 @@ struct RefreshSchedule {
     }
 }
 
-extension MeshDomain.Failure {
+extension DomainFailure {
     /// Before the first refresh.
-    static let unseen = MeshDomain.Failure("it has not been looked at yet")
+    static let unread = DomainFailure("it has not been looked at yet")
 }
 
 /// The earlier one of two times that may be never. Asked for each domain in each round of the loop, so it makes no array.
-func earliest(_ one: MonotonicTime?, _ other: MonotonicTime?) -> MonotonicTime? {
+package func earliest(_ one: MonotonicTime?, _ other: MonotonicTime?) -> MonotonicTime? {
     guard let one, let other else { return one ?? other }
     return min(one, other)
 }

@@ -1,14 +1,8 @@
-internal import HandlerChannel
-internal import KexConfiguration
 internal import KexGateway
 internal import Logging
-internal import Netlink
-internal import NetworkAddresses
 internal import SystemCalls
-internal import SystemPackage
 internal import Systemd
 internal import VXLANFdb
-internal import WireGuardControl
 internal import WireGuardTypes
 
 /// Routers go.
@@ -16,75 +10,9 @@ extension MeshDomain {
     /// Routers that go in one go; then the watchdog is fed.
     static let removedPerRound = 64
 
-    /// Has this domain swept for a program.
-    ///
-    /// - Parameter token: under which it gets the report: see ``Sweeps/takeReport(for:)``.
-    func sweep(for token: UInt64, isDryRun: Bool) {
-        sweeps.ask(token, isDryRun: isDryRun)
-        // A domain that rests is left to rest.
-        if let outage, !isDoubtful, .now < schedule.earliest { return sweeps.fail(outage) }
-        scheduleRefresh(at: .now, isUrgent: true)
-    }
-
-    /// Takes in what a sweep found, and takes out those that stayed stale. It is reported when they are gone.
-    ///
-    /// - Parameter touched: who did something since the refresh began: they stay.
-    func takeIn(_ finding: Refresh.SweepFinding, _ touched: Set<PublicKey>) {
-        let isDryRun = sweeps.isDryRun
-        if let step = finding.clockStep, !isDryRun {
-            log(.clockStepped, .warning, "the clock was stepped by \(step) s: this sweep removes nobody")
-        }
-        if finding.isNewlySuspicious, !isDryRun {
-            let line = "more than half of the routers fell silent together: this sweep removes nobody"
-            log(.massSilence, .warning, "\(line); a later one does, if they stay silent")
-        }
-        let gone = isDryRun ? [] : finding.verdicts.filter { $0.action == .remove && !touched.contains($0.key) }
-        let progress = SweepProgress(finding.verdicts, touched: touched, missing: gone.count)
-        guard !gone.isEmpty else { return finish(progress, of: finding) }
-        for verdict in gone {
-            let key = verdict.key
-            chores.depart(
-                Chores.Departure(
-                    key: key,
-                    addresses: verdict.addresses,
-                    isOwnWord: true,
-                    hasSpoken: true,
-                    isDue: { $0.table.addresses(of: key) != nil && !$0.table.isRegistering(key) },
-                    isDone: { [weak self] isGone in
-                        guard let self else { return }
-                        if isGone {
-                            log(.removed, .info, key: key, "removed \(key): silent in two sweeps")
-                        } else if table.isRegistering(key) {
-                            progress.returned.insert(key)
-                        } else {
-                            progress.failed.insert(key)
-                        }
-                        progress.missing -= 1
-                        if progress.missing == 0 { finish(progress, of: finding) }
-                    }
-                )
-            )
-        }
-    }
-
-    private func finish(_ progress: SweepProgress, of finding: Refresh.SweepFinding) {
-        let events = progress.verdicts.map { verdict in
-            let action: SweepEvent.Action =
-                switch verdict.action {
-                case .mark: .marked
-                case .wait: .waiting
-                case .remove where progress.returned.contains(verdict.key): .returned
-                case .remove: progress.failed.contains(verdict.key) ? .failed : .removed
-                case .unmark: .returned
-                }
-            return SweepEvent(domain: settings.name, key: verdict.key, action: action, silence: verdict.silence)
-        }
-        sweeps.finish(events, peers: finding.routerCount)
-    }
-
     /// Takes out the new routers that were not heard of in their time.
     func removeExpired() {
-        for (key, addresses) in table.expired(at: host.clocks.sinceStart) {
+        for (key, addresses) in table.expired(at: context.clocks.sinceStart) {
             chores.depart(
                 Chores.Departure(
                     key: key,
@@ -151,7 +79,7 @@ extension MeshDomain {
     ) -> Set<PublicKey> {
         var failed: Set<PublicKey> = []
         for start in stride(from: 0, to: routers.count, by: Self.removedPerRound) {
-            host.pulse.beat()
+            context.pulse.beat()
             let round = routers[start...].prefix(Self.removedPerRound)
             for ((key, addresses), failure) in zip(round, removeRound(round)) {
                 if let failure {
@@ -178,7 +106,7 @@ extension MeshDomain {
     /// - Returns: for each router `nil`, or why it is still there.
     private func removeRound(
         _ routers: ArraySlice<(key: PublicKey, addresses: RouterAddresses)>
-    ) -> [Failure?] {
+    ) -> [DomainFailure?] {
         let entries = routers.map { router in
             table.allAddresses(of: router.key, at: router.addresses).flatMap { self.entries([.mac, .flood], of: $0) }
         }
@@ -195,34 +123,12 @@ extension MeshDomain {
     }
 
     /// - Returns: for each entry `nil`, or why it may still be there.
-    func delete(_ entries: [FdbEntry]) -> [Failure?] {
-        guard !entries.isEmpty else { return [] }
-        do throws(NetlinkError) {
-            return try devices?.fdb.delete(entries).map(Failure.init(of:)) ?? []
+    func delete(_ entries: [FdbEntry]) -> [DomainFailure?] {
+        guard !entries.isEmpty, let interfaces else { return [] }
+        do throws(DomainFailure) {
+            return try interfaces.kernel.delete(entries, from: interfaces.vxlan)
         } catch {
-            return entries.map { _ in Failure("\(error)") }
+            return entries.map { _ in error }
         }
-    }
-}
-
-extension MeshDomain.Failure {
-    /// `nil` unless the kernel refused the entry.
-    init?(of outcome: FdbOutcome) {
-        guard case .failed(let error) = outcome else { return nil }
-        self.init("\(error)", isTableFull: error.refusal == .noSpace)
-    }
-}
-
-/// A sweep whose removals are on their way.
-private final class SweepProgress {
-    let verdicts: [SweepVerdict]
-    var returned: Set<PublicKey>
-    var failed: Set<PublicKey> = []
-    var missing: Int
-
-    init(_ verdicts: [SweepVerdict], touched: Set<PublicKey>, missing: Int) {
-        self.verdicts = verdicts
-        returned = touched.intersection(verdicts.lazy.filter { $0.action == .remove }.map(\.key))
-        self.missing = missing
     }
 }

@@ -1,46 +1,54 @@
 internal import GatewayState
 internal import KexConfiguration
 internal import KexGateway
-internal import KexProtocol
-internal import Logging
+public import KexProtocol
+public import Logging
 internal import Netlink
-internal import NetworkAddresses
-internal import SourceLimits
-internal import SystemCalls
-internal import Systemd
+public import NetworkAddresses
+public import SourceLimits
+public import SystemCalls
+public import Systemd
 
-/// What all domains of this process share: the log, the watchdog, and how to tell one life of the machine from the next.
-final class Host {
-    let log: Logger
-    let pulse: Pulse
+/// What all domains of a process share: the log, the watchdog, the threads beside the loop, the clock, and the way to the kernel.
+public final class DomainContext {
+    public let log: Logger
+    public let pulse: Pulse
     /// For lines that strangers cause.
-    var budget = LineBudget()
+    public var budget = LineBudget()
     var refusalNotices = RefusalNotices()
     /// What each source has left of new keys, in all domains together.
-    var newKeys: SourceLimits
-    /// How many share this process. What each of them does without being asked, it does that much more rarely.
-    var domainCount = 1
+    public var newKeys: SourceLimits
+    /// How many domains share this process. What each does without being asked, it does that much more rarely.
+    public var domainCount = 1
     /// For what would keep the loop waiting.
-    let crew: SideCrew
+    public let crew: SideCrew
     /// The domains that something was done with beside the loop, until ``takeTouched()``.
     private var touched: [DomainName] = []
-    /// For what the kernel tells one domain or another.
+    let access: KernelAccess
+    /// For what the loop's sockets receive.
     let buffer = DatagramBuffer()
-    /// Where the domains' saved states are.
+    let clock: DomainClock
+    /// Of the saved states.
     let stateDirectory: String
     let machine: Machine
 
-    /// - Parameter bootID: as the unit's `%b` says; otherwise the kernel is asked.
-    init(
+    /// - Parameters:
+    ///   - bootID: as the unit's `%b` says; otherwise the kernel is asked.
+    ///   - access: the way to the kernel.
+    public init(
         log: Logger,
         stateDirectory: String,
         unlimitedSources: [IPPrefix],
-        bootID: String?
+        bootID: String?,
+        access: @escaping KernelAccess = LinuxKernel.access,
+        clock: DomainClock = .system
     ) throws(SystemCallError) {
         self.log = log
         newKeys = SourceLimits(of: DomainLimit.newKeysOfSource, unlimited: unlimitedSources)
         self.stateDirectory = stateDirectory
-        // A name of its own where it cannot be known: then nothing that was written down belongs to this run.
+        self.access = access
+        self.clock = clock
+        // A name of its own where it cannot be known: then nothing that was saved belongs to this run.
         let bootID = bootID ?? readBootID() ?? "unknown-\(MonotonicTime.now.nanoseconds)"
         machine = Machine(bootID: bootID, networkNamespace: try networkNamespaceCookie())
         crew = try SideCrew(size: Self.crewSize)
@@ -52,7 +60,7 @@ final class Host {
     /// Threads at a time. A domain whose WireGuard does not answer keeps one for some seconds.
     private static let crewSize = 6
 
-    /// Has something done beside the loop for a domain, which may be gone by the time.
+    /// Runs `body` beside the loop for a domain. If the domain is gone by then, the outcome is dropped.
     func run<Outcome: Sendable>(
         of domain: MeshDomain,
         _ body: @escaping @Sendable () -> Outcome,
@@ -66,7 +74,7 @@ final class Host {
     }
 
     /// Whose works were handed over since the last call.
-    func takeTouched() -> [DomainName] {
+    public func takeTouched() -> [DomainName] {
         defer { touched = [] }
         return touched
     }
@@ -77,17 +85,27 @@ final class Host {
         min(cost * share * domainCount, limit + .milliseconds(100) * domainCount)
     }
 
-    var clocks: Clocks { .now }
+    var now: MonotonicTime { clock.now() }
+    var clocks: Clocks { clock.both }
 }
 
-extension Clocks {
-    /// Both as they stand.
-    static var now: Clocks {
-        Clocks(wallClock: wallClockSeconds(), sinceStart: .nanoseconds(Int64(MonotonicTime.now.nanoseconds)))
+/// What the domains take for the time.
+public struct DomainClock: Sendable {
+    var now: @Sendable () -> MonotonicTime
+    /// Seconds since 1970.
+    var wallClock: @Sendable () -> Int64
+
+    public init(now: @escaping @Sendable () -> MonotonicTime, wallClock: @escaping @Sendable () -> Int64) {
+        self.now = now
+        self.wallClock = wallClock
     }
+
+    public static let system = DomainClock(now: { .now }, wallClock: { wallClockSeconds() })
+
+    var both: Clocks { Clocks(wallClock: wallClock(), sinceStart: .nanoseconds(Int64(now().nanoseconds))) }
 }
 
-/// One life of the machine, or of the container.
+/// One run of the machine, or of the container.
 struct Machine: Sendable {
     let bootID: String
     let networkNamespace: UInt64
@@ -103,20 +121,20 @@ struct Machine: Sendable {
     }
 }
 
-/// Tells systemd that work is going on. Whatever takes long must let it beat, so that a handler which hangs is told from
-/// one that is busy.
-final class Pulse {
+/// Reports to systemd that work goes on. Whatever takes long calls ``beat()``, so that a handler that hangs differs from one that is
+/// busy.
+public final class Pulse {
     private var watchdog = Watchdog()
     /// Once the service is ready, its watchdog is what counts; before, it is the time that systemd gives a start.
-    var isReady = false
+    public var isReady = false
     private var nextExtension = MonotonicTime(nanoseconds: 0)
 
     /// What a start may take from one beat to the next.
     static let startExtension = Duration.seconds(30)
 
-    var nextBeat: MonotonicTime? { isReady ? watchdog.nextFeed : nil }
+    public var nextBeat: MonotonicTime? { isReady ? watchdog.nextFeed : nil }
 
-    func beat() {
+    public func beat() {
         let now = MonotonicTime.now
         if isReady {
             watchdog.feed(now: now)

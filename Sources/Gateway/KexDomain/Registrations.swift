@@ -1,7 +1,7 @@
 internal import HandlerChannel
 internal import KexConfiguration
-internal import KexGateway
-internal import KexProtocol
+public import KexGateway
+public import KexProtocol
 internal import Logging
 internal import Netlink
 internal import NetworkAddresses
@@ -9,12 +9,12 @@ internal import SystemCalls
 internal import Systemd
 internal import VXLANFdb
 internal import WireGuardControl
-internal import WireGuardTypes
+public import WireGuardTypes
 
 /// Routers come in.
 extension MeshDomain {
     /// What is said about a registration.
-    enum RegistrationAnswer {
+    public enum RegistrationAnswer {
         /// `nil` for success, or why not.
         case said(Refusal?)
         /// To be asked again in a moment: the VXLAN interface has no room, and some is being made.
@@ -26,7 +26,7 @@ extension MeshDomain {
     /// - Parameters:
     ///   - keys: each once.
     ///   - mayWait: whether ``RegistrationAnswer/later`` is an answer.
-    func register(_ keys: [(key: PublicKey, origin: Origin)], mayWait: Bool = true) -> [RegistrationAnswer] {
+    public func register(_ keys: [(key: PublicKey, origin: Origin)], mayWait: Bool = true) -> [RegistrationAnswer] {
         guard outage == nil, !isDoubtful else {
             return keys.map { _ in mayWait && isDoubtful ? .later : .said(.unavailable) }
         }
@@ -35,7 +35,7 @@ extension MeshDomain {
             return keys.map { _ in .later }
         }
         guard restoreNow(keys.lazy.map(\.key)) == nil else { return keys.map { _ in .said(.unavailable) } }
-        let now = host.clocks
+        let now = context.clocks
         var answers = [RegistrationAnswer](repeating: .said(nil), count: keys.count)
         var admissions: [(index: Int, admission: DomainTable.Admission)] = []
         for (index, (key, origin)) in keys.enumerated() {
@@ -43,13 +43,13 @@ extension MeshDomain {
                 answers[index] = mayWait ? .later : .said(.unavailable)
                 continue
             }
-            switch table.decide(key, from: origin, at: now, limits: &host.newKeys) {
+            switch table.decide(key, from: origin, at: now, limits: &context.newKeys) {
             case .present:
                 // A session that is certainly dead ends before its router is answered and begins the next one.
                 if mayWait, table.isToBeChecked(key, at: now.sinceStart) {
                     answers[index] = .later
                     schedule.isAwaited = true
-                    scheduleRefresh(at: .now)
+                    scheduleRefresh(at: context.now)
                     continue
                 }
                 guard let addresses = learned.unfinished.removeValue(forKey: key) else { continue }
@@ -57,14 +57,14 @@ extension MeshDomain {
             case .admit(let admission): admissions.append((index, admission))
             case .refuse(let refusal, let reason):
                 answers[index] = .said(refusal)
-                guard host.refusalNotices.permits(refusal, key, settings.name) else { continue }
+                guard context.refusalNotices.permits(refusal, key, settings.name) else { continue }
                 noteStranger(.refused, .info, key, "refused \(key) from \(origin): \(reason)")
             }
         }
         guard !admissions.isEmpty else { return answers }
         // Those whose places are needed leave first.
         removeExpired()
-        let mayWait = mayWait && learned.hopelessUntil <= .now
+        let mayWait = mayWait && learned.hopelessUntil <= context.now
         let outcomes = admit(admissions.map(\.admission), mayWait: mayWait)
         if outcomes.contains(nil) { schedulePolling(isNews: true) }
         for ((index, admission), failure) in zip(admissions, outcomes) {
@@ -105,7 +105,7 @@ extension MeshDomain {
     /// missing, and that may be waited for, the peer stays.
     ///
     /// - Returns: for each admission `nil`, or why it is not in the kernel.
-    func admit(_ admissions: [DomainTable.Admission], mayWait: Bool) -> [Failure?] {
+    func admit(_ admissions: [DomainTable.Admission], mayWait: Bool) -> [DomainFailure?] {
         guard !admissions.isEmpty else { return [] }
         removeDisplaced()
         var results = addPeers(of: admissions)
@@ -131,9 +131,9 @@ extension MeshDomain {
         return results
     }
 
-    private func addPeers(of admissions: [DomainTable.Admission]) -> [Failure?] {
+    private func addPeers(of admissions: [DomainTable.Admission]) -> [DomainFailure?] {
         let new = admissions.indices.filter { admissions[$0].isNewPeer }
-        var results = [Failure?](repeating: nil, count: admissions.count)
+        var results = [DomainFailure?](repeating: nil, count: admissions.count)
         guard apply(new.map { admissions[$0].peerChange }) != nil else { return results }
         // One of them was refused, and the rest may or may not be in. Adding is safe to repeat, so one by one tells.
         for index in new { results[index] = apply([admissions[index].peerChange]) }
@@ -147,7 +147,7 @@ extension MeshDomain {
     }
 
     func entries(_ kinds: FdbEntries, of addresses: RouterAddresses) -> [FdbEntry] {
-        guard let via = devices?.wireGuardIndex else { return [] }
+        guard let via = interfaces?.wireGuard else { return [] }
         var entries: [FdbEntry] = []
         if kinds.contains(.mac) {
             entries.append(FdbEntry(mac: addresses.mac, destination: addresses.linkLocal, via: via))
@@ -164,15 +164,15 @@ extension MeshDomain {
         let keys = Set(admissions.filter(\.isNewPeer).map(\.key))
         guard !keys.isEmpty else { return }
         chores.halfDone.formUnion(keys)
-        let (name, removals, empty) = (settings.wireGuard, removals, DomainTable(rules: table.rules))
-        host.run(of: self) {
+        let (name, access, removals) = (settings.wireGuard, context.access, removals)
+        let empty = DomainTable(rules: table.rules)
+        context.run(of: self) {
             // If it fails, the peer is in the next refresh, as a router that was never heard of, and goes in time.
-            guard let wireGuard = try? openWireGuardInterface(name), let peers = try? wireGuard.state().peers else {
-                return
-            }
+            let kernel = access(name, DatagramBuffer())
+            guard let peers = try? kernel.state().peers else { return }
             let routers = peers.filter { keys.contains($0.publicKey) && empty.isRouter($0) }
             removals.add(routers.count)
-            try? wireGuard.apply(routers.map { .remove($0.publicKey) })
+            try? kernel.apply(routers.map { .remove($0.publicKey) })
         } then: { domain, _ in
             domain.chores.halfDone.subtract(keys)
         }
@@ -180,30 +180,28 @@ extension MeshDomain {
 
     /// Changes peers. If WireGuard does not so much as refuse, the domain leaves service, and every further change fails
     /// at once: one that does not answer would cost a time limit for each.
-    func apply(_ changes: [PeerChange]) -> Failure? {
+    func apply(_ changes: [PeerChange]) -> DomainFailure? {
         if let outage { return outage }
-        guard !changes.isEmpty, let wireGuard = devices?.wireGuard else { return nil }
-        let start = MonotonicTime.now
+        guard !changes.isEmpty, let kernel = interfaces?.kernel else { return nil }
+        let start = context.now
         removals.add(changes.count { if case .remove = $0 { true } else { false } })
-        do throws(WireGuardError) {
-            try wireGuard.apply(changes)
+        do throws(DomainFailure) {
+            try kernel.apply(changes)
             return nil
         } catch {
-            let failure = Failure("\(error)")
-            if case .refused = error { return failure }
-            leaveService(failure, since: start)
-            return failure
+            if error.kind != .refused { leaveService(error, since: start) }
+            return error
         }
     }
 
-    func append(_ entries: [FdbEntry]) -> [Failure?] {
-        guard !entries.isEmpty else { return [] }
-        do throws(NetlinkError) {
-            let outcomes = try devices?.fdb.append(entries).map(Failure.init(of:)) ?? []
+    func append(_ entries: [FdbEntry]) -> [DomainFailure?] {
+        guard !entries.isEmpty, let interfaces else { return [] }
+        do throws(DomainFailure) {
+            let outcomes = try interfaces.kernel.append(entries, to: interfaces.vxlan)
             if learned.limit != nil, outcomes.contains(where: { $0?.isTableFull ?? false }) { learned.isFull = true }
             return outcomes
         } catch {
-            return entries.map { _ in Failure("\(error)") }
+            return entries.map { _ in error }
         }
     }
 }

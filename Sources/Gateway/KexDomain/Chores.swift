@@ -2,10 +2,8 @@ internal import GatewayState
 internal import KexConfiguration
 internal import KexGateway
 internal import Logging
-internal import NetworkAddresses
 internal import SystemCalls
 internal import Systemd
-internal import VXLANFdb
 internal import WireGuardTypes
 
 /// What is to be done with many routers at once. It is done in rounds of a few milliseconds, between which the loop serves others.
@@ -95,8 +93,8 @@ extension MeshDomain {
     /// Does one round of what is to be done.
     func doChores() {
         guard !chores.isIdle(table) else { return }
-        host.pulse.beat()
-        let start = MonotonicTime.now
+        context.pulse.beat()
+        let start = context.now
         if !chores.restoring.isEmpty {
             restoreSome()
         } else if !chores.resets.isEmpty {
@@ -106,7 +104,7 @@ extension MeshDomain {
         } else {
             repair()
         }
-        chores.note(.now - start)
+        chores.note(context.now - start)
     }
 
     /// Brings routers back into a new interface. Their fdb entries come with the repairs that follow.
@@ -114,7 +112,9 @@ extension MeshDomain {
         let round = chores.restoring.prefix(chores.roundSize).map(\.value)
         if let failure = apply(round.map(\.peerChange)) {
             // If it was a refusal, the domain is still in service.
-            if outage == nil { leaveService(Failure("cannot bring routers back: \(failure)"), since: .now) }
+            if outage == nil {
+                leaveService(DomainFailure("cannot bring routers back: \(failure)"), since: context.now)
+            }
             return
         }
         for admission in round { chores.restoring[admission.key] = nil }
@@ -137,7 +137,7 @@ extension MeshDomain {
     /// Brings back at once who asks for it.
     ///
     /// - Returns: `nil`, or why that could not be done.
-    func restoreNow(_ keys: some Sequence<PublicKey>) -> Failure? {
+    func restoreNow(_ keys: some Sequence<PublicKey>) -> DomainFailure? {
         guard !chores.restoring.isEmpty else { return nil }
         let admissions = keys.compactMap { chores.restoring[$0] }
         if let failure = apply(admissions.map(\.peerChange)) { return failure }
@@ -166,7 +166,7 @@ extension MeshDomain {
         let repairs = table.repairs(atMost: chores.roundSize)
         let entries = repairs.map(missingEntries(of:))
         var outcomes = append(entries.flatMap(\.self))[...]
-        var failure: Failure?
+        var failure: DomainFailure?
         for (admission, own) in zip(repairs, entries) {
             let failures = outcomes.prefix(own.count).compactMap(\.self)
             outcomes = outcomes.dropFirst(own.count)
@@ -178,7 +178,7 @@ extension MeshDomain {
         }
         // Who cannot be reached any more stays without.
         chores.isStuck = failure != nil || repairs.isEmpty
-        if let failure, failure != repairFailure, !failure.isTableFull || learned.hopelessUntil > .now {
+        if let failure, failure != repairFailure, !failure.isTableFull || learned.hopelessUntil > context.now {
             log(.failed, .error, "fdb entries are not as they should be: \(failure)")
         }
         repairFailure = failure

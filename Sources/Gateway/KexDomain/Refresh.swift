@@ -16,6 +16,8 @@ internal import WireGuardTypes
 struct RefreshRequest: Sendable {
     let settings: Configuration.Domain
     let machine: Machine
+    let access: KernelAccess
+    let clock: DomainClock
     /// The interface that the table's routers are in.
     let identity: DeviceIdentity?
     /// The VXLAN interface as of the last refresh.
@@ -82,42 +84,32 @@ struct Refresh: Sendable {
 
 extension RefreshRequest {
     /// Refreshes. It takes as long as WireGuard takes to answer.
-    func run() -> Result<Refresh, MeshDomain.Failure> {
-        let began = MonotonicTime.now
-        do throws(MeshDomain.Failure) {
+    func run() -> Result<Refresh, DomainFailure> {
+        let began = clock.now()
+        do throws(DomainFailure) {
             var refresh = try find(since: began)
-            refresh.cost = .now - began
+            refresh.cost = clock.now() - began
             return .success(refresh)
         } catch {
             return .failure(error)
         }
     }
 
-    private func find(since began: MonotonicTime) throws(MeshDomain.Failure) -> Refresh {
-        var links: LinkControl
-        do throws(NetlinkError) {
-            links = try LinkControl()
-        } catch {
-            throw MeshDomain.Failure("\(error)")
-        }
-        let (wireGuardLink, vxlanLink) = try findLinks(&links)
+    private func find(since began: MonotonicTime) throws(DomainFailure) -> Refresh {
+        let kernel = access(settings.wireGuard, DatagramBuffer())
+        let (wireGuardLink, vxlanLink) = try findLinks(kernel)
         let via = wireGuardLink.index
         let removed = removals.count
-        let state: DeviceState
-        do throws(WireGuardError) {
-            state = try openWireGuardInterface(settings.wireGuard).state()
-        } catch {
-            throw MeshDomain.Failure("\(error)")
-        }
+        let state = try kernel.state()
         var snapshot = DomainTable.Snapshot(ownKey: state.publicKey, peers: state.peers, hasEntries: false)
         if needsEntries || vxlan != vxlanLink.index || wireGuard != via {
-            try inWords { () throws(NetlinkError) in try listEntries(of: vxlanLink.index, via: via, into: &snapshot) }
+            try listEntries(of: vxlanLink.index, via: via, into: &snapshot, kernel)
         }
         // WireGuard is asked by name. An interface that was made anew meanwhile would seem to be the old one, without peers,
         // and everybody would be forgotten.
-        let again = try inWords { () throws(NetlinkError) in try links.link(named: settings.wireGuard) }
+        let again = try kernel.link(named: settings.wireGuard)
         guard again?.index == via else {
-            throw MeshDomain.Failure("\(settings.wireGuard) went, or is being made anew")
+            throw DomainFailure("\(settings.wireGuard) went, or is being made anew")
         }
         var table = table
         var absent: Set<PublicKey> = []
@@ -126,7 +118,7 @@ extension RefreshRequest {
             absent = table.complete(&snapshot, absentBefore: isTrusted ? self.absent : nil)
             if !isTrusted { absent = [] }
         }
-        let now = Clocks.now
+        let now = clock.both
         let found = machine.identity(of: via)
         let missing = table.reset(
             to: snapshot,
@@ -175,42 +167,41 @@ extension RefreshRequest {
 
     // MARK: - Parts
 
-    private func findLinks(_ links: inout LinkControl) throws(MeshDomain.Failure) -> (wireGuard: Link, vxlan: Link) {
+    private func findLinks(_ kernel: any DomainKernel) throws(DomainFailure) -> (wireGuard: Link, vxlan: Link) {
         let wireGuardLink = try link(
             settings.wireGuard,
-            &links,
+            kernel,
             make: "ip link add \(settings.wireGuard) type wireguard"
         )
         let vxlanLink = try link(
             settings.vxlan,
-            &links,
+            kernel,
             make: "ip link add \(settings.vxlan) type vxlan id ID dstport 8472 local ADDRESS dev \(settings.wireGuard) "
                 + "maxaddress \(LearnedEntries.usualLimit(for: settings))"
         )
         guard vxlanLink.kind == "vxlan" else {
-            throw MeshDomain.Failure("interface \(settings.vxlan) is not a VXLAN interface")
+            throw DomainFailure("interface \(settings.vxlan) is not a VXLAN interface")
         }
         guard vxlanLink.underlying == wireGuardLink.index else {
-            throw MeshDomain.Failure(
+            throw DomainFailure(
                 "\(settings.vxlan) does not run over \(settings.wireGuard): make it with dev \(settings.wireGuard)"
             )
         }
         for link in [wireGuardLink, vxlanLink] where !link.isUp {
             let remedy = remedy(forDown: link, vxlan: vxlanLink)
-            throw MeshDomain.Failure("\(link.name) is down; set it up with: \(remedy)")
+            throw DomainFailure("\(link.name) is down; set it up with: \(remedy)")
         }
-        try checkReadiness(wireGuardLink, vxlanLink, &links)
+        try checkReadiness(wireGuardLink, vxlanLink, kernel)
         return (wireGuardLink, vxlanLink)
     }
 
     private func link(
         _ name: InterfaceName,
-        _ links: inout LinkControl,
+        _ kernel: any DomainKernel,
         make command: String
-    ) throws(MeshDomain.Failure) -> Link {
-        let found = try inWords { () throws(NetlinkError) in try links.link(named: name) }
-        guard let found else {
-            throw MeshDomain.Failure("there is no interface \(name); make it, for instance with: \(command)")
+    ) throws(DomainFailure) -> Link {
+        guard let found = try kernel.link(named: name) else {
+            throw DomainFailure("there is no interface \(name); make it, for instance with: \(command)")
         }
         return found
     }
@@ -220,14 +211,15 @@ extension RefreshRequest {
     private func listEntries(
         of device: InterfaceIndex,
         via: InterfaceIndex,
-        into snapshot: inout DomainTable.Snapshot
-    ) throws(NetlinkError) {
+        into snapshot: inout DomainTable.Snapshot,
+        _ kernel: any DomainKernel
+    ) throws(DomainFailure) {
         var listed = snapshot
         listed.hasEntries = true
         let needsLearned = settings.addressProfiles.count > 1
-        var fdb = try VXLANFdb(device: device)
-        let isWhole = try fdb.list(atMost: LearnedEntries.listLimit) { record in
-            guard let entry = record.entry, entry.via == via else { return }
+        let isWhole = try kernel.list(device, atMost: LearnedEntries.listLimit) { record in
+            let entry = record.entry
+            guard entry.via == via else { return }
             if entry.mac == .zero {
                 listed.floodList.insert(entry.destination)
             } else if record.isPermanent {
@@ -239,13 +231,4 @@ extension RefreshRequest {
         if isWhole { snapshot = listed }
     }
 
-    private func inWords<Value>(
-        _ body: () throws(NetlinkError) -> Value
-    ) throws(MeshDomain.Failure) -> Value {
-        do throws(NetlinkError) {
-            return try body()
-        } catch {
-            throw MeshDomain.Failure("\(error)")
-        }
-    }
 }

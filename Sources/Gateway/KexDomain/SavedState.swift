@@ -1,7 +1,7 @@
-internal import GatewayState
+public import GatewayState
 internal import KexGateway
 internal import Logging
-internal import SystemCalls
+public import SystemCalls
 internal import Systemd
 
 /// Where a domain's routers are written down, and when next.
@@ -42,7 +42,7 @@ extension MeshDomain {
         }
         let state = reading.state
         identity = state.device
-        let isSameRun = state.device.map(host.machine.isSameRun) ?? false
+        let isSameRun = state.device.map(context.machine.isSameRun) ?? false
         table.recall(
             state.routers,
             clocks: isSameRun ? state.clocks : nil,
@@ -51,18 +51,21 @@ extension MeshDomain {
         )
     }
 
+    /// The file that the domain's routers are in.
+    public var stateFile: StateFile { savedState.file }
+
     /// When the domain's routers should be written down; `nil` if the file has them.
-    var nextWrite: MonotonicTime? {
+    public var nextWrite: MonotonicTime? {
         savedState.mustWrite || savedState.writtenChange != table.changeCount ? savedState.earliestWrite : nil
     }
 
     /// What is to be written now. It counts as written until ``noteWritten(_:)`` says otherwise.
-    func takeState() -> DomainState {
+    public func takeState() -> DomainState {
         savedState.mustWrite = false
         savedState.writtenChange = table.changeCount
         return DomainState(
             device: identity,
-            clocks: table.clocks ?? host.clocks,
+            clocks: table.clocks ?? context.clocks,
             restoredAt: table.restoredAt,
             routers: table.knownRouters,
             operatorsPeers: table.rememberedOperatorsPeers
@@ -70,17 +73,17 @@ extension MeshDomain {
     }
 
     /// Takes in how a write ended: how long it took, or why it failed.
-    func noteWritten(_ result: Result<Duration, SystemCallError>) {
+    public func noteWritten(_ result: Result<Duration, SystemCallError>) {
         switch result {
         case .success(let duration):
-            savedState.earliestWrite = .now + max(SavedState.pause, duration * SavedState.pauseShare)
+            savedState.earliestWrite = context.now + max(SavedState.pause, duration * SavedState.pauseShare)
             if savedState.failure != nil {
                 log(.stateWrittenAgain, .notice, "\(savedState.file.path) is written again")
             }
             savedState.failure = nil
         case .failure(let error):
             savedState.mustWrite = true
-            savedState.earliestWrite = .now + SavedState.pauseAfterFailure
+            savedState.earliestWrite = context.now + SavedState.pauseAfterFailure
             if savedState.failure != error {
                 let consequence = "what a reboot would bring back stays as it was; trying again"
                 log(.stateUnwritten, .error, "\(error): \(consequence)")

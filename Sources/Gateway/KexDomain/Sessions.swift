@@ -2,8 +2,7 @@ internal import KexGateway
 internal import Logging
 internal import SystemCalls
 internal import Systemd
-internal import VXLANFdb
-internal import WireGuardControl
+public import VXLANFdb
 internal import WireGuardTypes
 
 /// When WireGuard is asked for signs of life. It does not tell of handshakes (kernel: the family has no multicast group),
@@ -36,7 +35,7 @@ extension MeshDomain {
     ///
     /// - Parameter isNews: whether somebody has just been answered with success.
     func schedulePolling(isNews: Bool) {
-        let now = MonotonicTime.now
+        let now = context.now
         if isNews {
             polling.news = now
         } else if polling.next != nil {
@@ -49,16 +48,16 @@ extension MeshDomain {
 
     /// A refresh has said who shook hands.
     func notePolled() {
-        let now = MonotonicTime.now
+        let now = context.now
         polling.next = nil
         let limit = max(Polling.longestPause, schedule.cost * RefreshSchedule.share)
-        polling.earliest = now + host.pause(after: schedule.cost, share: Polling.share, limit: limit)
+        polling.earliest = now + context.pause(after: schedule.cost, share: Polling.share, limit: limit)
         schedulePolling(isNews: false)
     }
 
     /// Takes in what VXLAN interfaces learned: a router's first frame.
-    func notice(_ news: LearningNews) {
-        guard outage == nil, let device = devices?.fdb.device, let via = devices?.wireGuardIndex else { return }
+    public func notice(_ news: LearningNews) {
+        guard outage == nil, let device = interfaces?.vxlan, let via = interfaces?.wireGuard else { return }
         if !news.isWhole {
             noteLearning()
             // As rarely as without the kernel's word: strangers can cause this at any time.
@@ -66,7 +65,7 @@ extension MeshDomain {
             // Who moved, what was learned tells.
             if isMigration { refreshEntriesSoon() }
         }
-        let now = host.clocks
+        let now = context.clocks
         let own = news.entries.filter { $0.device == device && $0.entry.via == via }
         if !own.isEmpty { noteLearning() }
         let sightings = own.compactMap { table.hear(from: $0.entry.destination, at: now) }
@@ -86,7 +85,7 @@ extension MeshDomain {
     /// Finds the sessions of routers that registered and that have proved dead.
     func resetDeadSessions(in refresh: Refresh, _ touched: Set<PublicKey>) {
         let began = Duration.nanoseconds(Int64(refresh.began.nanoseconds))
-        chores.resets += table.deadSessions(inSnapshotOf: began, at: host.clocks.sinceStart, except: touched)
+        chores.resets += table.deadSessions(inSnapshotOf: began, at: context.clocks.sinceStart, except: touched)
     }
 
     /// Takes the peers of such routers out and puts them in again. WireGuard forgets their last handshakes then, which may
@@ -102,7 +101,7 @@ extension MeshDomain {
                 log(.failed, .error, key: router.key, "could not reset the session of \(router.key): \(failure)")
                 schedule.expires = MonotonicTime(nanoseconds: 0)
             } else {
-                table.noteReset(router.key, at: host.clocks.sinceStart)
+                table.noteReset(router.key, at: context.clocks.sinceStart)
                 log(.reset, .info, key: router.key, "reset the session of \(router.key): nothing came in it any more")
             }
         }
