@@ -17,6 +17,9 @@ let system = Target.Dependency.product(name: "SystemPackage", package: "swift-sy
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
+/// Whether it is scripts/build-release that builds: without tests, linked as the programs are shipped.
+let isRelease = Context.environment["KEX_RELEASE"] != nil
+
 /// What only `kex-http` is built with.
 let http: [Target.Dependency] = [
     .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -63,7 +66,7 @@ func daemon(_ name: String, isWhollyStatic: Bool, _ dependencies: [Target.Depend
         name: name,
         dependencies: dependencies,
         swiftSettings: librarySettings,
-        linkerSettings: Context.environment["KEX_RELEASE"] == nil ? [] : [.unsafeFlags(small + kind)]
+        linkerSettings: isRelease ? [.unsafeFlags(small + kind)] : []
     )
 }
 
@@ -275,6 +278,17 @@ let programs = [
     ),
 ]
 
+/// Plays thousands of routers, for tests and benchmarks.
+let crowd = Target.executableTarget(
+    name: "kex-crowd",
+    dependencies: [
+        "CSodium", "GatewayState", "KexGateway", "KexProtocol", "NetworkAddresses", "SystemCalls",
+        "WireGuardControl", "WireGuardTypes", system,
+    ],
+    path: "Tests/Support/Crowd",
+    swiftSettings: settings
+)
+
 let testSupport = [
     support("Checkout"),
     support("Patience"),
@@ -282,16 +296,6 @@ let testSupport = [
     support("FieldRouter", ["Patience"]),
     support("RecordingLog", [logging]),
     support("Surroundings"),
-    // Plays thousands of routers.
-    .executableTarget(
-        name: "kex-crowd",
-        dependencies: [
-            "CSodium", "GatewayState", "KexGateway", "KexProtocol", "NetworkAddresses", "SystemCalls",
-            "WireGuardControl", "WireGuardTypes", system,
-        ],
-        path: "Tests/Support/Crowd",
-        swiftSettings: settings
-    ),
     // Parsers of outside bytes, for libFuzzer and for the corpus that it found
     .target(
         name: "FuzzTargets",
@@ -425,7 +429,7 @@ let topSuites =
             name: "SystemTests",
             dependencies: ["Checkout", "Patience", "Surroundings"],
             path: "Tests/Machines",
-            exclude: ["agent.py", "lab.sh", "mesh", "probe.py", "wireguard-go@.service"],
+            exclude: ["agent.py", "lab.sh", "mesh", "package-0.1", "probe.py", "wireguard-go@.service"],
             swiftSettings: settings
         ),
     ]
@@ -442,20 +446,21 @@ let package = Package(
         .executable(name: "kex-http", targets: ["kex-http"]),
         .executable(name: "kex-mqtt", targets: ["kex-mqtt"]),
     ],
+    // Exactly these, for the tests are to run with what is shipped; what they bring is in each package's `built-from`.
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
-        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
-        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
-        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
-        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
-        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-http-types", exact: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-extras", exact: "1.35.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-system", exact: "1.8.1"),
         // Of Hummingbird only its server: without traits nothing of it needs Foundation.
-        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1", traits: []),
     ],
     targets: cLibraries + valueLibraries + [eui64] + systemLibraries + kernelLibraries + [vxlanFdb] + gatewayLibraries
-        + programs + testSupport
-        + (valueSuites + systemSuites + kernelSuites + gatewaySuites + topSuites).filter {
+        + programs + [crowd] + (isRelease ? [] : testSupport)
+        + (isRelease ? [] : valueSuites + systemSuites + kernelSuites + gatewaySuites + topSuites).filter {
             chosenSuites?.contains($0.name) ?? true
         } + fuzzing
 )

@@ -10,14 +10,16 @@ extension InContainer {
             machine = try Container.prepared()
         }
 
-        @Test("The package needs no toolchain, starts nothing by itself, and leaves alone what is not its own")
+        private static let packages = "kex kex-gateway kex-http kex-bus kex-client kex-common"
+
+        @Test("The packages need no toolchain, start nothing by themselves, and leave alone what is not their own")
         func package() throws {
             // A machine of its own: installing and removing are the test.
             let machine = try Container()
             let output = try machine.check(
                 """
                 apt-get update -qq
-                apt-get install -y -qq /share/kex_*.deb > /dev/null
+                apt-get install -y -qq /share/kex*.deb > /dev/null
                 ! dpkg-query --show --showformat '${Package}\\n' | grep -i -e swift -e clang -e llvm
                 for unit in kexd.socket kex-http.socket kex-https.socket kex-bus.socket kex-handler.socket kex-fleet.socket \
                     kex-control.socket kexd.service kex-http.service kex-mqtt.service kex-handler.service; do
@@ -37,7 +39,7 @@ extension InContainer {
             let before = try machine.check(
                 "systemctl show -P MainPID kexd kex-handler; wg show wgww01 peers; md5sum /etc/kex/*"
             )
-            try machine.check("apt-get install -y -qq --reinstall /share/kex_*.deb > /dev/null")
+            try machine.check("apt-get install -y -qq --reinstall /share/kex*.deb > /dev/null")
             try machine.wait(for: "the services", until: "systemctl is-active kexd kex-handler")
             #expect(try machine.check("id -Gn kex-mqtt") == "kex-bus mail")
             let after = try machine.check(
@@ -46,7 +48,7 @@ extension InContainer {
             #expect(before != after)
             #expect(before.split(separator: "\n").dropFirst(2) == after.split(separator: "\n").dropFirst(2))
             // Removal: tunnels go on.
-            try machine.check("apt-get remove -y -qq kex > /dev/null")
+            try machine.check("apt-get remove -y -qq \(Self.packages) > /dev/null")
             #expect(
                 try machine.check(
                     """
@@ -57,7 +59,76 @@ extension InContainer {
                     """
                 ).hasSuffix("/etc/kex/kex.conf\n/var/lib/kex")
             )
-            try machine.check("apt-get purge -y -qq kex > /dev/null; ! test -e /var/lib/kex; test -e /etc/kex/kex.conf")
+            try machine.check(
+                "apt-get purge -y -qq kex-gateway > /dev/null; ! test -e /var/lib/kex; test -e /etc/kex/kex.conf"
+            )
+            machine.cutPower()
+        }
+
+        @Test("The one package of version 0.1 becomes several: peers, state, configuration and enabled units stay")
+        func upgrade() throws {
+            let machine = try Container()
+            try machine.check(
+                """
+                mkdir -p /tmp/old
+                for package in /share/kex*.deb; do dpkg-deb -x $package /tmp/old; done
+                rm -r /tmp/old/usr/share/doc/kex-* /tmp/old/usr/share/lintian
+                mv /tmp/old/usr/lib/sysusers.d/kex-common.conf /tmp/old/usr/lib/sysusers.d/kex.conf
+                mv /tmp/old/usr/lib/tmpfiles.d/kex-common.conf /tmp/old/usr/lib/tmpfiles.d/kex.conf
+                cp -r /share/package-0.1 /tmp/old/DEBIAN
+                dpkg-deb --root-owner-group -b /tmp/old /tmp/kex_0.1.0_all.deb > /dev/null
+                """
+            )
+            try machine.installPackage("/tmp/kex_0.1.0_all.deb")
+            try machine.check("systemctl enable -q --now kex-http.socket")
+            #expect(try machine.check(". /share/lab.sh; \(register(key(1)))") == "")
+            try machine.wait(for: "the saved state", until: "test -s /var/lib/kex/ffww01.state")
+            let kept = """
+                wg show wgww01 peers; bridge fdb show dev vxww01 | sort; md5sum /etc/kex/*; cut -d' ' -f1-2 /var/lib/kex/*.state | md5sum
+                systemctl is-enabled kexd.socket kex-http.socket kex-https.socket kex-handler.socket kex-fleet.socket \
+                    kex-control.socket kex-cleanup@ffww01.timer || true
+                systemctl is-active kexd.socket kex-http.socket kex-handler.socket kex-control.socket kex-cleanup@ffww01.timer
+                """
+            let before = (try machine.check(kept), try machine.check("systemctl show -P MainPID kexd kex-handler"))
+            #expect(try machine.check("dpkg-query -W -f '${Version}\\n' kex") == "0.1.0")
+            try machine.check("apt-get install -y -qq /share/kex*.deb > /dev/null")
+            try machine.wait(for: "the services", until: "systemctl is-active kexd kex-handler")
+            #expect(try machine.check(kept) == before.0)
+            // The new programs run.
+            #expect(try machine.check("systemctl show -P MainPID kexd kex-handler") != before.1)
+            #expect(try machine.check(". /share/lab.sh; \(register(key(2)))") == "")
+            #expect(
+                try machine.check("ls /usr/lib/sysusers.d/kex* /usr/lib/tmpfiles.d/kex* | xargs -n 1 basename")
+                    == "kex-common.conf\nkex-common.conf"
+            )
+            // What was all of it may go; what it brought stays.
+            try machine.check("apt-get purge -y -qq kex > /dev/null; systemctl is-active kexd kex-handler")
+            #expect(try machine.check("ls /var/lib/kex") == "ffww01.state")
+            machine.cutPower()
+        }
+
+        @Test("Each package installs, says its version, and goes again without the others")
+        func alone() throws {
+            let machine = try Container()
+            try machine.check("apt-get update -qq")
+            for (package, program, needsCommon) in [
+                ("kex-gateway", "kexd", true), ("kex-http", "kex-http", true), ("kex-bus", "kex-mqtt", true),
+                ("kex-client", "kex-client", false),
+            ] {
+                let common = needsCommon ? "/share/kex-common_*.deb" : ""
+                let output = try machine.check(
+                    """
+                    apt-get install -y -qq --no-install-recommends /share/\(package)_*.deb \(common) > /dev/null 2>&1
+                    \(program) --version | cut -d' ' -f1
+                    grep -q ^swift-system /usr/share/doc/\(package)/built-from
+                    ! systemctl list-units --all --state=failed --plain --no-legend | grep kex
+                    apt-get purge -y -qq \(package) \(needsCommon ? "kex-common" : "") > /dev/null
+                    dpkg-query -W -f '${Package} ${db:Status-Status}\\n' 'kex*' 2> /dev/null | grep -v not-installed || echo none
+                    ls /lib/systemd/system | grep -c '^kex[d-]' || true
+                    """
+                )
+                #expect(output == "\(program)\nnone\n0", "\(package)")
+            }
             machine.cutPower()
         }
 

@@ -191,14 +191,16 @@ class Machine: @unchecked Sendable {
         throw Failure("in vain: \(what)")
     }
 
-    /// Installs the package as an operator does, with a domain `ffww01` whose interfaces are made at each boot, and
+    /// Installs packages as an operator does, with a domain `ffww01` whose interfaces are made at each boot, and
     /// enables and starts what README says. Does nothing the second time.
-    func installPackage() throws {
+    ///
+    /// - Parameter files: where they are in the machine.
+    func installPackage(_ files: String = "/share/kex*.deb") throws {
         guard !isInstalled else { return }
         try check(
             """
             apt-get update -qq
-            apt-get install -y -qq /share/kex_*.deb >/dev/null
+            apt-get install -y -qq \(files) >/dev/null
             """
         )
         try check(
@@ -246,7 +248,7 @@ class Machine: @unchecked Sendable {
         unlink("\(folder).tar")
     }
 
-    /// Puts what tests need into the folder: the agent, the package, and the program that plays routers.
+    /// Puts what tests need into the folder: the agent, the packages, and the program that plays routers.
     fileprivate func fillFolder() throws {
         let here = Checkout.file("Tests/Machines")
         let copies = try FileManager.default.contentsOfDirectory(atPath: here.path)
@@ -254,7 +256,7 @@ class Machine: @unchecked Sendable {
         let package = Checkout.file(".build/package").path
         let packages = try FileManager.default.contentsOfDirectory(atPath: package)
             .filter { $0.hasSuffix(".deb") }.map { "\(package)/\($0)" }
-        guard packages.count == 1 else { throw Failure("one package is wanted in \(package): run scripts/package") }
+        guard packages.count == 6 else { throw Failure("six packages are wanted in \(package): run scripts/package") }
         for file in copies + packages + [Checkout.file(".build/release/kex-crowd").path] {
             let name = file.split(separator: "/").last!
             try FileManager.default.copyItem(atPath: file, toPath: "\(folder)/\(name)")

@@ -253,7 +253,7 @@ private final class ShellGateway {
         let start = try #require(page.range(of: "## From the gateway of shell scripts\n"))
         let section = page[start.upperBound...].split(separator: "\n## ")[0]
         let blocks = section.matches(of: #/```\n((?s).*?)```\n/#).map { String($0.1) }
-        try #require(blocks.count == 4 && blocks[0] == "apt install ./kex_*.deb\n", "\(blocks)")
+        try #require(blocks.count == 4 && blocks[0] == "apt install ./kex*.deb\n", "\(blocks)")
         for unit in blocks.joined().matches(of: #/kex[a-z]*[a-z-]*@?(?:\w*)\.(?:socket|timer)/#).map({ String($0.0) }) {
             let file = "systemd/" + unit.replacing(#/@\w*/#, with: "@")
             #expect(FileManager.default.fileExists(atPath: Checkout.file(file).path), "\(unit)")

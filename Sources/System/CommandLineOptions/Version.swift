@@ -1,2 +1,2 @@
 /// The version of all programs of this package, for `--version`.
-public let packageVersion = "0.1.0"
+public let packageVersion = "0.2.0"

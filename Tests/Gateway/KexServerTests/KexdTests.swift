@@ -296,7 +296,8 @@ private let exchange = "ffww01\n\(key)\n"
         let help = try KexdProcess(["--help"]).result()
         #expect(help.status == 0)
         #expect(help.output.hasPrefix("Usage: kexd [OPTION]...\n"))
-        #expect(try KexdProcess(["--version"]).result() == KexdProcess.Result(output: "kexd 0.1.0\n", status: 0))
+        let version = try KexdProcess(["--version"]).result()
+        #expect(version.output.wholeMatch(of: #/kexd \d+\.\d+\.\d+\n/#) != nil && version.status == 0, "\(version)")
     }
 
     @Test(
