@@ -397,6 +397,7 @@ let gatewaySuites = suites(
 let topSuites =
     suites(
         [
+            ("DocumentsTests", ["Checkout"]),
             ("EUI64Tests", ["EUI64", "NetworkAddresses", "WireGuardTypes"]),
             (
                 "VXLANFdbTests",
