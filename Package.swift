@@ -153,6 +153,10 @@ let systemLibraries = libraries(
         ("CommandLineOptions", []),
         ("ConfigurationFiles", ["CINIH", "SystemCalls", "WireGuardTypes", system]),
         ("Systemd", ["SystemCalls", logging, system]),
+        (
+            "ServiceProgram",
+            ["CommandLineOptions", "ConfigurationFiles", "SystemCalls", "Systemd", logging, system]
+        ),
         ("Mosquitto", ["CLinux", "CMosquitto", "EventLoop", "SystemCalls", "TLSFiles", system]),
     ]
 )
@@ -177,11 +181,20 @@ let vxlanFdb = publicLibrary("VXLANFdb", ["CMNL", "Netlink", "NetworkAddresses",
 let gatewayLibraries = libraries(
     in: "Gateway",
     [
+        ("GatewayEvents", ["SystemCalls", "Systemd", logging]),
         ("KexProtocol", ["WireGuardTypes"]),
         ("HandlerChannel", ["KexProtocol", "NetworkAddresses", "SystemCalls", "WireGuardTypes", system]),
         (
             "KexConfiguration",
-            ["ConfigurationFiles", "EUI64", "KexProtocol", "NetworkAddresses", "SystemCalls", "TLSFiles"]
+            ["ConfigurationFiles", "EUI64", "KexProtocol", "NetworkAddresses", "SystemCalls"]
+        ),
+        (
+            "BusConfiguration",
+            ["ConfigurationFiles", "KexConfiguration", "KexProtocol", "NetworkAddresses", "TLSFiles"]
+        ),
+        (
+            "HTTPConfiguration",
+            ["BusConfiguration", "ConfigurationFiles", "KexConfiguration", "KexProtocol", "NetworkAddresses"]
         ),
         ("BusMessages", ["CSodium", "JSONText", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
         ("GatewayChoice", ["KexProtocol", "WireGuardTypes"]),
@@ -190,30 +203,23 @@ let gatewayLibraries = libraries(
         (
             "KexDomain",
             [
-                "ConfigurationFiles", "EUI64", "GatewayState", "HandlerChannel", "KexConfiguration", "KexGateway",
-                "KexProtocol", "LinkControl", "Netlink", "NetworkAddresses", "SourceLimits", "SystemCalls", "Systemd",
-                "VXLANFdb", "WireGuardControl", "WireGuardTypes", logging, system,
-            ]
-        ),
-        (
-            "ServiceProgram",
-            [
-                "CommandLineOptions", "ConfigurationFiles", "KexConfiguration", "SystemCalls", "Systemd", logging,
-                system,
+                "ConfigurationFiles", "EUI64", "GatewayEvents", "GatewayState", "HandlerChannel", "KexConfiguration",
+                "KexGateway", "KexProtocol", "LinkControl", "Netlink", "NetworkAddresses", "SourceLimits",
+                "SystemCalls", "Systemd", "VXLANFdb", "WireGuardControl", "WireGuardTypes", logging, system,
             ]
         ),
         (
             "KexServer",
             [
-                "EventLoop", "HandlerChannel", "KexProtocol", "NetworkAddresses", "SourceLimits", "SystemCalls",
-                "Systemd", logging, system,
+                "EventLoop", "GatewayEvents", "HandlerChannel", "KexProtocol", "NetworkAddresses", "SourceLimits",
+                "SystemCalls", "Systemd", logging, system,
             ]
         ),
         (
             "KexHTTP",
             [
-                "EventLoop", "HandlerChannel", "JSONText", "KexProtocol", "NetworkAddresses", "SourceLimits",
-                "SystemCalls", "Systemd", "WireGuardTypes", logging, system,
+                "EventLoop", "GatewayEvents", "HandlerChannel", "JSONText", "KexProtocol", "NetworkAddresses",
+                "SourceLimits", "SystemCalls", "Systemd", "WireGuardTypes", logging, system,
             ] + http
         ),
         (
@@ -228,36 +234,34 @@ let programs = [
         "kexd",
         isWhollyStatic: true,
         [
-            "CommandLineOptions", "ConfigurationFiles", "EventLoop", "KexConfiguration", "KexProtocol", "KexServer",
-            "NetworkAddresses",
-            "ServiceProgram", "SystemCalls", "Systemd", logging, system,
+            "CommandLineOptions", "ConfigurationFiles", "EventLoop", "GatewayEvents", "KexConfiguration", "KexProtocol",
+            "KexServer", "NetworkAddresses", "ServiceProgram", "SystemCalls", "Systemd", logging, system,
         ]
     ),
     program(
         "kex-http",
         [
-            "CommandLineOptions", "ConfigurationFiles", "EventLoop", "KexConfiguration", "KexHTTP", "NetworkAddresses",
-            "ServiceProgram",
-            "SystemCalls", "Systemd", logging, system,
+            "BusConfiguration", "CommandLineOptions", "ConfigurationFiles", "EventLoop", "GatewayEvents",
+            "HTTPConfiguration", "KexConfiguration", "KexHTTP", "NetworkAddresses", "ServiceProgram", "SystemCalls",
+            "Systemd", logging, system,
         ]
     ),
     daemon(
         "kex-mqtt",
         isWhollyStatic: false,
         [
-            "BusMessages", "CommandLineOptions", "ConfigurationFiles", "EventLoop", "HandlerChannel",
-            "KexConfiguration", "KexMQTT", "KexProtocol", "Mosquitto", "NetworkAddresses", "ServiceProgram",
-            "SystemCalls", "Systemd", "Time", "TLSFiles", logging, system,
+            "BusConfiguration", "BusMessages", "CommandLineOptions", "ConfigurationFiles", "EventLoop", "GatewayEvents",
+            "HandlerChannel", "KexConfiguration", "KexMQTT", "KexProtocol", "Mosquitto", "NetworkAddresses",
+            "ServiceProgram", "SystemCalls", "Systemd", "Time", "TLSFiles", logging, system,
         ]
     ),
     daemon(
         "kex-handler",
         isWhollyStatic: false,
         [
-            "CommandLineOptions", "ConfigurationFiles", "EventLoop", "GatewayState", "HandlerChannel",
-            "KexConfiguration",
-            "KexDomain", "KexGateway", "KexProtocol", "LinkControl", "Netlink", "ServiceProgram", "SourceLimits",
-            "SystemCalls", "Systemd", "VXLANFdb", "WireGuardTypes", logging, system,
+            "CommandLineOptions", "ConfigurationFiles", "EventLoop", "GatewayEvents", "GatewayState", "HandlerChannel",
+            "KexConfiguration", "KexDomain", "KexGateway", "KexProtocol", "LinkControl", "Netlink", "ServiceProgram",
+            "SourceLimits", "SystemCalls", "Systemd", "VXLANFdb", "WireGuardTypes", logging, system,
         ]
     ),
     program(
@@ -300,8 +304,9 @@ let testSupport = [
     .target(
         name: "FuzzTargets",
         dependencies: [
-            "BusMessages", "ConfigurationFiles", "GatewayState", "HandlerChannel", "KexConfiguration", "KexProtocol",
-            "LinkControl", "Netlink", "NetworkAddresses", "VXLANFdb", "WireGuardControl", "WireGuardTypes",
+            "BusMessages", "ConfigurationFiles", "GatewayState", "HandlerChannel", "HTTPConfiguration",
+            "KexConfiguration", "KexProtocol", "LinkControl", "Netlink", "NetworkAddresses", "VXLANFdb",
+            "WireGuardControl", "WireGuardTypes",
         ],
         path: "Fuzz/Targets",
         swiftSettings: settings
@@ -353,13 +358,15 @@ let kernelSuites = suites(
 let gatewaySuites = suites(
     in: "Gateway",
     [
+        ("GatewayEventsTests", ["GatewayEvents", "RecordingLog", "SystemCalls", "Systemd", logging]),
         ("KexProtocolTests", ["KexProtocol", "WireGuardTypes"]),
         ("HandlerChannelTests", ["Checkout", "HandlerChannel", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
         (
             "KexConfigurationTests",
             [
-                "Checkout", "ConfigurationFiles", "EUI64", "kex-handler", "kex-http", "kex-mqtt", "KexConfiguration",
-                "KexProtocol", "NetworkAddresses", "TLSFiles", "WireGuardTypes",
+                "BusConfiguration", "Checkout", "ConfigurationFiles", "EUI64", "HTTPConfiguration", "kex-handler",
+                "kex-http", "kex-mqtt", "KexConfiguration", "KexProtocol", "NetworkAddresses", "TLSFiles",
+                "WireGuardTypes",
             ]
         ),
         ("BusMessagesTests", ["BusMessages", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
@@ -383,7 +390,7 @@ let gatewaySuites = suites(
         (
             "KexHTTPTests",
             [
-                "FieldRouter", "HandlerChannel", "kex-http", "KexHTTP", "KexProtocol", "NetworkAddresses", "Patience",
+                "FieldRouter", "HandlerChannel", "kex-http", "KexHTTP", "KexProtocol", "NetworkAddresses",
                 "RecordingLog", "SourceLimits", "SystemCalls", "WireGuardTypes", logging, system,
             ]
         ),
@@ -407,7 +414,7 @@ let topSuites =
                 "KexClientTests",
                 [
                     "Checkout", "CLinux", "ConfigurationFiles", "EUI64", "kex-client", "KexProtocol",
-                    "NetworkAddresses", "Patience", "Surroundings", "SystemCalls", "WireGuardTypes", system,
+                    "NetworkAddresses", "Surroundings", "SystemCalls", "WireGuardTypes", system,
                 ]
             ),
             ("FuzzTests", ["Checkout", "FuzzTargets"]),
@@ -419,8 +426,8 @@ let topSuites =
             dependencies: [
                 "BusMessages", "Checkout", "EUI64", "EventLoop", "FieldRouter", "HandlerChannel", "kex-cleanup",
                 "kex-client", "kex-crowd", "kex-handler", "kex-http", "kex-mqtt", "kexd", "KexProtocol", "Mosquitto",
-                "NetworkAddresses", "Patience", "Surroundings", "SystemCalls", "Systemd", "TLSFiles", "WireGuardTypes",
-                logging, system,
+                "NetworkAddresses", "Patience", "Surroundings", "SystemCalls", "TLSFiles", "WireGuardTypes", logging,
+                system,
             ],
             path: "Tests/Netns",
             swiftSettings: settings

@@ -1,6 +1,7 @@
 internal import BusMessages
 internal import ConfigurationFiles
 internal import GatewayState
+internal import HTTPConfiguration
 internal import HandlerChannel
 internal import KexConfiguration
 internal import KexProtocol
@@ -128,12 +129,15 @@ private func readUAPI(_ bytes: [UInt8]) {
 
 private func readConfiguration(_ bytes: [UInt8]) {
     _ = try? KeyFile.readNames(bytes: bytes, path: "keys")
-    guard let configuration = try? Configuration(bytes: bytes, path: "kex.conf") else { return }
+    // The program that reads all sections. Those that read fewer take at least what it takes.
+    guard let configuration = try? FrontDoorConfiguration(bytes: bytes, path: "kex.conf") else { return }
     let text = configuration.description
-    guard let again = try? Configuration(bytes: Array(text.utf8), path: "again") else {
-        preconditionFailure("a configuration as understood is not understood: \(text)")
-    }
+    guard let again = try? FrontDoorConfiguration(bytes: Array(text.utf8), path: "again"),
+        let other = try? Configuration(bytes: bytes, path: "kex.conf"),
+        let otherAgain = try? Configuration(bytes: Array(other.description.utf8), path: "again")
+    else { preconditionFailure("a configuration as understood is not understood: \(text)") }
     precondition(again == configuration, "a configuration as understood is understood differently: \(text)")
+    precondition(otherAgain == other, "a configuration as understood is understood differently: \(other)")
 }
 
 private func readState(_ bytes: [UInt8]) {

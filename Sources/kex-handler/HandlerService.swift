@@ -1,5 +1,6 @@
 internal import ConfigurationFiles
 internal import EventLoop
+internal import GatewayEvents
 internal import GatewayState
 internal import HandlerChannel
 internal import KexConfiguration
@@ -28,7 +29,7 @@ struct HandlerService: ~Copyable {
     /// In the order of the configuration.
     private var domains: [MeshDomain]
     private var timetable: Timetable
-    private let source: ConfigurationSource<KeyLists>
+    private let source: ConfigurationSource<Configuration, KeyLists>
     private var configuration: Configuration
     private let context: DomainContext
     private let log: Logger
@@ -64,7 +65,7 @@ struct HandlerService: ~Copyable {
     init(
         _ configuration: Configuration,
         keys: KeyLists,
-        source: ConfigurationSource<KeyLists>,
+        source: ConfigurationSource<Configuration, KeyLists>,
         bootID: String?,
         listeners: [LocalSocketListener],
         log: Logger

@@ -7,7 +7,7 @@ internal import KexDomain
 internal import ServiceProgram
 internal import SystemCalls
 
-let program = ServiceProgram(
+let program = ServiceProgram<Configuration>(
     "kex-handler",
     summary: "Carries registrations out: the only program of kex that changes the kernel.",
     options: [

@@ -1,5 +1,8 @@
+internal import BusConfiguration
 internal import ConfigurationFiles
 internal import EventLoop
+internal import GatewayEvents
+internal import HTTPConfiguration
 internal import KexConfiguration
 internal import KexHTTP
 internal import Logging
@@ -16,9 +19,9 @@ internal import Systemd
 ///   - listen: what the command line says, in place of the configuration.
 ///   - handler: the same for the handler's socket.
 func serve(
-    _ configuration: Configuration,
+    _ configuration: FrontDoorConfiguration,
     _ identity: TLSIdentity?,
-    from source: ConfigurationSource<TLSIdentity?>,
+    from source: ConfigurationSource<FrontDoorConfiguration, TLSIdentity?>,
     listen: [Endpoint],
     handler: String?,
     _ log: Logger
@@ -37,7 +40,7 @@ func serve(
     try raiseDescriptorLimit()
     let frontDoor = HTTPFrontDoor(
         try settings(of: configuration),
-        handler: handler ?? configuration.handlerSocket,
+        handler: handler ?? configuration.gateway.handlerSocket,
         bus: configuration.bus?.socket,
         identity: identity,
         logger: log
@@ -75,12 +78,12 @@ func serve(
             let (new, identity) = try source.read()
             frontDoor.change(to: try settings(of: new), identity: identity)
             if new.http.listen != configuration.http.listen || new.http.tlsListen != configuration.http.tlsListen
-                || new.handlerSocket != configuration.handlerSocket
+                || new.gateway.handlerSocket != configuration.gateway.handlerSocket
             {
                 let keys = "Listen=, TLSListen= and HandlerSocket="
                 log.log(.restartNeeded, .warning, "\(keys) stay as they were until a restart")
             }
-            log.log(.reloaded, .notice, "configuration read again, \(new.domains.count) domains")
+            log.log(.reloaded, .notice, "configuration read again, \(new.gateway.domains.count) domains")
         } catch {
             if let error = error as? ConfigurationError {
                 error.log(to: log)
@@ -101,17 +104,17 @@ private struct Failure: Error, CustomStringConvertible {
     init(_ description: String) { self.description = description }
 }
 
-private func settings(of configuration: Configuration) throws -> HTTPSettings {
-    let http = configuration.http
+private func settings(of configuration: FrontDoorConfiguration) throws -> HTTPSettings {
+    let (gateway, http) = (configuration.gateway, configuration.http)
     return HTTPSettings(
         domains: Dictionary(
-            uniqueKeysWithValues: configuration.domains.map { ($0.name, $0.linkAddress) }
-                + configuration.remoteDomains.map { ($0.name, nil) }
+            uniqueKeysWithValues: gateway.domains.map { ($0.name, $0.linkAddress) }
+                + gateway.remoteDomains.map { ($0.name, nil) }
         ),
-        remoteDomains: Set(configuration.remoteDomains.map(\.name)),
-        externalName: try configuration.externalName ?? hostName(),
+        remoteDomains: Set(gateway.remoteDomains.map(\.name)),
+        externalName: try gateway.externalName ?? hostName(),
         nodeNames: http.nodeNameDomain.map { (http.nodeNamePath, $0) },
-        unlimitedSources: configuration.unlimitedSources
+        unlimitedSources: gateway.unlimitedSources
     )
 }
 
@@ -124,7 +127,7 @@ private func hostName() throws -> String {
 }
 
 /// What the configuration's certificate and key make together; `nil` if it has none.
-func identity(of configuration: Configuration) throws(ConfigurationError) -> TLSIdentity? {
+func identity(of configuration: FrontDoorConfiguration) throws(ConfigurationError) -> TLSIdentity? {
     guard let certificate = configuration.http.certificate, let privateKey = configuration.http.privateKey
     else { return nil }
     do throws(TLSFailure) {

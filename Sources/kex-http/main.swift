@@ -1,11 +1,12 @@
 internal import CommandLineOptions
 internal import ConfigurationFiles
+internal import HTTPConfiguration
 internal import KexConfiguration
 internal import KexHTTP
 internal import NetworkAddresses
 internal import ServiceProgram
 
-let program = ServiceProgram(
+let program = ServiceProgram<FrontDoorConfiguration>(
     "kex-http",
     summary: "Takes key exchanges from routers over HTTP and has kex-handler carry them out.",
     options: [
@@ -22,11 +23,11 @@ let program = ServiceProgram(
 program.run { configuration throws(ConfigurationError) in
     try identity(of: configuration)
 } doubts: { configuration in
-    Doubt.name(of: configuration)
+    configuration.gateway.doubtAboutOwnName
         + Doubt.secret(at: configuration.http.privateKey, of: "kex-http", isForGroup: true)
 } serve: { configuration, identity, source, options, log in
     let listen = try options.values("listen", expected: "ADDRESS:PORT, IPv6 in brackets") {
-        Endpoint($0, defaultPort: Configuration.HTTP.defaultPort)
+        Endpoint($0, defaultPort: HTTPSection.defaultPort)
     }
     let handler = try options.values("handler", expected: "an absolute path") { $0.hasPrefix("/") ? $0 : nil }
     try serve(configuration, identity, from: source, listen: listen, handler: handler.first, log)

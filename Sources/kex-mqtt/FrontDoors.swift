@@ -1,4 +1,5 @@
 internal import EventLoop
+internal import GatewayEvents
 internal import HandlerChannel
 internal import Logging
 internal import SystemCalls

@@ -1,3 +1,4 @@
+internal import BusConfiguration
 internal import BusMessages
 internal import ConfigurationFiles
 internal import KexConfiguration
@@ -19,11 +20,12 @@ struct Membership {
     /// Largest file of keys in bytes: more than ``TrustedKeys/maximumKeys`` need.
     private static let largestFile = 1 << 18
 
-    init(of configuration: Configuration) throws(ConfigurationError) {
+    init(of configuration: MemberConfiguration) throws(ConfigurationError) {
+        let gateway = configuration.gateway
         guard let bus = configuration.bus else {
             throw Self.mistake("no [Bus] section: this gateway is alone, and needs no kex-mqtt")
         }
-        let address = configuration.externalName ?? machineName
+        let address = gateway.externalName ?? machineName
         guard Configuration.isTellable(address) else {
             throw Self.mistake("this machine's name cannot be told to routers: set ExternalName= in [Gateway]")
         }
@@ -33,10 +35,10 @@ struct Membership {
         var settings = MemberSettings(
             name: name,
             externalAddress: address,
-            domains: configuration.domains.map {
+            domains: gateway.domains.map {
                 MemberSettings.Domain(name: $0.name, linkAddress: $0.linkAddress, staleAfter: $0.staleAfter)
             }
-                + configuration.remoteDomains.map {
+                + gateway.remoteDomains.map {
                     MemberSettings.Domain(name: $0.name, linkAddress: nil, staleAfter: $0.staleAfter, hasGateway: false)
                 },
             weights: Dictionary(uniqueKeysWithValues: bus.weights.map { ($0.key.text, $0.value) })
@@ -72,7 +74,7 @@ struct Membership {
         member = settings
         self.broker = broker
         socket = bus.socket
-        fleetSocket = configuration.fleetSocket
+        fleetSocket = gateway.fleetSocket
     }
 
     /// Whether nothing else is different that matters while the service runs.

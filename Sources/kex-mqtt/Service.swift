@@ -1,5 +1,7 @@
+internal import BusConfiguration
 internal import ConfigurationFiles
 internal import EventLoop
+internal import GatewayEvents
 internal import HandlerChannel
 internal import KexConfiguration
 internal import KexMQTT
@@ -26,7 +28,7 @@ struct Service: ~Copyable {
     /// What the link had no room for.
     private var unsent: Publication?
     private var membership: Membership
-    private let source: ConfigurationSource<Membership>
+    private let source: ConfigurationSource<MemberConfiguration, Membership>
     private let log: Logger
     private var budget = LineBudget()
     private var watchdog = Watchdog()
@@ -56,7 +58,7 @@ struct Service: ~Copyable {
     /// How long the broker has for our last words.
     private static let farewellTime = Duration.seconds(1)
 
-    init(_ membership: Membership, source: ConfigurationSource<Membership>, log: Logger) throws {
+    init(_ membership: Membership, source: ConfigurationSource<MemberConfiguration, Membership>, log: Logger) throws {
         // Before anything else has a descriptor: whether the numbers of systemd are right shows only then.
         let frontDoors = try FrontDoors(path: membership.socket, token: Token.listener)
         // Before the first thread.

@@ -1,5 +1,6 @@
 internal import ConfigurationFiles
 internal import EventLoop
+internal import GatewayEvents
 internal import KexConfiguration
 internal import KexServer
 internal import Logging
@@ -17,7 +18,7 @@ internal import Systemd
 ///   - handler: the same for the handler's socket.
 func serve(
     _ configuration: Configuration,
-    from source: ConfigurationSource<Void>,
+    from source: ConfigurationSource<Configuration, Void>,
     listen: [Endpoint],
     handler: String?,
     _ log: Logger

@@ -5,7 +5,7 @@ internal import KexConfiguration
 internal import NetworkAddresses
 internal import ServiceProgram
 
-let program = ServiceProgram(
+let program = ServiceProgram<Configuration>(
     "kexd",
     summary: "Takes key exchanges from routers over TCP and has kex-handler carry them out.",
     options: [
@@ -19,7 +19,7 @@ let program = ServiceProgram(
     ]
 )
 
-program.run { (configuration: Configuration) throws(ConfigurationError) in
+program.run { _ throws(ConfigurationError) in
 } serve: { configuration, _, source, options, log in
     let listen = try options.values("listen", expected: "ADDRESS:PORT, IPv6 in brackets") {
         Endpoint($0, defaultPort: ProtocolLimit.port)

@@ -1,10 +1,10 @@
-internal import ConfigurationFiles
+public import ConfigurationFiles
 public import EUI64
 public import KexProtocol
 public import NetworkAddresses
 
 /// What the operator wants of this gateway. See `docs/CONFIGURATION.md` for the words of the file.
-public struct Configuration: Hashable, Sendable {
+public struct Configuration: Hashable, Sendable, ServiceConfiguration {
     /// Where `kexd` listens when nobody hands it a listener.
     public var listen: [Endpoint] = [Self.defaultListen]
     /// Unix socket of `kex-handler` for front doors.
@@ -23,10 +23,8 @@ public struct Configuration: Hashable, Sendable {
     public var unlimitedSources: [IPPrefix] = []
     /// The host name under which routers reach this gateway; `nil` for the machine's own name.
     public var externalName: String?
-    /// What `kex-http` needs besides.
-    public var http = HTTP()
-    /// The bus between gateways; `nil` if this gateway is alone.
-    public var bus: Bus?
+    /// The sections that this program does not read, line by line as they are written.
+    var others: [OtherSection: [String]] = [:]
     /// In the order of the files. Empty only if there are ``remoteDomains``.
     public var domains: [Domain] = []
     /// Domains in which this machine has no gateway: it takes registrations for others on the bus.
@@ -39,29 +37,6 @@ public struct Configuration: Hashable, Sendable {
     public static let defaultStaleAfter = Duration.seconds(3600)
     /// All addresses of both families, at the port that deployed routers call.
     public static let defaultListen = Endpoint.v6(IPv6Address(high: 0, low: 0), port: ProtocolLimit.port)
-
-    /// The HTTP front door.
-    public struct HTTP: Hashable, Sendable {
-        /// Where `kex-http` listens when nobody hands it a listener.
-        public var listen: [Endpoint] = [Self.defaultListen]
-        /// The same for HTTPS; then both files must be there.
-        public var tlsListen: [Endpoint] = []
-        /// PEM files: the certificate with its chain, and its private key.
-        public var certificate: String?
-        public var privateKey: String?
-        /// The domain of routers that name themselves and no domain; `nil` if there are none.
-        public var nodeNameDomain: DomainName?
-        /// What those routers post to.
-        public var nodeNamePath = "/api/add_key"
-
-        /// All addresses of both families, at the unprivileged port for HTTP.
-        public static let defaultListen = Endpoint.v6(IPv6Address(high: 0, low: 0), port: defaultPort)
-        public static let defaultPort: UInt16 = 8080
-        public static let defaultTLSPort: UInt16 = 8443
-
-        /// The defaults.
-        public init() {}
-    }
 
     /// One mesh domain: a WireGuard interface, a VXLAN interface on top of it, and the rules for its routers.
     public struct Domain: Hashable, Sendable {
@@ -131,8 +106,6 @@ public struct Configuration: Hashable, Sendable {
         public static let maximumPeers = 1...65536
         /// Longest host name in bytes. A line of a file has no room for the 253 of RFC 1035.
         public static let externalName = 128
-        /// Longest path of a URL in bytes, for the same reason.
-        public static let path = 128
         /// They are compared one by one for each connection.
         public static let unlimitedSources = 64
         /// Whole seconds; a year is for ever.
@@ -180,18 +153,23 @@ extension Configuration {
         return !lower.hasSuffix(".localhost") && lower != "localhost.localdomain"
     }
 
-    /// Whether `text` is the path of a URL, without anything that would have to be escaped, and not one that is taken.
-    static func isNodeNamePath(_ text: String) -> Bool {
-        let bytes = text.utf8
-        return bytes.count <= Limit.path && text.hasPrefix("/") && text != "/"
-            && !text.hasPrefix("/api/v1/wg/") && !text.hasPrefix("/api/v2/wg/")
-            && bytes.allSatisfy { (0x21...0x7e).contains($0) && !"%?#\"<>\\^`{|}".utf8.contains($0) }
+}
+
+extension Configuration {
+    /// The sockets of `kex-handler`, each of which has a path of its own.
+    public var sockets: [(key: String, path: String)] {
+        [("HandlerSocket", handlerSocket), ("FleetSocket", fleetSocket), ("ControlSocket", controlSocket)]
     }
 }
 
-extension Configuration: CustomStringConvertible {
+extension Configuration {
+    /// The configuration as a file that would be read to the same. The other sections are as they were written.
+    public var description: String { text(understood: [:]) }
+
     /// The configuration as a file that would be read to the same.
-    public var description: String {
+    ///
+    /// - Parameter understood: other sections as the program understood them, line by line.
+    public func text(understood: [OtherSection: [String]]) -> String {
         var lines = ["[Gateway]"]
         lines += listen.map { "Listen=\($0)" }
         lines += ["HandlerSocket=\(handlerSocket)", "FleetSocket=\(fleetSocket)", "ControlSocket=\(controlSocket)"]
@@ -201,13 +179,10 @@ extension Configuration: CustomStringConvertible {
             lines.append("UnlimitedSources=\(unlimitedSources.map(\.description).joined(separator: " "))")
         }
         if let externalName { lines.append("ExternalName=\(externalName)") }
-        lines += ["", "[HTTP]"]
-        lines += http.listen.map { "Listen=\($0)" } + http.tlsListen.map { "TLSListen=\($0)" }
-        if let certificate = http.certificate { lines.append("Certificate=\(certificate)") }
-        if let privateKey = http.privateKey { lines.append("PrivateKey=\(privateKey)") }
-        if let domain = http.nodeNameDomain { lines.append("NodeNameDomain=\(domain)") }
-        if http.nodeNameDomain != nil { lines.append("NodeNamePath=\(http.nodeNamePath)") }
-        if let bus { lines += ["", "[Bus]"] + bus.lines }
+        for section in OtherSection.allCases {
+            guard let other = understood[section] ?? others[section] else { continue }
+            lines += ["", "[\(section.rawValue)]"] + other
+        }
         for domain in domains {
             lines += [
                 "",

@@ -1,3 +1,4 @@
+internal import GatewayEvents
 internal import GatewayState
 internal import KexConfiguration
 internal import KexGateway

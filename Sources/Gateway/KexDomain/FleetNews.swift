@@ -1,3 +1,4 @@
+internal import GatewayEvents
 public import HandlerChannel
 internal import KexConfiguration
 internal import KexGateway

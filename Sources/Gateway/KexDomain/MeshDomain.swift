@@ -1,3 +1,4 @@
+internal import GatewayEvents
 internal import GatewayState
 public import HandlerChannel
 public import KexConfiguration

@@ -1,4 +1,5 @@
 internal import EUI64
+internal import GatewayEvents
 internal import KexConfiguration
 internal import KexGateway
 internal import Logging

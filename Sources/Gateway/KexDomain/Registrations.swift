@@ -1,3 +1,4 @@
+internal import GatewayEvents
 internal import HandlerChannel
 internal import KexConfiguration
 public import KexGateway

@@ -1,3 +1,4 @@
+internal import GatewayEvents
 internal import KexGateway
 internal import Logging
 internal import SystemCalls

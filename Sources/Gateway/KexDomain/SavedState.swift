@@ -1,3 +1,4 @@
+internal import GatewayEvents
 public import GatewayState
 internal import KexGateway
 internal import Logging

@@ -1,3 +1,4 @@
+internal import GatewayEvents
 internal import HTTPTypes
 internal import HummingbirdCore
 internal import KexProtocol

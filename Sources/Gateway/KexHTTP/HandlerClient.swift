@@ -1,3 +1,4 @@
+internal import GatewayEvents
 internal import HandlerChannel
 internal import KexProtocol
 internal import Logging

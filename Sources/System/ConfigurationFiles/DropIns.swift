@@ -4,8 +4,10 @@ internal import SystemPackage
 extension INIFile {
     /// Reads `path`, then every `*.conf` of the folder `path` + `.d` in the order of their names.
     ///
-    /// - Returns: the sections of all files in their order, and what is wrong with files or lines.
-    public static func sectionsWithDropIns(path: String) -> (sections: [Section], mistakes: [ConfigurationMistake]) {
+    /// - Returns: the files and the sections of all of them in their order, and what is wrong with files or lines.
+    public static func sectionsWithDropIns(
+        path: String
+    ) -> (files: [String], sections: [Section], mistakes: [ConfigurationMistake]) {
         var sections: [Section] = []
         var mistakes: [ConfigurationMistake] = []
         var files = [path]
@@ -21,7 +23,7 @@ extension INIFile {
                 mistakes += error.mistakes
             }
         }
-        return (sections, mistakes)
+        return (files, sections, mistakes)
     }
 }
 

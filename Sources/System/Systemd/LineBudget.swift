@@ -11,22 +11,14 @@ public struct LineBudget: Sendable {
 
     public init() {}
 
-    /// Writes a line as `Logger.log` of an event does, or counts it. The count comes with the first line of a later
-    /// second, as ``GatewayEvent/leftOut``.
+    /// Whether one more line may be written now. One that may not is counted; the count comes with the first line of a
+    /// later second, as ``ServiceEvent/leftOut``. A line that the log would not take anyhow costs nothing.
     ///
     /// - Parameters:
-    ///   - event: what the line is about, and so on as for the logger.
+    ///   - level: of the line.
     ///   - time: when, for a caller that knows.
-    public mutating func log(
-        _ event: GatewayEvent,
-        _ level: Logger.Level,
-        domain: String? = nil,
-        key: String? = nil,
-        _ message: @autoclosure () -> String,
-        to log: Logger,
-        at time: MonotonicTime = .now
-    ) {
-        guard log.logLevel <= level else { return }
+    public mutating func permits(_ level: Logger.Level, to log: Logger, at time: MonotonicTime = .now) -> Bool {
+        guard log.logLevel <= level else { return false }
         let now = time.nanoseconds / 1_000_000_000
         if now != second {
             if lines > Self.linesPerSecond {
@@ -36,6 +28,6 @@ public struct LineBudget: Sendable {
             lines = 0
         }
         lines += 1
-        if lines <= Self.linesPerSecond { log.log(event, level, domain: domain, key: key, message()) }
+        return lines <= Self.linesPerSecond
     }
 }

@@ -1,7 +1,9 @@
+import BusConfiguration
 import Checkout
 import ConfigurationFiles
 import EUI64
 import Foundation
+import HTTPConfiguration
 import KexConfiguration
 import KexProtocol
 import NetworkAddresses
@@ -18,7 +20,9 @@ import WireGuardTypes
         var expected = Configuration()
         expected.prohibitedKeys = "/etc/kex/prohibited-keys"
         expected.domains = [domain("ffww01", "wgww01", "vxww01")]
-        #expect(try Configuration(path: repository("examples/kex.conf")) == expected)
+        let example = try FrontDoorConfiguration(path: repository("examples/kex.conf"))
+        #expect(example.gateway == expected)
+        #expect(example.http == HTTPSection() && example.bus == nil)
         #expect(try KeyFile.read(path: repository("examples/prohibited-keys")).count == 1)
     }
 
@@ -36,7 +40,8 @@ import WireGuardTypes
             ]
         )
         #expect(try read("\(first)") == first)
-        #expect(try read("\(bus)[HTTP]\nNodeNameDomain=a\n[Domain a]\n").domains.isEmpty)
+        let http = try folder.write("\(bus)[HTTP]\nNodeNameDomain=a\n[Domain a]\n")
+        #expect(try FrontDoorConfiguration(path: http).gateway.domains.isEmpty)
         for text in ["[Domain a]\n", "\(bus)[Domain a]\nLinkAddress=fe80::1\n", "\(bus)[Domain a]\nWireGuard=w\n"] {
             #expect(throws: ConfigurationError.self) { try read(text) }
         }
@@ -44,7 +49,7 @@ import WireGuardTypes
 
     @Test("What --check-config prints is read to the same")
     func printout() throws {
-        let first = try Configuration(
+        let whole = try FrontDoorConfiguration(
             path: folder.write(
                 """
                 [Gateway]
@@ -78,14 +83,19 @@ import WireGuardTypes
                 """
             )
         )
+        let first = whole.gateway
         #expect(first.domains.map(\.name.text) == ["a", "b"])
         #expect(first.domains.map(\.addressProfiles) == [[.gluon], [.ffmuc, .eui64]])
         #expect(first.domains[0].fdb == .flood)
         #expect(first.domains[0].staleAfter == .seconds(5400))
         #expect(first.domains.map(\.linkAddress) == [IPv6Address("fe80::5757:bb:1"), nil])
-        #expect(first.http.listen == [Endpoint("192.0.2.1:8080"), Endpoint("[::1]:80")])
-        #expect(first.http.tlsListen == [Endpoint("192.0.2.1:8443")])
-        #expect(try Configuration(path: folder.write(first.description)) == first)
+        #expect(whole.http.listen == [Endpoint("192.0.2.1:8080"), Endpoint("[::1]:80")])
+        #expect(whole.http.tlsListen == [Endpoint("192.0.2.1:8443")])
+        #expect(try FrontDoorConfiguration(path: folder.write(whole.description)) == whole)
+        // Whoever does not read [HTTP] prints it as it is written.
+        let other = try Configuration(path: folder.write("\(whole)\n[HTTP]\nListen=192.0.2.7\n"))
+        #expect("\(other)".contains("\nNodeNamePath=/keyex.php\nListen=192.0.2.7\n\n[Domain a]\n"))
+        #expect(try Configuration(path: folder.write("\(other)")) == other)
     }
 
     @Test("Files of the folder come after, in the order of their names, and change single keys")
@@ -238,18 +248,55 @@ import WireGuardTypes
     )
     func mistakes(text: String, line: Int, reason: String) throws {
         let path = try folder.write(text)
-        let error = try #require(throws: ConfigurationError.self) { try Configuration(path: path) }
+        let error = try #require(throws: ConfigurationError.self) { try FrontDoorConfiguration(path: path) }
         let mistake = try #require(error.mistakes.first { $0.reason.contains(reason) }, "\(error)")
         #expect(mistake.location == ConfigurationLocation(file: path, line: line))
         #expect(mistake.description.hasPrefix("\(path):\(line): "))
     }
 
+    @Test("A program that does not read a section knows its keys, and leaves the values to the program that does")
+    func otherSections() throws {
+        let domain = "[Domain a]\nWireGuard=x\nVXLAN=y\n"
+        for (section, known) in [("HTTP", "Listen, TLSListen, "), ("Bus", "Broker, User, ")] {
+            let path = try folder.write("\(domain)[\(section)]\nColour=blue\n")
+            func reason(_ read: () throws -> Void) throws -> String? {
+                try #require(throws: ConfigurationError.self, performing: read).mistakes.map(\.description)
+                    .first { $0.hasPrefix("\(path):5: unknown key Colour; [\(section)] has \(known)") }
+            }
+            let reasons = [
+                try reason { _ = try Configuration(path: path) },
+                try reason { _ = try MemberConfiguration(path: path) },
+                try reason { _ = try FrontDoorConfiguration(path: path) },
+            ]
+            #expect(reasons[0] != nil && Set(reasons).count == 1)
+        }
+        let http = try folder.write("\(domain)[HTTP]\nListen=80\n")
+        #expect(throws: Never.self) { try Configuration(path: http) }
+        #expect(throws: Never.self) { try MemberConfiguration(path: http) }
+        #expect(throws: ConfigurationError.self) { try FrontDoorConfiguration(path: http) }
+        let bus = try folder.write("\(domain)[Bus]\nBroker=\n")
+        #expect(throws: Never.self) { try Configuration(path: bus) }
+        #expect(throws: ConfigurationError.self) { try MemberConfiguration(path: bus) }
+        #expect(throws: ConfigurationError.self) { try FrontDoorConfiguration(path: bus) }
+    }
+
+    @Test("Mistakes come in the order of the files and their lines, whatever is read first")
+    func order() throws {
+        let path = try folder.write("[Domain a]\nVXLAN=y\n[HTTP]\nListen=1\n[Gateway]\nListen=1\n")
+        try folder.write("[Bus]\nColour=blue\n[Gateway]\nListen=1\n", to: "kex.conf.d/1.conf")
+        let error = try #require(throws: ConfigurationError.self) { try FrontDoorConfiguration(path: path) }
+        #expect(
+            error.mistakes.map { "\($0.location)".replacing(folder.path, with: "") }
+                == ["/kex.conf:1", "/kex.conf:4", "/kex.conf:6"] + [1, 2, 4].map { "/kex.conf.d/1.conf:\($0)" }
+        )
+    }
+
     @Test("The section of the bus, in one part or in several, with TLS or without")
     func bus() throws {
         let domain = "[Domain a]\nWireGuard=wga\nVXLAN=vxa\n"
-        func bus(_ text: String) throws -> Configuration.Bus? {
-            let configuration = try Configuration(path: folder.write(domain + text))
-            #expect(try Configuration(path: folder.write(configuration.description)) == configuration)
+        func bus(_ text: String) throws -> BusSection? {
+            let configuration = try MemberConfiguration(path: folder.write(domain + text))
+            #expect(try MemberConfiguration(path: folder.write(configuration.description)) == configuration)
             return configuration.bus
         }
         #expect(try bus("") == nil)
@@ -301,7 +348,7 @@ import WireGuardTypes
                 let lines = names[..<3].map { $0 == name || $0 == other ? "\($0)=/run/same\n" : "" }.joined()
                 let bus = name == names[3] ? "[Bus]\nBroker=b\nSocket=/run/same\n" : ""
                 let path = try folder.write("[Gateway]\n\(lines)[Domain a]\nWireGuard=wga\nVXLAN=vxa\n\(bus)")
-                let error = try #require(throws: ConfigurationError.self) { try Configuration(path: path) }
+                let error = try #require(throws: ConfigurationError.self) { try MemberConfiguration(path: path) }
                 #expect(error.description == "\(path): \(other) and \(name) are the same path, /run/same")
             }
         }
@@ -343,10 +390,10 @@ import WireGuardTypes
             NodeNamePath=/\(String(repeating: "x", count: 127))
             """
         )
-        let configuration = try Configuration(path: path)
-        #expect(configuration.externalName?.count == 128)
+        let configuration = try FrontDoorConfiguration(path: path)
+        #expect(configuration.gateway.externalName?.count == 128)
         #expect(configuration.http.nodeNamePath.count == 128)
-        let domain = configuration.domains[0]
+        let domain = configuration.gateway.domains[0]
         #expect(domain.name.text == name)
         #expect(domain.wireGuard.text == "fifteencharacte")
         #expect(domain.vxlan.text == "indented")
@@ -364,7 +411,7 @@ import WireGuardTypes
     )
     func wholes(line: String, reason: String) throws {
         let path = try folder.write("[HTTP]\n\(line)\n[Domain a]\nWireGuard=x\nVXLAN=y\n")
-        let error = try #require(throws: ConfigurationError.self) { try Configuration(path: path) }
+        let error = try #require(throws: ConfigurationError.self) { try FrontDoorConfiguration(path: path) }
         #expect(error.mistakes.map(\.location) == [ConfigurationLocation(file: path, line: nil)])
         #expect(error.description.contains(reason))
     }
@@ -399,7 +446,7 @@ import WireGuardTypes
             WireGuard=x
             VXLAN=y
             """
-        #expect(try Configuration(path: folder.write(text)).listen.count == 7)
+        #expect(try FrontDoorConfiguration(path: folder.write(text)).gateway.listen.count == 7)
     }
 
     @Test(

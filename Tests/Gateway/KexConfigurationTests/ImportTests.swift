@@ -65,7 +65,7 @@ import Testing
 
         """
 
-    @Test("A whole file becomes what kex-handler understands, line by line; what has no counterpart is named")
+    @Test("A whole file becomes what kex-http understands, line by line; what has no counterpart is named")
     func whole() throws {
         let outcome = try convert(Self.whole)
         #expect(outcome.status == 0)
@@ -409,10 +409,13 @@ import Testing
         #expect(check.status == 0 && check.errors == "")
     }
 
+    /// What kex-http, which reads all sections, says of a configuration that kex-handler can use.
     private func checkConfiguration(_ text: String) throws -> (status: Int32, output: String, errors: String) {
         let tests = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath().deletingLastPathComponent()
         let configuration = try folder.write(text)
-        return try run("\(tests.path)/kex-handler", ["--config", configuration, "--check-config"])
+        let handler = try run("\(tests.path)/kex-handler", ["--config", configuration, "--check-config"])
+        #expect(handler.status == 0 && handler.errors == "")
+        return try run("\(tests.path)/kex-http", ["--config", configuration, "--check-config"])
     }
 
     private static let domainName = "a name of at most 42 letters, digits, dots, hyphens and underscores"

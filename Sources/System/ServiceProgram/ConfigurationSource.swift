@@ -1,10 +1,9 @@
 public import ConfigurationFiles
-public import KexConfiguration
 internal import Logging
 internal import Systemd
 
 /// Where a service's configuration comes from, to be read at the start and again at each reload.
-public struct ConfigurationSource<Checked> {
+public struct ConfigurationSource<Configuration: ServiceConfiguration, Checked> {
     /// The main file. Others are named in it.
     public let path: String
     private let check: (Configuration) throws(ConfigurationError) -> Checked

@@ -1,8 +1,8 @@
-public import Logging
+public import Systemd
 
-/// What a log line is about: `journalctl KEX_EVENT=refused` shows every refusal. Part of the interface to operators, so
-/// a name never changes its meaning.
-public enum GatewayEvent: String, CaseIterable, Hashable, Sendable {
+/// What a log line of the gateway is about: `journalctl KEX_EVENT=refused` shows every refusal. What every service says of
+/// itself is ``ServiceEvent``.
+public enum GatewayEvent: String, CaseIterable, JournalEvent {
     // Routers
 
     /// A new router is in.
@@ -37,26 +37,8 @@ public enum GatewayEvent: String, CaseIterable, Hashable, Sendable {
     /// A domain does not work; its routers are answered UNAVAILABLE.
     case outOfService = "out-of-service"
 
-    // The service
+    // What the gateway finds by itself
 
-    /// The service does its work from now on.
-    case ready
-    /// The service was told to end.
-    case ending
-    /// The service cannot begin or go on.
-    case cannotServe = "cannot-serve"
-    /// The program was called in a way that it does not know.
-    case wrongUsage = "wrong-usage"
-    /// One mistake in the configuration, at the start or at a reload.
-    case mistake
-    /// Something in the configuration that can be used, and will hardly do what is meant.
-    case doubtful
-    /// A changed configuration is in force.
-    case reloaded
-    /// A changed configuration cannot be used; the one before stays.
-    case reloadFailed = "reload-failed"
-    /// A change of the configuration that takes a restart.
-    case restartNeeded = "restart-needed"
     /// So many routers fell silent together that a sweep suspects the gateway, and removes nobody.
     case massSilence = "mass-silence"
     /// Most routers of a domain went from WireGuard at once, and come back.
@@ -103,31 +85,7 @@ public enum GatewayEvent: String, CaseIterable, Hashable, Sendable {
     case full
     /// The system has no descriptor or memory left.
     case exhausted
-    /// Lines that strangers caused were left out, because there were too many.
-    case leftOut = "left-out"
 
     /// Progress of a single exchange, with `--debug` only.
     case exchange
-}
-
-extension Logger {
-    /// Writes a line about an event, with the fields `KEX_EVENT=`, `KEX_DOMAIN=` and `KEX_KEY=` in the journal. The
-    /// message says it all by itself, since at a terminal there is nothing else.
-    ///
-    /// - Parameters:
-    ///   - domain: name of the domain that the line is about, one that the configuration knows.
-    ///   - key: public key of the router that the line is about, in base64.
-    public func log(
-        _ event: GatewayEvent,
-        _ level: Logger.Level,
-        domain: String? = nil,
-        key: String? = nil,
-        _ message: @autoclosure () -> String
-    ) {
-        guard logLevel <= level else { return }
-        var metadata: Logger.Metadata = ["KEX_EVENT": .string(event.rawValue)]
-        if let domain { metadata["KEX_DOMAIN"] = .string(domain) }
-        if let key { metadata["KEX_KEY"] = .string(key) }
-        log(level: level, "\(message())", metadata: metadata)
-    }
 }

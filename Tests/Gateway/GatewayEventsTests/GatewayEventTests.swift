@@ -1,9 +1,9 @@
+import GatewayEvents
 import Logging
 import RecordingLog
 import SystemCalls
+import Systemd
 import Testing
-
-@testable import Systemd
 
 @Suite("Events in the log") struct GatewayEventTests {
     let written = RecordingLog()
@@ -37,9 +37,11 @@ import Testing
         #expect(written.all.isEmpty)
     }
 
-    @Test("have names of small letters and hyphens", arguments: GatewayEvent.allCases)
-    func names(event: GatewayEvent) {
-        #expect(event.rawValue.wholeMatch(of: #/[a-z]+(-[a-z]+)*/#) != nil)
+    @Test("have names of small letters and hyphens, other ones than those of every service")
+    func names() {
+        let names = GatewayEvent.allCases.map(\.rawValue)
+        #expect(names.allSatisfy { $0.wholeMatch(of: #/[a-z]+(-[a-z]+)*/#) != nil })
+        #expect(Set(names).isDisjoint(with: ServiceEvent.allCases.map(\.rawValue)))
     }
 
     @Test("of strangers have fifty lines a second, and then how many were left out")

@@ -1,20 +1,8 @@
 public import ConfigurationFiles
-public import KexConfiguration
 internal import Glibc
-internal import SystemCalls
 
 /// What can be used, and will hardly do what is meant.
 public enum Doubt {
-    /// Routers that are told the machine's own name may not be able to look it up.
-    public static func name(of configuration: Configuration) -> [ConfigurationMistake] {
-        let name = machineName
-        guard configuration.externalName == nil, !Configuration.isExternalName(name),
-            configuration.domains.contains(where: { $0.linkAddress != nil })
-        else { return [] }
-        let reason = "routers are told this machine's name, \(name), which they cannot look up: set ExternalName="
-        return [ConfigurationMistake(at: ConfigurationLocation(file: "[Gateway]", line: nil), reason)]
-    }
-
     /// A secret is no secret.
     ///
     /// - Parameters:

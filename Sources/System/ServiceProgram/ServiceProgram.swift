@@ -1,15 +1,14 @@
 public import CommandLineOptions
 public import ConfigurationFiles
 internal import Glibc
-public import KexConfiguration
 public import Logging
 internal import SystemCalls
 internal import SystemPackage
 internal import Systemd
 
-/// What `kexd` and `kex-handler` have in common from the first argument to the first work: the options that every
-/// service has, the configuration, the log, and the exit statuses.
-public struct ServiceProgram {
+/// What services have in common from the first argument to the first work: the options that every service has, the
+/// configuration, the log, and the exit statuses.
+public struct ServiceProgram<Configuration: ServiceConfiguration> {
     /// Also the name in the log.
     public let name: String
     private let summary: String
@@ -44,7 +43,8 @@ public struct ServiceProgram {
         check: @escaping (Configuration) throws(ConfigurationError) -> Checked,
         doubts: @escaping (Configuration) -> [ConfigurationMistake] = { _ in [] },
         remarks: (Configuration, Checked) -> [String] = { _, _ in [] },
-        serve: (Configuration, Checked, ConfigurationSource<Checked>, CommandLineOptions, Logger) throws -> Void
+        serve: (Configuration, Checked, ConfigurationSource<Configuration, Checked>, CommandLineOptions, Logger) throws
+            -> Void
     ) -> Never {
         openStandardDescriptors()
         var log = Logger(label: name) { [name] _ in ServiceLog(program: name) }
@@ -86,16 +86,12 @@ public struct ServiceProgram {
         }
     }
 
-    /// How long a service with mistakes in its configuration waits under systemd before it ends. Its units start it
-    /// again at once, because a router waits; this keeps the same mistakes from filling the log and a processor.
-    static let pauseAfterMistakes = Duration.seconds(5)
-
     /// Waits if the service manager would start the program again at once. SIGTERM still ends it, because nothing
     /// handles that signal yet.
     private func waitForManager(_ error: ConfigurationError) {
         guard ServiceState.hasManager else { return }
         ServiceState.status("\(error.mistakes.count) mistakes in the configuration, see the log; trying again")
-        (MonotonicTime.now + Self.pauseAfterMistakes).sleep()
+        (MonotonicTime.now + pauseAfterMistakes).sleep()
     }
 
     /// What to do about the errors that operators meet at the start.
@@ -110,6 +106,10 @@ public struct ServiceProgram {
         }
     }
 }
+
+/// How long a service with mistakes in its configuration waits under systemd before it ends. Its units start it again at
+/// once, because clients wait; this keeps the same mistakes from filling the log and a processor.
+private let pauseAfterMistakes = Duration.seconds(5)
 
 extension ConfigurationError {
     /// Writes a line for each mistake.
