@@ -196,14 +196,13 @@ import WireGuardTypes
         let router = FieldRouter(domain: "ffww01", key: second)
         var answer = router.exchange(port: front.httpPort)
         // Its knowledge of the others is from a moment after its start on.
-        for _ in 0..<300 {
-            if case .gateway = answer { break }
-            usleep(100_000)
+        let key = try gateway.ownKey()
+        try wait(for: "the gateway's name") {
+            if case .gateway("gw01.example.net", _, key, _) = answer { return true }
             answer = router.exchange(port: front.httpPort)
+            return false
         }
-        guard case .gateway("gw01.example.net", _, let key, _) = answer else { throw Failure("\(answer)") }
-        #expect(try key == gateway.ownKey())
-        try wait(seconds: 30, for: "both routers") { try Set(gateway.peers().keys) == [first, second] }
+        try wait(for: "both routers") { try Set(gateway.peers().keys) == [first, second] }
         #expect(FieldRouter(domain: "other", key: first).post(v1, front.httpPort) == .failed(8))
         // A handler has nothing to do there, and says so.
         let check = ["--config", "\(front.folder)/kex.conf", "--check-config"]
@@ -224,17 +223,30 @@ import WireGuardTypes
         let (here, other) = (try gateway("gw01"), try gateway("gw02", http: false))
         try online(here, other)
         try here.removeDevices(of: here.domains[0])
-        try here.handler?.waitFor(#/out of service|gone|went|no interface/#, seconds: 30)
+        try here.handler?.waitFor(#/out of service|gone|went|no interface/#)
         let router = FieldRouter(domain: "ffww01", key: anyKey())
         var answer = router.exchange(port: here.httpPort)
-        for _ in 0..<300 {
-            if case .gateway(_, _, try other.ownKey(), _) = answer { break }
-            usleep(100_000)
+        let key = try other.ownKey()
+        try wait(for: "the other gateway's name, and not \(answer)") {
+            if case .gateway(_, _, key, _) = answer { return true }
             answer = router.exchange(port: here.httpPort)
+            return false
         }
-        guard case .gateway(_, _, let key, _) = answer else { throw Failure("\(answer)") }
-        #expect(try key == other.ownKey())
-        try wait(seconds: 30, for: "the router") { try other.peers()[router.key] != nil }
+        try wait(for: "the router") { try other.peers()[router.key] != nil }
+    }
+
+    @Test(
+        "A domain that cannot carry traffic is said to have nobody, so that no gateway sends routers there; then it is back"
+    )
+    func unready() throws {
+        let backEnd = try broker.listener("wireguard-metrics/#")
+        let gateway = try gateway("gw01", http: false)
+        try backEnd.waitFor(#/connected_peers 0\n/#)
+        let device = "dev \(gateway.domains[0].wireGuard)"
+        try Command.check("ip -n \(gateway.namespace) address delete fe80::5757:bb:1/64 \(device)")
+        try backEnd.waitFor(#/connected_peers 0\n[^$]*connected_peers -1\n/#)
+        try Command.check("ip -n \(gateway.namespace) address add fe80::5757:bb:1/64 \(device) nodad")
+        try backEnd.waitFor(#/connected_peers -1\n[^$]*connected_peers 0\n/#)
     }
 
     // MARK: - Failures

@@ -126,7 +126,7 @@ import Testing
             gateway.handler?.output.contains("cannot add fdb entry") == true,
             "the handler looked before it changed"
         )
-        try wait(seconds: 30, for: "the end of the peer") { try gateway.peers().isEmpty }
+        try wait(for: "the end of the peer") { try gateway.peers().isEmpty }
     }
 
     @Test("A WireGuard interface that is made anew in the middle of a look is not taken for the old one")

@@ -120,7 +120,7 @@ import WireGuardTypes
         let key = try newKey()
         #expect(try gateway.register(key) == "ERR: UNAVAILABLE\n")
         // The peer goes when a look has shown that it is the router's still.
-        try wait(seconds: 30, for: "the end of the peer") { try gateway.peers().isEmpty }
+        try wait(for: "the end of the peer") { try gateway.peers().isEmpty }
         #expect(try gateway.fdb().isEmpty)
         #expect(gateway.handler?.output.contains("could not register \(key)") == true)
         #expect(gateway.handler?.output.contains("No space left on device") == true)
@@ -131,7 +131,7 @@ import WireGuardTypes
         let before = try (gateway.peers(), gateway.fdb())
         #expect(before.0.count == 1 && before.1.count == 2)
         #expect(try gateway.register(newKey()) == "ERR: UNAVAILABLE\n")
-        try wait(seconds: 30, for: "the end of the peer") { try gateway.peers() == before.0 }
+        try wait(for: "the end of the peer") { try gateway.peers() == before.0 }
         #expect(try gateway.fdb() == before.1)
     }
 

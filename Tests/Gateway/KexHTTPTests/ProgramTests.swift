@@ -1,5 +1,6 @@
 import FieldRouter
 import Foundation
+import Patience
 import Testing
 
 /// The real program, built by the same build as the tests.
@@ -39,7 +40,8 @@ private final class Program {
     /// Waits for so many lines with this text; returns the last of them.
     @discardableResult
     func waitForLine(containing text: String, count: Int = 1) throws -> String {
-        for _ in 0..<1000 {
+        let deadline = Date(timeIntervalSinceNow: Patience.program)
+        while Date() < deadline {
             let lines = output.split(separator: "\n").filter { $0.contains(text) }
             if lines.count >= count, output.hasSuffix("\n") { return String(lines[count - 1]) }
             usleep(10_000)
