@@ -157,6 +157,7 @@ let systemLibraries = libraries(
             "ServiceProgram",
             ["CommandLineOptions", "ConfigurationFiles", "SystemCalls", "Systemd", logging, system]
         ),
+        ("PacketChannel", ["EventLoop", "SystemCalls", system]),
         ("Mosquitto", ["CLinux", "CMosquitto", "EventLoop", "SystemCalls", "TLSFiles", system]),
     ]
 )
@@ -183,7 +184,7 @@ let gatewayLibraries = libraries(
     [
         ("GatewayEvents", ["SystemCalls", "Systemd", logging]),
         ("KexProtocol", ["WireGuardTypes"]),
-        ("HandlerChannel", ["KexProtocol", "NetworkAddresses", "SystemCalls", "WireGuardTypes", system]),
+        ("HandlerChannel", ["KexProtocol", "NetworkAddresses", "PacketChannel", "SystemCalls", "WireGuardTypes"]),
         (
             "KexConfiguration",
             ["ConfigurationFiles", "EUI64", "KexProtocol", "NetworkAddresses", "SystemCalls"]
@@ -211,15 +212,15 @@ let gatewayLibraries = libraries(
         (
             "KexServer",
             [
-                "EventLoop", "GatewayEvents", "HandlerChannel", "KexProtocol", "NetworkAddresses", "SourceLimits",
-                "SystemCalls", "Systemd", logging, system,
+                "EventLoop", "GatewayEvents", "HandlerChannel", "KexProtocol", "NetworkAddresses", "PacketChannel",
+                "SourceLimits", "SystemCalls", "Systemd", logging, system,
             ]
         ),
         (
             "KexHTTP",
             [
                 "EventLoop", "GatewayEvents", "HandlerChannel", "JSONText", "KexProtocol", "NetworkAddresses",
-                "SourceLimits", "SystemCalls", "Systemd", "WireGuardTypes", logging, system,
+                "PacketChannel", "SourceLimits", "SystemCalls", "Systemd", "WireGuardTypes", logging, system,
             ] + http
         ),
         (
@@ -250,18 +251,20 @@ let programs = [
         "kex-mqtt",
         isWhollyStatic: false,
         [
-            "BusConfiguration", "BusMessages", "CommandLineOptions", "ConfigurationFiles", "EventLoop", "GatewayEvents",
-            "HandlerChannel", "KexConfiguration", "KexMQTT", "KexProtocol", "Mosquitto", "NetworkAddresses",
-            "ServiceProgram", "SystemCalls", "Systemd", "Time", "TLSFiles", logging, system,
+            "BusConfiguration", "BusMessages", "CommandLineOptions", "ConfigurationFiles", "EventLoop",
+            "GatewayEvents", "HandlerChannel", "KexConfiguration", "KexMQTT", "KexProtocol", "Mosquitto",
+            "NetworkAddresses", "PacketChannel", "ServiceProgram", "SystemCalls", "Systemd", "Time", "TLSFiles",
+            logging, system,
         ]
     ),
     daemon(
         "kex-handler",
         isWhollyStatic: false,
         [
-            "CommandLineOptions", "ConfigurationFiles", "EventLoop", "GatewayEvents", "GatewayState", "HandlerChannel",
-            "KexConfiguration", "KexDomain", "KexGateway", "KexProtocol", "LinkControl", "Netlink", "ServiceProgram",
-            "SourceLimits", "SystemCalls", "Systemd", "VXLANFdb", "WireGuardTypes", logging, system,
+            "CommandLineOptions", "ConfigurationFiles", "EventLoop", "GatewayEvents", "GatewayState",
+            "HandlerChannel", "KexConfiguration", "KexDomain", "KexGateway", "KexProtocol", "LinkControl", "Netlink",
+            "PacketChannel", "ServiceProgram", "SourceLimits", "SystemCalls", "Systemd", "VXLANFdb",
+            "WireGuardTypes", logging, system,
         ]
     ),
     program(
@@ -330,6 +333,7 @@ let systemSuites = suites(
         ("EventLoopTests", ["EventLoop", "SystemCalls", system]),
         ("CommandLineOptionsTests", ["CommandLineOptions"]),
         ("SystemdTests", ["RecordingLog", "SystemCalls", "Systemd", logging, system]),
+        ("PacketChannelTests", ["EventLoop", "PacketChannel", "Patience", "Surroundings", "SystemCalls", system]),
         (
             "MosquittoTests",
             ["EventLoop", "Mosquitto", "NetworkAddresses", "Patience", "SystemCalls", "TLSFiles", system]
@@ -426,8 +430,8 @@ let topSuites =
             dependencies: [
                 "BusMessages", "Checkout", "EUI64", "EventLoop", "FieldRouter", "HandlerChannel", "kex-cleanup",
                 "kex-client", "kex-crowd", "kex-handler", "kex-http", "kex-mqtt", "kexd", "KexProtocol", "Mosquitto",
-                "NetworkAddresses", "Patience", "Surroundings", "SystemCalls", "TLSFiles", "WireGuardTypes", logging,
-                system,
+                "NetworkAddresses", "PacketChannel", "Patience", "Surroundings", "SystemCalls", "TLSFiles",
+                "WireGuardTypes", logging, system,
             ],
             path: "Tests/Netns",
             swiftSettings: settings

@@ -1,4 +1,5 @@
 internal import HandlerChannel
+internal import PacketChannel
 internal import SystemCalls
 
 /// One program that is connected to a local socket.

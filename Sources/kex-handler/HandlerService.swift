@@ -10,6 +10,7 @@ internal import KexProtocol
 internal import LinkControl
 internal import Logging
 internal import Netlink
+internal import PacketChannel
 internal import ServiceProgram
 internal import SourceLimits
 internal import SystemCalls
@@ -56,10 +57,6 @@ struct HandlerService: ~Copyable {
     private static let fdbToken: UInt64 = 3
     private static let learningToken: UInt64 = 4
     private static let crewToken: UInt64 = 5
-    /// Pause after an accept that failed, because the connection that waits would wake the loop again at once.
-    private static let acceptPause = Duration.milliseconds(100)
-    /// Connections that are taken at a local socket before others have their turn: whoever connects again and again is one of many.
-    private static let acceptedPerRound = 64
 
     /// - Parameter listeners: the sockets to serve; one kind may have several.
     init(
@@ -137,7 +134,7 @@ struct HandlerService: ~Copyable {
                 case Self.crewToken: takeWorks()
                 default:
                     if let listener = listeners[event.token] {
-                        acceptConnections(from: listener)
+                        acceptConnections(at: listener)
                     } else if let connection = connections[event.token] {
                         serve(connection, token: event.token)
                     }
@@ -342,59 +339,39 @@ struct HandlerService: ~Copyable {
         guard context.pulse.isReady else { return }
         if let time = nextAccept, time <= .now { nextAccept = nil }
         let isOpen = nextAccept == nil
-        for (token, listener) in listeners where isOpen != listener.isWatched {
-            if isOpen {
-                try loop.watch(listener.raw, for: .readable, token: token)
-            } else {
-                try loop.stopWatching(listener.raw)
-            }
-            listener.isWatched = isOpen
-        }
+        for (token, entry) in listeners { try entry.listener.setWatched(isOpen, on: loop, token: token) }
     }
 
-    private mutating func acceptConnections(from listener: LocalSocketListener) {
+    private mutating func acceptConnections(at entry: LocalSocketListener) {
+        let all = ConnectionPlaces(ofUser: ChannelLimit.connectionsOfUser, ofAll: ChannelLimit.connections)
         do throws(SystemCallError) {
-            for _ in 0..<Self.acceptedPerRound {
-                guard let accepted = try Socket.accept(from: listener.raw) else { return }
-                let descriptor = accepted.takeDescriptor()
-                let peer = try PeerCredentials(of: descriptor.raw)
-                guard try peer.mayUse(socketAt: listener.path) else {
-                    context.budget.log(
-                        .disconnected,
-                        .warning,
-                        "process \(peer.process) of user \(peer.user) may not use \(listener.path)",
-                        to: log
-                    )
-                    continue
-                }
-                // One too many is closed at once: left waiting, it would shut out whoever comes behind it.
-                guard places[listener.socket, default: ConnectionPlaces()].take(for: peer.user) else {
-                    let line = "process \(peer.process) of user \(peer.user) finds no place left at \(listener.path)"
-                    context.budget.log(.disconnected, .warning, line, to: log)
-                    continue
-                }
-                let connection = Connection(PacketConnection(descriptor), socket: listener.socket, peer: peer)
-                let token = newToken()
-                connections[token] = connection
-                do throws(SystemCallError) {
-                    try loop.watch(connection.packets.raw, for: .readable, token: token)
-                } catch {
-                    disconnect(token, Disconnect(reason: nil))
-                    throw error
+            for _ in 0..<PacketListener.acceptedPerRound {
+                let limit = ChannelLimit.frameSize
+                switch try entry.listener.accept(&places[entry.socket, default: all], limit: limit) {
+                case nil: return
+                case .refused(let refusal): context.budget.log(.disconnected, .warning, "\(refusal)", to: log)
+                case .connection(let packets, let peer):
+                    let token = newToken()
+                    connections[token] = Connection(packets, socket: entry.socket, peer: peer)
+                    do throws(SystemCallError) {
+                        try packets.watch(on: loop, token: token)
+                    } catch {
+                        disconnect(token, Disconnect(reason: nil))
+                        throw error
+                    }
                 }
             }
         } catch {
             context.budget.log(.exhausted, .error, "\(error)", to: log)
-            nextAccept = .now + Self.acceptPause
+            nextAccept = .now + PacketListener.acceptPause
         }
     }
 
     private mutating func serve(_ connection: Connection, token: UInt64) {
         do throws(Disconnect) {
             if !connection.packets.isEmpty {
-                try io { () throws(SystemCallError) in try connection.packets.flush() }
+                try flush(connection, token)
                 guard connection.packets.isEmpty else { return }
-                try watch(connection, token, for: .readable)
             }
             guard connection.sweeps.isEmpty else { return }
             let (arrivals, domains) = try takeRequests(of: connection)
@@ -458,8 +435,7 @@ struct HandlerService: ~Copyable {
     }
 
     private func flush(_ connection: Connection, _ token: UInt64) throws(Disconnect) {
-        try io { () throws(SystemCallError) in try connection.packets.flush() }
-        if !connection.packets.isEmpty { try watch(connection, token, for: .writable) }
+        try io { () throws(SystemCallError) in try connection.packets.flush(on: loop, token: token) }
     }
 
     private mutating func disconnect(_ token: UInt64, _ cause: Disconnect) {
@@ -486,14 +462,8 @@ struct HandlerService: ~Copyable {
         do throws(SystemCallError) {
             try call()
         } catch {
-            let isGone = error.errno == .brokenPipe || error.errno == .connectionReset
-            throw Disconnect(reason: isGone ? nil : "\(error)")
+            throw Disconnect(reason: error.isPeerGone ? nil : "\(error)")
         }
-    }
-
-    private func watch(_ connection: Connection, _ token: UInt64, for readiness: EventLoop.Readiness) throws(Disconnect)
-    {
-        try io { () throws(SystemCallError) in try loop.change(connection.packets.raw, to: readiness, token: token) }
     }
 
     // MARK: - Requests

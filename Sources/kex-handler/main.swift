@@ -4,6 +4,7 @@ internal import GatewayState
 internal import HandlerChannel
 internal import KexConfiguration
 internal import KexDomain
+internal import PacketChannel
 internal import ServiceProgram
 internal import SystemCalls
 
@@ -40,9 +41,9 @@ program.run { configuration throws(ConfigurationError) in
     var listeners = try LocalSocketListener.passed()
     if listeners.isEmpty {
         listeners = [
-            try LocalSocketListener(.front, path: configuration.handlerSocket),
-            try LocalSocketListener(.fleet, path: configuration.fleetSocket),
-            try LocalSocketListener(.control, path: configuration.controlSocket),
+            LocalSocketListener(socket: .front, listener: try PacketListener(path: configuration.handlerSocket)),
+            LocalSocketListener(socket: .fleet, listener: try PacketListener(path: configuration.fleetSocket)),
+            LocalSocketListener(socket: .control, listener: try PacketListener(path: configuration.controlSocket)),
         ]
     }
     var service = try HandlerService(

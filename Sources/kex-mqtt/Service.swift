@@ -7,6 +7,7 @@ internal import KexConfiguration
 internal import KexMQTT
 internal import Logging
 internal import Mosquitto
+internal import PacketChannel
 internal import ServiceProgram
 internal import SystemCalls
 internal import SystemPackage
@@ -18,7 +19,7 @@ struct Service: ~Copyable {
     private var loop: EventLoop
     private let signals: SignalReceiver
     private var frontDoors: FrontDoors
-    private let handler: Outlet
+    private var handler: PacketClient
     private var link: BrokerLink
     private var backoff = Backoff(first: BrokerLimit.firstRetry, longest: BrokerLimit.longestRetry)
     /// When the broker may be called; `nil` while there is a connection, or one in the making.
@@ -67,7 +68,11 @@ struct Service: ~Copyable {
         self.frontDoors = frontDoors
         self.signals = signals
         self.loop = loop
-        handler = Outlet(path: membership.fleetSocket, token: Token.handler)
+        handler = PacketClient(
+            PacketConnector(path: membership.fleetSocket, pause: .afterAttempt(BusLimit.handlerPause)),
+            limit: ChannelLimit.frameSize,
+            token: Token.handler
+        )
         link = BrokerLink(membership.broker, token: Token.broker)
         member = BusMember(membership.member)
         self.membership = membership
@@ -120,7 +125,7 @@ struct Service: ~Copyable {
     }
 
     private var deadline: MonotonicTime? {
-        var times = [link.deadline, nextCall, watchdog.nextFeed, handler.deadline, frontDoors.nextAccept]
+        var times = [link.deadline, nextCall, watchdog.nextFeed, handler.nextAttempt, frontDoors.nextAccept]
         let due = member.deadline(at: moment)
         times += [greetingDue, due.map { MonotonicTime(nanoseconds: 0) + $0 }]
         return times.compactMap(\.self).min()
@@ -135,7 +140,7 @@ struct Service: ~Copyable {
             try link.disconnect(loop)
             loseBroker(.lost("it has not answered a publication"))
         }
-        callHandler()
+        connectHandler()
         if handler.isOpen { askHandler() }
         try publish()
         answerFrontDoors()
@@ -304,10 +309,13 @@ struct Service: ~Copyable {
 
     // MARK: - The handler
 
-    private mutating func callHandler() {
-        guard membership.member.hasGateway else { return }
-        do throws(SystemCallError) {
-            if try handler.open(loop, now: now, pause: BusLimit.handlerPause) { member.regainHandler() }
+    private mutating func connectHandler() {
+        guard membership.member.hasGateway, !handler.isOpen else { return }
+        do throws(PacketConnector.Failure) {
+            try handler.open(loop, now: now)
+            member.regainHandler()
+        } catch .pausing {
+            // The loop wakes when the pause is over.
         } catch {
             loseHandler("\(error)")
         }
@@ -317,7 +325,7 @@ struct Service: ~Copyable {
         var packet: [UInt8] = []
         for request in member.takeHandlerRequests(at: moment) {
             request.encode(into: &packet)
-            handler.send(packet)
+            handler.enqueue(packet)
         }
         do throws(SystemCallError) {
             try handler.flush(loop)

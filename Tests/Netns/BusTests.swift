@@ -4,6 +4,7 @@ import FieldRouter
 import Foundation
 import HandlerChannel
 import KexProtocol
+import PacketChannel
 import Patience
 import Surroundings
 import Synchronization
@@ -628,23 +629,23 @@ import WireGuardTypes
         let key = PublicKey(text: anyKey())!
         BusFrame.encode([ChoiceRequest(id: 1, domain: DomainName("ffww01")!, key: key)], into: &packet)
         func connect() throws -> PacketConnection {
-            PacketConnection(try Socket.connect(toPath: "\(gateway.folder)/bus.sock", kind: .sequentialPacket))
+            try PacketConnection(connectingTo: "\(gateway.folder)/bus.sock", limit: ChannelLimit.frameSize)
         }
         let (deaf, other) = (try connect(), try connect())
         var sent = 0
         while sent < 20_000 {
-            if try Socket.send(packet, to: deaf.raw) != nil {
+            if try deaf.send(packet) {
                 sent += 1
-            } else if try !Socket.wait(for: .writable, of: deaf.raw, until: .now + .seconds(2)) {
+            } else if try !deaf.wait(for: .writable, until: .now + .seconds(2)) {
                 break
             }
         }
         // What the kernel holds for both, and some rounds' worth.
         #expect(sent < 20_000)
-        #expect(try Socket.send(packet, to: other.raw) != nil)
-        #expect(try Socket.wait(for: .readable, of: other.raw, until: .now + .seconds(Patience.program)))
+        #expect(try other.send(packet))
+        #expect(try other.wait(for: .readable, until: .now + .seconds(Patience.program)))
         var answered = 0
-        while answered < sent, try Socket.wait(for: .readable, of: deaf.raw, until: .now + .seconds(Patience.program)) {
+        while answered < sent, try deaf.wait(for: .readable, until: .now + .seconds(Patience.program)) {
             guard let answer = try deaf.receive() else { break }
             if !answer.isEmpty { answered += 1 }
         }
@@ -681,7 +682,7 @@ import WireGuardTypes
             assert works(mine) and works(connect()), 'root finds a place'
             """
         let path = "\(gateway.folder)/bus.sock"
-        let result = try Command.run("python3", ["-c", script, path, "\(ConnectionPlaces.ofUser)"])
+        let result = try Command.run("python3", ["-c", script, path, "\(ChannelLimit.connectionsOfUser)"])
         #expect(result.status == 0, "\(result.output)\(result.errors)")
     }
 

@@ -208,10 +208,10 @@ private let words = """
             script,
             gateway,
             name,
-            "\(ConnectionPlaces.ofUser)",
-            "\(ConnectionPlaces.ofAll / ConnectionPlaces.ofUser)"
+            "\(ChannelLimit.connectionsOfUser)",
+            "\(ChannelLimit.connections / ChannelLimit.connectionsOfUser)"
         )
-        #expect(try #require(gateway.handler).output.contains("finds no place left at \(gateway.folder)/\(name).sock"))
+        #expect(try #require(gateway.handler).output.contains("no place left at \(gateway.folder)/\(name).sock"))
     }
 
     @Test("A user who connects again and again keeps nobody else out")

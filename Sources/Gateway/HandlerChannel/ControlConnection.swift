@@ -1,5 +1,5 @@
+internal import PacketChannel
 public import SystemCalls
-internal import SystemPackage
 
 /// A connection of an operator's program to `kex-handler`. It waits for each answer.
 public struct ControlConnection: ~Copyable {
@@ -8,7 +8,7 @@ public struct ControlConnection: ~Copyable {
     public static let patience = Duration.seconds(30)
 
     private let path: String
-    private let descriptor: OwnedDescriptor
+    private let connection: PacketConnection
 
     /// Why the handler could not be asked, or did not answer to the end.
     public enum Failure: Error, CustomStringConvertible {
@@ -30,7 +30,7 @@ public struct ControlConnection: ~Copyable {
 
     public init(path: String) throws(SystemCallError) {
         self.path = path
-        descriptor = try Socket.connect(toPath: path, kind: .sequentialPacket)
+        connection = try PacketConnection(connectingTo: path, limit: ChannelLimit.frameSize)
     }
 
     /// Asks for a sweep and passes on what the handler reports, up to and without the end of all.
@@ -55,21 +55,18 @@ public struct ControlConnection: ~Copyable {
 
     private func send(_ packet: [UInt8]) throws(Failure) {
         // A fresh connection has room for one packet.
-        let sent = try named { () throws(SystemCallError) in try Socket.send(packet, to: descriptor.raw) }
-        guard sent != nil else { throw .silent(path: path) }
+        let isSent = try named { () throws(SystemCallError) in try connection.send(packet) }
+        guard isSent else { throw .silent(path: path) }
     }
 
-    private func receive() throws(Failure) -> [UInt8] {
-        let isReadable = try named { () throws(SystemCallError) in
-            try Socket.wait(for: .readable, of: descriptor.raw, until: .now + Self.patience)
+    private func receive() throws(Failure) -> ArraySlice<UInt8> {
+        let hasCome = try named { () throws(SystemCallError) in
+            try connection.wait(for: .readable, until: .now + Self.patience)
         }
-        guard isReadable else { throw .silent(path: path) }
-        var buffer = [UInt8](repeating: 0, count: ChannelLimit.frameSize)
-        let received = try named { () throws(SystemCallError) in
-            try Socket.receive(from: descriptor.raw, into: &buffer)
-        }
-        guard case .bytes(let count) = received else { throw .closed(path: path) }
-        return Array(buffer.prefix(count))
+        guard hasCome else { throw .silent(path: path) }
+        let packet = try named { () throws(SystemCallError) in try connection.receive() }
+        guard let packet, !packet.isEmpty else { throw .closed(path: path) }
+        return packet
     }
 
     /// Runs `call` and gives its error the meaning that it has here.
@@ -77,8 +74,7 @@ public struct ControlConnection: ~Copyable {
         do throws(SystemCallError) {
             return try call()
         } catch {
-            let isGone = error.errno == .brokenPipe || error.errno == .connectionReset
-            throw isGone ? .closed(path: path) : .socket(error)
+            throw error.isPeerGone ? .closed(path: path) : .socket(error)
         }
     }
 }

@@ -5,6 +5,7 @@ internal import Logging
 internal import NIOCore
 internal import NIOPosix
 internal import NetworkAddresses
+internal import PacketChannel
 internal import Synchronization
 internal import SystemCalls
 internal import SystemPackage
@@ -92,8 +93,7 @@ final class HandlerClient: Sendable {
         var statuses: [DomainName: (status: DomainStatus, expires: NIODeadline)] = [:]
         var isFlushing = false
         var isTiming = false
-        /// No new connection before this time, after one that failed.
-        var nextConnect = NIODeadline.uptimeNanoseconds(0)
+        var connector: PacketConnector
         /// What the log said last of why the handler cannot be asked.
         var lossNotice: LossNotice
     }
@@ -106,7 +106,6 @@ final class HandlerClient: Sendable {
     }
 
     private let server: Server
-    private let path: String
     private let limits: HTTPLimits
     private let loop: any EventLoop
     private let log: Logger
@@ -114,11 +113,11 @@ final class HandlerClient: Sendable {
 
     init(_ server: Server = .handler, path: String, limits: HTTPLimits, loop: any EventLoop, log: Logger) {
         self.server = server
-        self.path = path
         self.limits = limits
         self.loop = loop
         self.log = log
-        state = Mutex(State(lossNotice: LossNotice(interval: limits.noticeTime)))
+        let connector = PacketConnector(path: path, pause: .afterFailure(limits.handlerPause))
+        state = Mutex(State(connector: connector, lossNotice: LossNotice(interval: limits.noticeTime)))
     }
 
     /// Has the handler carry a registration out. If it cannot be asked, the answer is `unavailable` at once.
@@ -210,10 +209,12 @@ final class HandlerClient: Sendable {
 
     private func open() {
         let descriptor: OwnedDescriptor
-        do throws(SystemCallError) {
-            descriptor = try Socket.connect(toPath: path, kind: .sequentialPacket)
+        do throws(PacketConnector.Failure) {
+            descriptor = try state.withLock { state throws(PacketConnector.Failure) in
+                try state.connector.connect(now: .now)
+            }
         } catch {
-            return lose("\(error)", isConnectFailed: true)
+            return lose("\(error)")
         }
         ClientBootstrap(group: loop)
             .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: ChannelLimit.frameSize))
@@ -228,7 +229,9 @@ final class HandlerClient: Sendable {
                 case .success(let channel):
                     self.state.withLock { $0.connection = .open(channel, isSending: false) }
                     self.flush()
-                case .failure(let error): self.lose("\(error)", isConnectFailed: true)
+                case .failure(let error):
+                    self.state.withLock { $0.connector.noteFailure(now: .now) }
+                    self.lose("\(error)")
                 }
             }
     }
@@ -280,10 +283,9 @@ final class HandlerClient: Sendable {
 
     /// Answers everybody who waits. The handler may have done what it was asked before it was lost; saying no costs the
     /// router one more try, which changes nothing then.
-    private func lose(_ reason: String, isConnectFailed: Bool = false) {
+    private func lose(_ reason: String) {
         let waiting = state.withLock { state in
             state.connection = .none
-            if isConnectFailed { state.nextConnect = .now() + TimeAmount(limits.handlerPause) }
             state.unsent = Unsent()
             defer { state.waiting.removeAll() }
             return Array(state.waiting.values)
@@ -359,7 +361,7 @@ extension HandlerClient.State {
         switch connection {
         case .opening, .open(_, isSending: true): return .wait
         case .none:
-            guard nextConnect <= .now() else { return .lose("the last attempt to connect failed a moment ago") }
+            guard connector.nextAttempt <= .now else { return .lose("\(PacketConnector.Failure.pausing)") }
             connection = .opening
             return .open
         case .open(let channel, isSending: false):

@@ -1,4 +1,3 @@
-internal import HandlerChannel
 internal import KexProtocol
 internal import SystemCalls
 internal import SystemPackage
@@ -34,10 +33,5 @@ struct ExchangeBuffer {
     /// Gives the first `count` bytes to `parser`.
     func feed(_ count: Int, to parser: inout ExchangeParser, domains: KnownDomains) -> ExchangeParser.Progress {
         parser.receive(bytes.span.extracting(0..<count), domains: domains)
-    }
-
-    /// Reads the first `count` bytes as a packet of the handler.
-    func answers(_ count: Int) throws(MalformedFrame) -> [RegistrationAnswer] {
-        try RegistrationFrame.answers(in: bytes.span.extracting(0..<count))
     }
 }

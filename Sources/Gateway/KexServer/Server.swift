@@ -485,8 +485,8 @@ extension Server {
     }
 
     private mutating func noteLoss(_ failure: HandlerFailure) {
-        // Of the call that failed a moment ago the reason is known.
-        if case .calledRecently = failure { return }
+        // The reason was logged when the attempt before the pause failed.
+        if failure.isPause { return }
         guard lossNotice.permits(loss: "\(failure)", now: now) else { return }
         let advice = "is kex-handler running, with the same HandlerSocket=, and is this user in its group?"
         logger.log(

@@ -92,32 +92,3 @@ import WireGuardTypes
         }
     }
 }
-
-@Suite("Places at a local socket") struct ConnectionPlacesTests {
-    @Test("A user has so many, and takes none of another's")
-    func ofUser() {
-        var places = ConnectionPlaces()
-        for _ in 0..<ConnectionPlaces.ofUser { #expect(places.take(for: 7) == true) }
-        #expect(places.take(for: 7) == false)
-        #expect(places.take(for: 0) == true)
-        places.leave(7)
-        #expect(places.take(for: 7) == true)
-        #expect(places.take(for: 7) == false)
-    }
-
-    @Test("All together have so many")
-    func ofAll() {
-        var places = ConnectionPlaces()
-        let users = UInt32(ConnectionPlaces.ofAll / ConnectionPlaces.ofUser)
-        for user in 0..<users {
-            for _ in 0..<ConnectionPlaces.ofUser { #expect(places.take(for: user) == true) }
-        }
-        #expect(places.take(for: users) == false)
-        places.leave(0)
-        #expect(places.take(for: users) == true)
-        #expect(places.take(for: 0) == false)
-        // Nobody gives back what he has not got.
-        places.leave(99)
-        #expect(places.take(for: 99) == false)
-    }
-}
