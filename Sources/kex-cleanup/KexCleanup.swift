@@ -80,7 +80,7 @@ struct KexCleanup: ParsableCommand {
                         hasFailure = true
                         Ending.complain("\(domain): not swept: \(failure)")
                     } else {
-                        print("\(domain): \(end.peers) \(end.peers == 1 ? "router" : "routers") looked at")
+                        print("\(domain): \(end.peers) \(end.peers == 1 ? "router" : "routers") checked")
                     }
                 }
             }

@@ -12,7 +12,7 @@ internal import SystemCalls
 internal import SystemPackage
 internal import Systemd
 
-/// Serves until the process is told to end.
+/// Serves until a signal ends the process.
 ///
 /// - Parameters:
 ///   - source: read again on SIGHUP, certificates included.
@@ -33,7 +33,7 @@ func serve(
         passed.append((socket.takeDescriptor().release(), isTLS))
     }
     guard identity != nil || !passed.contains(where: \.isTLS) else {
-        throw Failure("systemd hands over a socket for TLS, and [HTTP] has no Certificate=")
+        throw Failure("systemd passed a socket for TLS, but [HTTP] has no Certificate=")
     }
     // Before the first thread.
     let signals = try SignalReceiver(for: [.hangup, .interrupt, .terminate])
@@ -81,7 +81,7 @@ func serve(
                 || new.gateway.handlerSocket != configuration.gateway.handlerSocket
             {
                 let keys = "Listen=, TLSListen= and HandlerSocket="
-                log.log(.restartNeeded, .warning, "\(keys) stay as they were until a restart")
+                log.log(.restartNeeded, .warning, "\(keys) take effect at the next start")
             }
             log.log(.reloaded, .notice, "configuration read again, \(new.gateway.domains.count) domains")
         } catch {
@@ -90,7 +90,7 @@ func serve(
             } else {
                 log.log(.reloadFailed, .error, "\(error)")
             }
-            log.log(.reloadFailed, .error, "keeping the configuration as it was")
+            log.log(.reloadFailed, .error, "the configuration stays as it was")
         }
     }
 }
@@ -121,7 +121,7 @@ private func settings(of configuration: FrontDoorConfiguration) throws -> HTTPSe
 private func hostName() throws -> String {
     let name = machineName
     guard Configuration.isTellable(name) else {
-        throw Failure("this machine's name cannot be told to routers: set ExternalName= in [Gateway]")
+        throw Failure("routers cannot reach this machine by its name: set ExternalName= in [Gateway]")
     }
     return name
 }

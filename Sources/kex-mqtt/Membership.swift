@@ -8,13 +8,13 @@ internal import Mosquitto
 internal import NetworkAddresses
 internal import SystemCalls
 
-/// What the configuration, and the files that it names, say of this gateway's place on the bus.
+/// This gateway's place on the bus, from the configuration and the files that it names.
 struct Membership {
     let member: MemberSettings
     let broker: BrokerSettings
-    /// Of `kex-mqtt` for front doors.
+    /// The socket of `kex-mqtt` for front doors.
     let socket: String
-    /// Of the handler for us.
+    /// The socket of the handler for `kex-mqtt`.
     let fleetSocket: String
 
     /// Largest file of keys in bytes: more than ``TrustedKeys/maximumKeys`` need.
@@ -27,7 +27,7 @@ struct Membership {
         }
         let address = gateway.externalName ?? machineName
         guard Configuration.isTellable(address) else {
-            throw Self.mistake("this machine's name cannot be told to routers: set ExternalName= in [Gateway]")
+            throw Self.mistake("routers cannot reach this machine by its name: set ExternalName= in [Gateway]")
         }
         guard let name = bus.name ?? GatewayName(address) else {
             throw Self.mistake("\(address) is not the name of a gateway: set Name= in [Bus]")
@@ -47,7 +47,10 @@ struct Membership {
             guard let key = SigningKey(text: try Self.line(of: path)) else {
                 let file = "install -m 400 -o kex-mqtt /dev/null \(path)"
                 let command = "\(file) && head -c 32 /dev/urandom | base64 > \(path)"
-                throw Self.mistake("not 32 bytes in base64; a new key, to be trusted anew: \(command)", in: path)
+                throw Self.mistake(
+                    "not 32 bytes in base64; this makes a new key, which others must trust anew: \(command)",
+                    in: path
+                )
             }
             settings.signingKey = key
         }
@@ -63,11 +66,11 @@ struct Membership {
         broker.user = bus.user
         broker.password = try bus.passwordFile.map { path throws(ConfigurationError) in
             let line = try Self.line(of: path)
-            guard !line.isEmpty else { throw Self.mistake("no password in it", in: path) }
+            guard !line.isEmpty else { throw Self.mistake("the file holds no password", in: path) }
             return line
         }
         broker.tls = bus.tls
-        // There is one will. If the gateway has it, the front door stays announced until this program is back.
+        // A client has one will. If it is the gateway's, the front door stays announced until this program is back.
         let death: BusMessage =
             settings.hasGateway ? .status(name, isOnline: false) : .frontDoor(name, isOnline: false)
         broker.will = BrokerSettings.Will(topic: "\(death.topic)", payload: death.payload())
@@ -77,7 +80,7 @@ struct Membership {
         fleetSocket = gateway.fleetSocket
     }
 
-    /// Whether nothing else is different that matters while the service runs.
+    /// Whether at most the shares differ, of all that matters while the service runs.
     func differsInSharesAtMost(from other: Membership) -> Bool {
         var same = member
         same.weights = other.member.weights
@@ -98,12 +101,12 @@ struct Membership {
         return text
     }
 
-    /// The one line of a file, without its end, of whatever system that is.
+    /// The one line of a file, without its line break, of whatever system that is.
     private static func line(of path: String) throws(ConfigurationError) -> String {
         var bytes = try bytes(of: path)[...]
         if bytes.last == UInt8(ascii: "\n") { bytes.removeLast() }
         if bytes.last == UInt8(ascii: "\r") { bytes.removeLast() }
-        guard !bytes.contains(UInt8(ascii: "\n")) else { throw mistake("more than one line in it", in: path) }
+        guard !bytes.contains(UInt8(ascii: "\n")) else { throw mistake("the file holds more than one line", in: path) }
         return String(decoding: bytes, as: UTF8.self)
     }
 

@@ -22,24 +22,24 @@ struct Service: ~Copyable {
     private var handler: PacketClient
     private var link: BrokerLink
     private var backoff = Backoff(first: BrokerLimit.firstRetry, longest: BrokerLimit.longestRetry)
-    /// When the broker may be called; `nil` while there is a connection, or one in the making.
-    private var nextCall: MonotonicTime? = MonotonicTime(nanoseconds: 0)
+    /// When to connect to the broker; `nil` while there is a connection, or an attempt.
+    private var nextConnect: MonotonicTime? = MonotonicTime(nanoseconds: 0)
     private var onlineSince: MonotonicTime?
     private var member: BusMember
-    /// What the link had no room for.
+    /// A publication for which the link had no room.
     private var unsent: Publication?
     private var membership: Membership
     private let source: ConfigurationSource<MemberConfiguration, Membership>
     private let log: Logger
     private var budget = LineBudget()
     private var watchdog = Watchdog()
-    /// The log's last words on why there is no broker, and no handler.
+    /// What was logged last about a lost broker and a lost handler.
     private var brokerNotice = LossNotice(interval: Self.noticeTime)
     private var handlerNotice = LossNotice(interval: Self.noticeTime)
-    /// When a connection to the broker has lasted for long enough to be told; `nil` if it was told, or there is none.
+    /// When a connection to the broker has lasted for long enough to be logged; `nil` if it was logged, or there is none.
     private var greetingDue: MonotonicTime?
     private var isGreeted = false
-    /// Connections in a row that were over soon, as they are with two clients of one name.
+    /// Connections in a row that ended soon. They do when two clients have the same name.
     private var shortConnections = 0
     private var now = MonotonicTime.now
 
@@ -53,16 +53,16 @@ struct Service: ~Copyable {
 
     /// Least time between two log lines on the same subject.
     private static let noticeTime = Duration.seconds(10)
-    /// So many short connections in a row are no accident.
+    /// This many short connections in a row are no accident.
     private static let suspiciousConnections = 3
     private static let accountAdvice = "docs/MIGRATION.md says what an account needs, under The broker's account"
-    /// How long the broker has for our last words.
+    /// How long the broker has to take our last publications.
     private static let farewellTime = Duration.seconds(1)
 
     init(_ membership: Membership, source: ConfigurationSource<MemberConfiguration, Membership>, log: Logger) throws {
-        // Before anything else has a descriptor: whether the numbers of systemd are right shows only then.
+        // Sockets of systemd are taken before anything else opens a descriptor: wrong numbers show only then.
         let frontDoors = try FrontDoors(path: membership.socket, token: Token.listener)
-        // Before the first thread.
+        // Signals are blocked before the first thread starts.
         let signals = try SignalReceiver(for: [.terminate, .interrupt, .hangup])
         let loop = try EventLoop()
         self.frontDoors = frontDoors
@@ -86,7 +86,7 @@ struct Service: ~Copyable {
 
     private var status: String {
         let place = "\(membership.member.name) on \(membership.broker.host)"
-        return link.isConnected ? place : "\(place), without a connection to the broker"
+        return link.isConnected ? place : "\(place), not connected to the broker"
     }
 
     /// Serves until SIGTERM or SIGINT.
@@ -125,7 +125,7 @@ struct Service: ~Copyable {
     }
 
     private var deadline: MonotonicTime? {
-        var times = [link.deadline, nextCall, watchdog.nextFeed, handler.nextAttempt, frontDoors.nextAccept]
+        var times = [link.deadline, nextConnect, watchdog.nextFeed, handler.nextAttempt, frontDoors.nextAccept]
         let due = member.deadline(at: moment)
         times += [greetingDue, due.map { MonotonicTime(nanoseconds: 0) + $0 }]
         return times.compactMap(\.self).min()
@@ -138,7 +138,7 @@ struct Service: ~Copyable {
         member.advance(to: moment)
         if member.isStuck {
             try link.disconnect(loop)
-            loseBroker(.lost("it has not answered a publication"))
+            loseBroker(.lost("it did not answer a publication"))
         }
         connectHandler()
         if handler.isOpen { askHandler() }
@@ -150,8 +150,8 @@ struct Service: ~Copyable {
     // MARK: - The broker
 
     private mutating func attendBroker() throws(SystemCallError) {
-        if let time = nextCall, time <= now, !link.isBusy {
-            nextCall = nil
+        if let time = nextConnect, time <= now, !link.isBusy {
+            nextConnect = nil
             link.connect(now: now)
         }
         for event in try link.attend(loop, now: now) {
@@ -169,14 +169,14 @@ struct Service: ~Copyable {
             case .subscribed(let id, let reason):
                 member.subscribed(id, at: moment)
                 if reason >= 128 {
-                    let line = "the broker does not let this account subscribe: \(BrokerReason.text(reason))"
+                    let line = "the broker refused the subscription: \(BrokerReason.text(reason))"
                     budget.log(.busIncomplete, .error, "\(line); \(Self.accountAdvice)", to: log)
                 }
             }
         }
     }
 
-    /// Says that the broker is there, when that seems to last.
+    /// Logs that the broker is there, once the connection seems to last.
     private mutating func greetBroker() {
         guard let greetingDue, greetingDue <= now, link.isConnected else { return }
         self.greetingDue = nil
@@ -185,7 +185,7 @@ struct Service: ~Copyable {
         log.log(.brokerBack, .notice, "connected to the broker \(membership.broker.host)")
     }
 
-    /// What may be done about it.
+    /// What the operator can check.
     private func advice(on reason: Disconnection) -> String? {
         switch reason {
         // MQTT 5: bad user name or password, not authorized; and the same of MQTT 3.1.1.
@@ -204,22 +204,22 @@ struct Service: ~Copyable {
             backoff.worked(for: now - onlineSince)
             shortConnections = now - onlineSince < Self.noticeTime ? shortConnections + 1 : 0
         }
-        var words = advice(on: reason).map { "\(reason); \($0)" } ?? "\(reason)"
-        // Mostly the broker's last word, that another client has our name (reason 142), is lost with the connection
-        // (measured with mosquitto 2.0.11).
+        var text = advice(on: reason).map { "\(reason); \($0)" } ?? "\(reason)"
+        // The broker's last message says that another client has our name (reason 142), but it is mostly lost with the
+        // connection (measured with mosquitto 2.0.11).
         if onlineSince != nil, reason == .ended(142) || shortConnections >= Self.suspiciousConnections {
             let client = membership.broker.clientID
             let question = "does another gateway have this Name=, or a client the ID \(client)?"
-            words = "the broker gives our place to others: \(question)"
+            text = "another client takes the place of this gateway: \(question)"
         }
         onlineSince = nil
         greetingDue = nil
-        nextCall = now + backoff.next()
+        nextConnect = now + backoff.next()
         unsent = nil
         member.disconnect(at: moment)
         ServiceState.status(status)
-        guard brokerNotice.permits(loss: words, now: now) else { return }
-        log.log(.brokerLost, .error, "\(words); until it is back, routers are let in here alone")
+        guard brokerNotice.permits(loss: text, now: now) else { return }
+        log.log(.brokerLost, .error, "\(text); until it is back, other gateways do not hear of new routers")
     }
 
     /// Subscribes and publishes as much as the link takes.
@@ -248,9 +248,9 @@ struct Service: ~Copyable {
                 member.note(next, sentAs: id, at: moment)
             }
         } catch .busy {
-            // It goes on with the next acknowledgement.
+            // The next acknowledgement makes room.
         } catch .notConnected {
-            // The link tells in the next round.
+            // The link reports it in the next round.
         } catch {
             if let unsent { member.fail(unsent, at: moment) }
             unsent = nil
@@ -261,26 +261,26 @@ struct Service: ~Copyable {
     private mutating func report(_ notice: BusNotice) {
         switch notice {
         case .ignored(let malformed, let untimely, let untrusted, let dropped):
-            let counts = "\(malformed) that mean nothing, \(untrusted) not to be believed, \(dropped) too many"
-            log.log(.busIgnored, .warning, "ignored messages on the bus: \(counts), \(untimely) of another time")
+            let counts = "\(malformed) malformed, \(untrusted) untrusted, \(dropped) over the limit"
+            log.log(.busIgnored, .warning, "ignored messages on the bus: \(counts), \(untimely) from another time")
         case .clock(let gateway, let difference):
             reportClock(of: gateway, ahead: difference)
         case .contradicted(let topic):
-            let line = "somebody else speaks of this gateway on the bus, under \(topic), and is corrected"
-            let advice = "is there another gateway of this name, or an account that may write too much?"
+            let line = "another client published \(topic), which is about this gateway; it was corrected"
+            let advice = "does another gateway have this name, or may an account write too much?"
             log.log(.busContradicted, .warning, "\(line); \(advice)")
         case .clockStepped(let step):
-            let line = "the clock was put \(step > .zero ? "forward" : "back") by \(inWords(step))"
-            log.log(.clockStepped, .warning, "\(line): everything is published and asked for anew")
+            let line = "the clock was set \(step > .zero ? "forward" : "back") by \(inWords(step))"
+            log.log(.clockStepped, .warning, "\(line): all notes are published and requested again")
         case .incomplete(let domain, let gateway, let seen, let count):
-            let numbers = "\(seen) of the \(count) notes that \(gateway) keeps there"
-            let line = "the broker sends only \(numbers): its max_queued_messages is too low"
+            let numbers = "\(seen) of \(count) notes of \(gateway)"
+            let line = "the broker sent only \(numbers): its max_queued_messages is too low"
             log.log(.busIncomplete, .warning, domain: domain, line)
         case .refused(let topic, let reason):
-            let line = "the broker does not take \(topic): \(BrokerReason.text(reason))"
+            let line = "the broker refused \(topic): \(BrokerReason.text(reason))"
             budget.log(.busIncomplete, .error, reason == 135 ? "\(line); \(Self.accountAdvice)" : line, to: log)
         case .accepted(let topic):
-            budget.log(.busIncomplete, .notice, "the broker takes \(topic) again", to: log)
+            budget.log(.busIncomplete, .notice, "the broker accepts \(topic) again", to: log)
         }
     }
 
@@ -289,14 +289,14 @@ struct Service: ~Copyable {
             if difference == .zero {
                 "\(gateway)'s clock is right again"
             } else if difference > .zero {
-                "\(gateway)'s clock is \(inWords(difference)) ahead of this gateway's: what it says does not count"
+                "\(gateway)'s clock is \(inWords(difference)) ahead of this gateway's: its messages are ignored"
             } else {
-                "\(gateway)'s clock is \(inWords(difference)) behind this gateway's, or somebody says its notes again"
+                "\(gateway)'s clock is \(inWords(difference)) behind this gateway's, or somebody replays its notes"
             }
         budget.log(.clockDiffers, difference == .zero ? .notice : .warning, line, to: log)
     }
 
-    /// The size of a difference, as exactly as anybody needs it.
+    /// The size of a difference, in seconds, minutes, hours or days.
     private func inWords(_ difference: Duration) -> String {
         let seconds = abs(difference.components.seconds)
         return switch seconds {
@@ -397,8 +397,8 @@ struct Service: ~Copyable {
 
     // MARK: - Signals
 
-    /// Reads the configuration again. If more of it is new than the shares, everything that this gateway is to the others
-    /// begins anew, which costs a second; the broker keeps what it was told.
+    /// Reads the configuration again. If more than the shares has changed, this gateway joins the bus anew, which takes a second.
+    /// The broker keeps what was published.
     private mutating func reload() throws(SystemCallError) {
         ServiceState.reloading()
         defer { ServiceState.ready(status: status) }
@@ -412,19 +412,19 @@ struct Service: ~Copyable {
             defer { membership = new }
             if new.differsInSharesAtMost(from: membership) {
                 member.change(weights: new.member.weights)
-                if !link.isBusy { nextCall = now }
+                if !link.isBusy { nextConnect = now }
                 return noteReloaded()
             }
         } catch {
             error.log(to: log)
-            return log.log(.reloadFailed, .error, "keeping the configuration as it was")
+            return log.log(.reloadFailed, .error, "the configuration stays as it was")
         }
-        // Under another name, or at another broker, nobody would take back what was said here.
+        // Under another name, or at another broker, nobody would take back what was published here.
         if old.member.name != membership.member.name || old.broker != membership.broker { try leave() }
         try link.disconnect(loop)
         member.disconnect(at: moment)
         answerFrontDoors()
-        // What the handler still answers was asked by a member that is no more.
+        // The handler's next answers would be to the member that is gone.
         handler.close()
         unsent = nil
         onlineSince = nil
@@ -432,7 +432,7 @@ struct Service: ~Copyable {
         let served = old.member.domains.filter(\.hasGateway).map(\.name)
         member = BusMember(membership.member, formerDomains: isSame ? Set(served) : [])
         link = BrokerLink(membership.broker, token: Token.broker)
-        nextCall = now
+        nextConnect = now
         noteReloaded()
     }
 
@@ -440,7 +440,7 @@ struct Service: ~Copyable {
         log.log(.reloaded, .notice, "configuration read again, \(membership.member.domains.count) domains")
     }
 
-    /// Says goodbye, so that no router is sent here any more.
+    /// Publishes that this gateway leaves, so that no router is sent here any more.
     private mutating func leave() throws(SystemCallError) {
         member.leave()
         answerFrontDoors()

@@ -10,7 +10,7 @@ internal import SystemCalls
 internal import SystemPackage
 internal import Systemd
 
-/// Serves until the process is told to end.
+/// Serves until a signal ends the process.
 ///
 /// - Parameters:
 ///   - source: read again on SIGHUP.
@@ -64,13 +64,13 @@ func serve(
         do throws(ConfigurationError) {
             let (new, _) = try source.read()
             if new.listen != configuration.listen || new.handlerSocket != configuration.handlerSocket {
-                log.log(.restartNeeded, .warning, "Listen= and HandlerSocket= stay as they were until a restart")
+                log.log(.restartNeeded, .warning, "Listen= and HandlerSocket= take effect at the next start")
             }
             log.log(.reloaded, .notice, "configuration read again, \(new.domains.count) domains")
             return .serve(Set(new.domains.map(\.name)), unlimitedSources: new.unlimitedSources)
         } catch {
             error.log(to: log)
-            log.log(.reloadFailed, .error, "keeping the configuration as it was")
+            log.log(.reloadFailed, .error, "the configuration stays as it was")
             return nil
         }
     }

@@ -327,7 +327,7 @@ extension InContainer {
             )
             try machine.wait(
                 for: "the sweep",
-                until: "journalctl -q -o cat -u kex-cleanup@ffww01 | grep 'routers\\? looked at'"
+                until: "journalctl -q -o cat -u kex-cleanup@ffww01 | grep 'routers\\? checked'"
             )
             try machine.check("rm -r /run/systemd/system/kex-cleanup@.timer.d; systemctl daemon-reload")
         }

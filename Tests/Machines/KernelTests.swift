@@ -318,7 +318,7 @@ extension InVirtualMachine {
             let count = try number("peers | wc -l")
             // Everybody is fresh; then by the clock nobody is.
             let first = try machine.lab("kex-cleanup ffww01")
-            #expect(first.hasSuffix("ffww01: \(count) routers looked at") && !first.contains("marked"), "\(first)")
+            #expect(first.hasSuffix("ffww01: \(count) routers checked") && !first.contains("marked"), "\(first)")
             for step in ["+1 day", "-1 day"] {
                 let sweep = try machine.lab("date -s '\(step)' >/dev/null; kex-cleanup ffww01")
                 #expect(!sweep.contains("removed"), "\(sweep)")

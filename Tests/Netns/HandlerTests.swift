@@ -102,7 +102,7 @@ import Testing
         }
         let handler = try start("control:handler:fleet")
         try handler.waitFor(#/ready: 1 of 1/#)
-        #expect(try gateway.cleanup().output == "ffww01: 0 routers looked at\n")
+        #expect(try gateway.cleanup().output == "ffww01: 0 routers checked\n")
         handler.end(with: SIGTERM)
         #expect(handler.status == 0)
         for name in ["handler", "fleet", "control"] {

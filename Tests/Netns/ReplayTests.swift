@@ -120,11 +120,11 @@ import WireGuardTypes
         try second.mqtt?.waitFor(#/gw01's clock is 3 h ahead/#)
         #expect(try second.peers()[early] == nil)
         try setClock(ahead: 0)
-        try first.mqtt?.waitFor(#/the clock was put back by 3 h/#)
+        try first.mqtt?.waitFor(#/the clock was set back by 3 h/#)
         let late = try register()
         try wait(for: "both at the other gateway") {
             try Set([early, late]).isSubset(of: second.peers().keys)
         }
-        try second.mqtt?.waitFor(#/[1-9] of another time/#)
+        try second.mqtt?.waitFor(#/[1-9] from another time/#)
     }
 }

@@ -118,7 +118,7 @@ private final class Secrets {
         // The field's form has no signature; gateways of ours send it too, so it is passed over without a word.
         try stranger.publish("wireguard/ffww01/all", Array(anyKey().utf8))
         try stranger.settle()
-        let notice = "0 that mean nothing, \(3 * signers.count) not to be believed, 0 too many"
+        let notice = "0 malformed, \(3 * signers.count) untrusted, 0 over the limit"
         for gateway in gateways { try gateway.mqtt?.waitFor(Regex<Substring>(verbatim: notice)) }
         #expect(try haveAll([heard]))
 

@@ -1,9 +1,8 @@
 public import KexProtocol
 
-/// The sockets of `kex-handler`, and what may be asked at each. Who asks is told by the socket that they came in by, never by
-/// what they send.
+/// The local sockets of `kex-handler`, and what may be asked at each. The socket says who asks, never the bytes that were sent.
 public enum HandlerSocket: CaseIterable, Sendable {
-    /// For front doors: `kexd` and its like.
+    /// For front doors: `kexd` and `kex-http`.
     case front
     /// For the one program that speaks with other gateways, `kex-mqtt`.
     case fleet
@@ -46,7 +45,7 @@ public enum HandlerRequest: Hashable, Sendable {
 
     /// Reads one frame.
     ///
-    /// - Parameter socket: where it came in. Of a frame that is not for this socket only the header is read.
+    /// - Parameter socket: where the frame came in. Of a frame that is not for this socket only the header is read.
     public init(decoding bytes: Span<UInt8>, from socket: HandlerSocket) throws(MalformedFrame) {
         let (kind, count) = try Frame.header(of: bytes)
         guard socket.requests.contains(kind) else { throw .unexpectedKind(kind.rawValue) }

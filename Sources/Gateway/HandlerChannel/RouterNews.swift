@@ -26,7 +26,7 @@ public struct RouterNews: Hashable, Sendable {
     }
 }
 
-/// A router of the handler's, as it tells the other gateways.
+/// A router of the handler's, for the other gateways.
 public struct RouterRecord: Hashable, Sendable {
     public var key: PublicKey
     /// Seconds since 1970: the last handshake in this gateway's WireGuard interface; `nil` if there was none in it.
@@ -38,10 +38,10 @@ public struct RouterRecord: Hashable, Sendable {
     }
 }
 
-/// All routers of a domain are to be told, and who was taken out on purpose.
+/// Asks for all routers of a domain, and for those that were taken out on purpose.
 public struct RouterListRequest: Hashable, Sendable {
     public var domain: DomainName
-    /// Number of the last removal that is known: only later ones are told. 0 for none.
+    /// Number of the last removal that is known; only later ones are reported. 0 for none.
     public var lastRemoval: UInt64
 
     public init(domain: DomainName, lastRemoval: UInt64) {

@@ -5,7 +5,7 @@ public import WireGuardTypes
 public struct SweepRequest: Hashable, Sendable {
     /// `nil` for every domain of the handler; then it must be the only record. No domain may be named twice.
     public var domain: DomainName?
-    /// Look and tell, change nothing: neither the kernel nor the marks.
+    /// Report only: change neither the kernel nor the marks.
     public var isDryRun: Bool
 
     public init(domain: DomainName?, isDryRun: Bool) {

@@ -6,7 +6,7 @@ internal import KexProtocol
 internal import NIOCore
 internal import NetworkAddresses
 
-/// What a client is told, apart from the fields that every answer has.
+/// An answer to a client, without the fields that every answer has.
 ///
 /// Source: the deployed brokers, measured. Their routers look at the status alone: 200 and 204 are success, everything else
 /// is none, and its body is thrown away.

@@ -15,7 +15,7 @@ internal import Systemd
 final class ConnectionLimiter: Sendable {
     private struct State {
         var sources: SourceLimits
-        /// How fast each source is told that it is too fast.
+        /// How often each source that is too fast gets an answer that says so.
         var refusals: SourceLimits
         /// Who is in, by the number of the place.
         var clients: [Client?] = []
@@ -168,7 +168,7 @@ final class ConnectionLimiter: Sendable {
 
     private func noteFull(_ state: inout State) {
         guard state.notice.permits(now: .now) else { return }
-        let line = "\(limits.connections) connections are open: who has asked nothing for longest gives way"
+        let line = "\(limits.connections) connections are open: a new one closes the one that has been idle for longest"
         log.log(.full, .warning, line)
     }
 }
@@ -219,7 +219,7 @@ extension Duration {
     fileprivate static var sinceStart: Duration { .nanoseconds(Int64(MonotonicTime.now.nanoseconds)) }
 }
 
-/// Asks the limiter for each connection, before NIO has done more than accept(2) for it, and leaves connections in the
+/// Asks the limiter about each connection, before NIO has done more than accept(2) for it, and leaves connections in the
 /// kernel's queue as long as there is no place for them.
 final class AcceptHandler: ChannelDuplexHandler {
     typealias InboundIn = any Channel

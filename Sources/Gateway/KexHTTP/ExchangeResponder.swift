@@ -87,7 +87,7 @@ final class ExchangeResponder: Sendable {
         }
         if case .gateway = resource {
             guard let domain = ExchangeBody.domain(in: body, domains: settings.domains.keys) else {
-                note(source, nil, "no known domain in it")
+                note(source, nil, "it names no known domain")
                 return .malformed
             }
             do throws(NoGateway) {
@@ -103,7 +103,7 @@ final class ExchangeResponder: Sendable {
                 ExchangeBody.registration(in: body, domains: settings.domains.keys)
             }
         guard let registration else {
-            note(source, nil, "no known domain and key in it")
+            note(source, nil, "it names no known domain and key")
             return .malformed
         }
         return await answer(registration, source, namesGateway: resource.namesGateway)

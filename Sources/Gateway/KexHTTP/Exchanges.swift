@@ -4,7 +4,7 @@ public import NetworkAddresses
 internal import SystemCalls
 internal import WireGuardTypes
 
-/// What has to be true before a router is answered, and what it is told then.
+/// What must be done before a router is answered, and what the answer is.
 public protocol Exchanges: Sendable {
     /// Has a router let in.
     ///

@@ -4,7 +4,7 @@ public import SourceLimits
 
 /// What the HTTP front door has to know.
 public struct HTTPSettings: Sendable {
-    /// The domains, and the gateway's own address in each of them, if routers are told.
+    /// The domains, and the gateway's own address in each of them; `nil` if routers do not get it.
     public var domains: [DomainName: IPv6Address?]
     /// Those of them in which this machine has no gateway.
     public var remoteDomains: Set<DomainName>
@@ -42,7 +42,7 @@ public struct HTTPLimits: Sendable {
     public var acceptsPerRound = 16
     /// Requests of one source. A connection that is kept open takes one at a time, and costs a token for each request.
     public var source = SourceLimits.Share.exchanges
-    /// How often one source that is too fast is told so by 429 on a new connection. Beyond that, and always if it takes a
+    /// How often one source that is too fast gets 429 on a new connection. Beyond that, and always if it takes a
     /// handshake or the source has as many connections as it may, the connection is closed without an answer.
     public var refusals = SourceLimits.Share(burst: 16, interval: .milliseconds(500))
     /// Bytes in the body of a request. The longest that a router sends has some 130.
@@ -56,7 +56,7 @@ public struct HTTPLimits: Sendable {
     public var requestTime = Duration.seconds(5)
     /// Time for the handler's answer. It answers within milliseconds.
     public var answerTime = Duration.seconds(5)
-    /// How long a client that was told of the end may go on sending before its connection is closed under it.
+    /// How long a client may go on sending after it heard of the end, before its connection is closed.
     public var drainTime = Duration.seconds(1)
     /// How long the handler is not called again after a call that failed.
     public var handlerPause = Duration.milliseconds(100)

@@ -39,8 +39,8 @@ final class HandlerClient: Sendable {
         /// What becomes of requests without it.
         fileprivate var consequence: String {
             switch self {
-            case .handler: "no router is let in here"
-            case .bus: "routers are let in here alone"
+            case .handler: "registrations fail until it is back"
+            case .bus: "other gateways do not hear of new routers"
             }
         }
 

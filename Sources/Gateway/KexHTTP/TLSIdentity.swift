@@ -25,7 +25,7 @@ public struct TLSIdentity: Sendable {
         do {
             context = try NIOSSLContext(configuration: configuration)
         } catch {
-            throw TLSFailure(file: certificate, reason: "does not go with the private key: \(error)")
+            throw TLSFailure(file: certificate, reason: "does not match the private key: \(error)")
         }
     }
 }

@@ -528,7 +528,7 @@ extension BusMember {
         }
         if isSpeaking, let message = presence.frontDoorNews() { broker.announce(announcement(message)) }
         for (index, domain) in settings.domains.enumerated() {
-            switch replays[index].look(at: time) {
+            switch replays[index].check(at: time) {
             case .ask:
                 // Without acknowledgements they need no place in the broker's queue.
                 broker.want(notes(of: index, isAcknowledged: false))

@@ -4,13 +4,13 @@ internal import HandlerChannel
 internal import KexProtocol
 internal import WireGuardTypes
 
-/// All gateways on the bus, this one included, as far as they say who they are, and the choice among them.
+/// All gateways that speak of themselves on the bus, this one included, and the choice among them.
 ///
-/// It has a clock of its own that stands still while there is no broker: what is known then stays as it was.
+/// Its clock stands still while there is no broker, so what is known of the gateways stays as it was.
 struct Gateways: Sendable {
     private struct Gateway: Sendable {
         var isOnline = false
-        /// When it said anything, by the clock of the broker's presence.
+        /// When it last said anything, by the clock that stands still without a broker.
         var heard: Duration
         var data: [DomainName: GatewayData] = [:]
         var peers: [DomainName: Int?] = [:]
@@ -19,12 +19,12 @@ struct Gateways: Sendable {
     private var fleet: Fleet
     private let domains: Set<DomainName>
     private let own: GatewayName
-    /// Whom the operator names as trusted; `nil` if nobody is. Nobody else is a gateway then.
+    /// The gateways that the operator trusts; `nil` if all are believed.
     private let trusted: TrustedKeys?
-    /// Whom the operator gives a share.
+    /// Gateways to which the operator gives a share.
     private var named: Set<String>
     private var gateways: [GatewayName: Gateway] = [:]
-    /// How long there was no broker, until ``awaySince``.
+    /// How long there was no broker before ``awaySince``.
     private var away = Duration.zero
     private var awaySince: Duration?
 
@@ -48,7 +48,7 @@ struct Gateways: Sendable {
 
     mutating func brokerWent(at now: Duration) { awaySince = awaySince ?? now }
 
-    /// The clock of the broker's presence.
+    /// The time by the clock that stands still without a broker.
     private func clock(_ now: Duration) -> Duration { (awaySince ?? now) - away }
 
     /// Whether a gateway of this name has said anything of itself.
@@ -59,12 +59,12 @@ struct Gateways: Sendable {
     /// Whether somebody of this name may be a gateway.
     func mayBe(_ name: GatewayName) -> Bool { trusted?.names(name) ?? true }
 
-    /// Takes in how this gateway is doing. What is said of it on the bus is not asked: anybody may say anything there.
+    /// Takes in how this gateway is doing. What the bus says of it does not count, because anybody may write there.
     ///
     /// - Parameters:
     ///   - data: of the domains that it serves.
-    ///   - peers: what it tells others.
-    ///   - isCounted: whether it has told others just now. Until then routers that were sent here count besides.
+    ///   - peers: the numbers of routers that it has published.
+    ///   - isCounted: whether it has published them just now. Until then the routers that were sent here count in addition.
     mutating func takeOwn(
         _ data: [DomainName: GatewayData],
         peers: [DomainName: Int],
@@ -81,7 +81,7 @@ struct Gateways: Sendable {
         }
         let isNew = isCounted || gateways[own]?.peers != gateway.peers || gateways[own]?.data != gateway.data
         gateways[own] = gateway
-        // A sign of life otherwise.
+        // Without news it is a sign of life.
         if isNew { update(gateway, own) } else { updatePresence(gateway, own) }
     }
 
@@ -105,7 +105,7 @@ struct Gateways: Sendable {
         change(name, isRetained, now, isNew: false) { $0.peers[domain] = .some(peers) }
     }
 
-    /// What the broker had kept may be old: it makes nobody younger who is known.
+    /// What the broker had kept may be old, so it is no sign of life of a gateway that is known.
     ///
     /// - Parameter isNew: whether a gateway that is not known gets a place for this.
     private mutating func change(
@@ -124,8 +124,9 @@ struct Gateways: Sendable {
         update(gateway, name)
     }
 
-    /// One more has room, or takes that of the one that was silent longest, if that is long enough. Whom the operator names
-    /// has room in any case: of those that nobody vouches for the one that was silent longest goes.
+    /// Makes room for one more gateway. When all places are taken, the gateway that has been silent for longest leaves, if it has
+    /// been silent for long enough. For a gateway that the operator names it leaves in any case, and such a gateway never
+    /// leaves itself.
     private mutating func place(for name: GatewayName, at time: Duration) -> Gateway? {
         if gateways.count >= BusLimit.gateways {
             func isVouchedFor(_ name: GatewayName) -> Bool {
@@ -195,8 +196,8 @@ struct Gateways: Sendable {
         )
     }
 
-    /// Somebody, if all were said not to be there. Nobody has signed that; so it is this gateway if it serves the domain, or
-    /// else one of those that were heard from lately, and best one whose status says that it is there.
+    /// A gateway for when all are reported to be away. Nobody has signed those reports. So this gateway is chosen if it serves the
+    /// domain, or else one that was heard from lately, preferably one whose status says that it is there.
     private func lastResort(for key: PublicKey?, in domain: DomainName, at time: Duration) -> GatewayName? {
         if gateways[own]?.peers[domain] ?? nil != nil { return own }
         let heard = gateways.filter {
@@ -205,7 +206,7 @@ struct Gateways: Sendable {
         let online = heard.filter(\.value.isOnline)
         let candidates = (online.isEmpty ? heard : online).keys.sorted { $0.text < $1.text }
         guard !candidates.isEmpty else { return nil }
-        // Any of them, the same one for each router.
+        // Any of them, but always the same one for a router.
         return candidates[Int(key?[0] ?? 0) % candidates.count]
     }
 }

@@ -5,7 +5,7 @@ internal import WireGuardTypes
 
 /// What this gateway is to the others.
 public struct MemberSettings: Hashable, Sendable {
-    /// One domain that it serves.
+    /// A domain that it serves.
     public struct Domain: Hashable, Sendable {
         public let name: DomainName
         /// The gateway's own address inside the tunnel; `nil` if routers are not sent here.
@@ -26,7 +26,7 @@ public struct MemberSettings: Hashable, Sendable {
         var expiry: Duration { staleAfter * 2 }
         /// Time from one note of a living router to the next, at most: half of the time in which it would be stale.
         var refreshTime: Duration { expiry / 4 }
-        /// Time from one look at its routers to the next.
+        /// Time from one list of its routers to the next.
         var routersInterval: Duration {
             min(max(staleAfter / 8, BusLimit.shortestRoutersInterval), BusLimit.routersInterval)
         }
@@ -63,7 +63,7 @@ public struct MemberSettings: Hashable, Sendable {
     }
 }
 
-/// A router of one of our domains. Shorter than a registration, because there are many.
+/// A router of one of our domains. It is shorter than a registration, because there are many.
 struct RouterID: Hashable, Sendable {
     let key: PublicKey
     private let shortDomain: UInt16

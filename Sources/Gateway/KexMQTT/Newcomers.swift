@@ -13,7 +13,7 @@ struct Newcomers: Sendable {
     private var since: [RouterID: Duration] = [:]
     private var asked: [UInt32: Wait] = [:]
     private var lastNumber: UInt32 = 0
-    /// The handler could not do it: not before this time.
+    /// No registration before this time, because the handler could not carry one out; `nil` if it could.
     private(set) var earliest: Duration?
     /// Those for which there was no room, ever.
     private(set) var dropped = 0
@@ -42,7 +42,7 @@ struct Newcomers: Sendable {
         return requests
     }
 
-    /// What cannot be done now is asked again later. Every other refusal is the handler's last word.
+    /// A registration that cannot be carried out now is sent again later. Every other refusal is final.
     mutating func take(_ answer: RegistrationAnswer, at now: Duration) {
         guard let wait = asked.removeValue(forKey: answer.id), answer.refusal == .unavailable else { return }
         retry(wait)

@@ -1,19 +1,19 @@
-/// The times of our notes, and the steps of the clock that they come from.
+/// The times of our notes, and steps of the clock that they are taken from.
 struct NoteClock: Sendable {
     private var lastTime: Int64 = 0
-    /// Wall clock less time since the start of the machine, at the last look.
+    /// Wall clock less time since the start of the machine, at the last check.
     private var offset: Duration?
 
-    /// The time of the next note, in milliseconds since 1970. Each is later than the one before, so that no two notes on a
-    /// router are taken for the same; but where the clock was put back by more than ``BusLimit/clockGuard``, right goes
-    /// before later.
+    /// The time of the next note, in milliseconds since 1970. It is later than that of the note before, so that no two notes on a
+    /// router are taken for the same. After the clock was set back by more than ``BusLimit/clockGuard``, it is the right time
+    /// instead.
     mutating func next(at now: Moment) -> Int64 {
         let isFarAhead = lastTime - now.wallClock > Int64(BusLimit.clockGuard / .milliseconds(1))
         lastTime = isFarAhead ? now.wallClock : max(now.wallClock, lastTime + 1)
         return lastTime
     }
 
-    /// By how much the clock was stepped since the last look, forward if it is positive; `nil` if it was not.
+    /// How far the clock was stepped since the last check, forward if positive; `nil` if it was not stepped.
     mutating func step(at now: Moment) -> Duration? {
         let offset = .milliseconds(now.wallClock) - now.sinceStart
         defer { self.offset = offset }

@@ -8,21 +8,21 @@ struct OwnRouters: Sendable {
     private struct Router: Sendable {
         /// Last handshake, seconds since 1970.
         var heard: Int64
-        /// The handshake that the note at the broker tells of; `nil` if there is none of ours, as far as this connection knows.
+        /// The handshake in our note at the broker; `nil` if this connection knows of no note of ours there.
         var published: Int64?
         /// Whether there was one ever, so that the broker may have it.
         var wasPublished = false
         /// When another one may be published.
         var nextNote = Duration.zero
-        /// A later note of another gateway has the place of ours: the handshake that it tells of.
+        /// The handshake in another gateway's note, if that has taken the place of ours.
         var heardElsewhere: Int64?
     }
 
     private let settings: MemberSettings.Domain
     private var routers: [PublicKey: Router] = [:]
-    /// Those that were taken out here on purpose. The broker may have notes of ours that they live.
+    /// Routers that were taken out here on purpose. The broker may keep our notes of their handshakes.
     private var gone: Set<PublicKey> = []
-    /// Those of them that the broker is to be told of.
+    /// Those of them whose removal is to be published.
     private var farewells: Set<PublicKey> = []
     private var queue = UniqueQueue<PublicKey>(limit: .max)
     /// Frames of a list that has not ended.
@@ -36,7 +36,7 @@ struct OwnRouters: Sendable {
     /// Notes of ours that the broker keeps.
     private(set) var kept = 0
     private var reportedCount: Int?
-    /// Whether it is known who is here: before, there is nothing to be counted.
+    /// Whether the handler has listed its routers. Before that there is nothing to count.
     private var isKnown = false
     private var nextCount = Duration.zero
 
@@ -57,7 +57,7 @@ struct OwnRouters: Sendable {
 
     /// The list has ended.
     ///
-    /// - Parameter lastRemoval: number of the last removal that it tells of.
+    /// - Parameter lastRemoval: number of the last removal in it.
     mutating func finishList(isWhole: Bool, lastRemoval: UInt64, at now: Duration) {
         if isWhole {
             compare(at: now)
@@ -87,11 +87,11 @@ struct OwnRouters: Sendable {
         for key in removed where !everybody.contains(key) {
             if gone.count >= BusLimit.farewells { gone.removeAll() }
             gone.insert(key)
-            // If the note there is another gateway's, or none, there is nothing to be said.
+            // If the note at the broker is another gateway's, or there is none, there is nothing to publish.
             if let router = routers[key], router.wasPublished, router.heardElsewhere == nil { sayFarewell(to: key) }
         }
-        // Whoever is missing without a word may be so for any reason: lost by the handler or the kernel, or taken out because
-        // another gateway said so. That is nothing to be told.
+        // A router may be missing for other reasons: the handler or the kernel lost it, or another gateway reported its removal.
+        // None of these is published.
         for (key, router) in routers where !everybody.contains(key) {
             routers[key] = nil
             if router.published != nil, router.heardElsewhere == nil { kept -= 1 }
@@ -116,7 +116,7 @@ struct OwnRouters: Sendable {
         return router.heard != published && now >= router.nextNote
     }
 
-    /// Whether it is known that the router is here, or that it is gone. Before the handler's first list nobody is known.
+    /// Whether the handler has said that the router is here, or that it is gone.
     func knows(_ key: PublicKey) -> Bool { isKnown && (routers[key] != nil || gone.contains(key)) }
 
     /// The handler is gone. The next one may have lost everybody.
@@ -129,7 +129,7 @@ struct OwnRouters: Sendable {
 
     // MARK: - Other gateways
 
-    /// Another gateway's note has the place of ours with the broker. If what we know is newer, it gets its place back.
+    /// Another gateway's note has taken the place of ours at the broker. If ours is newer, it is published again.
     mutating func noteOther(_ report: PendingNews.Report, of key: PublicKey, at now: Moment) {
         guard var router = routers[key] else { return }
         let age = now.sinceStart - now.sinceStart(of: router.heard)
@@ -143,8 +143,8 @@ struct OwnRouters: Sendable {
         routers[key] = router
     }
 
-    /// Somebody has published a note in our name, perhaps an old one once more. If it is not the last one that we published,
-    /// that gets its place back.
+    /// Somebody has published a note in our name, perhaps a copy of an old one. If it is not our last one, that is published
+    /// again.
     mutating func noteOwn(_ state: RouterNote.State, of key: PublicKey) {
         if let router = routers[key] {
             guard router.heardElsewhere == nil, let published = router.published else { return }
@@ -154,7 +154,7 @@ struct OwnRouters: Sendable {
         }
     }
 
-    /// The broker keeps a note of ours that the router lives.
+    /// The broker keeps our note of a handshake of the router.
     mutating func noteKept(_ key: PublicKey) {
         if gone.contains(key) { sayFarewell(to: key) }
     }
@@ -182,7 +182,7 @@ struct OwnRouters: Sendable {
                 router.published = router.heard
                 router.wasPublished = true
                 router.heardElsewhere = nil
-                // Not all at the same time, although many may have come at the same time.
+                // Routers that came at the same time are not all refreshed at the same time.
                 let spread = settings.refreshTime / 4 * (Double(key[0]) / 256)
                 router.nextNote = now + settings.refreshTime - spread
                 routers[key] = router
@@ -196,7 +196,7 @@ struct OwnRouters: Sendable {
     /// The broker knows that the router is gone.
     mutating func noteGone(_ key: PublicKey) { farewells.remove(key) }
 
-    /// How many notes are kept, if others are to be told.
+    /// How many notes are kept, if that number is to be published.
     mutating func nextCount(at now: Duration) -> Int? {
         guard let countDue, now >= countDue else { return nil }
         reportedCount = kept

@@ -2,7 +2,8 @@ internal import BusMessages
 internal import HandlerChannel
 internal import KexProtocol
 
-/// What gateways say of routers on the bus, on its way to the handler: others, and this one before it lost them.
+/// What gateways reported of routers on the bus, on its way to the handler. Most reports are other gateways'; some are this
+/// gateway's own, from before it lost its routers.
 struct PendingNews: Sendable {
     /// A report on a router.
     struct Report: Hashable, Sendable {
@@ -11,8 +12,8 @@ struct PendingNews: Sendable {
         var time: Int64
     }
 
-    /// The newest of what was said of a router and not told yet. Of each kind one: they come in any order, and the handler
-    /// weighs a removal against the signs of life that it knows of, so none may be lost to a removal.
+    /// The newest reports on a router that the handler does not have yet, one of each kind. They come in any order, and the
+    /// handler weighs a removal against the handshakes that it knows of: so a removal may replace no handshake.
     private struct Reports: Sendable {
         private var heard: Int64?
         private var removed: Int64?
@@ -24,7 +25,7 @@ struct PendingNews: Sendable {
             }
         }
 
-        /// One or two, in the order in which they are to be told.
+        /// One or two, in the order in which the handler gets them.
         var all: [Report] {
             let removed = removed.flatMap { time in heard.map { time > $0 } ?? true ? time : nil }
             return [heard.map { Report(kind: .heard, time: $0) }, removed.map { Report(kind: .removed, time: $0) }]
@@ -32,7 +33,7 @@ struct PendingNews: Sendable {
         }
     }
 
-    /// Whose note of a router was the last, and when it said so.
+    /// Whose note on a router was the last, and the time in it.
     private struct LastNote: Sendable {
         let gateway: Int
         let time: Int64
@@ -43,17 +44,17 @@ struct PendingNews: Sendable {
     private var reports: [RouterID: Reports] = [:]
     private var unanswered: [UInt32: (router: RouterID, report: Report)] = [:]
     private var lastNumber: UInt32 = 0
-    /// The handler could not take it in: not before this time.
+    /// No news before this time, because the handler could not take some in; `nil` if it could.
     private(set) var earliest: Duration?
     /// Those for which there was no room, ever.
     private(set) var dropped = 0
 
-    /// Takes in a note. Only one that is the same as the last one is no news: what an older one is worth is for the handler to
-    /// say, because a gateway's clock may have been put back.
+    /// Takes in a note. Only a copy of the last one is no news. An older one is left to the handler to judge, because a gateway's
+    /// clock may have been set back.
     ///
     /// - Returns: whether it is news.
     mutating func insert(_ report: Report, of router: RouterID, from gateway: GatewayName, saidAt time: Int64) -> Bool {
-        // Of the name only whether it is the same: with a seed of this process, so that nobody can make two the same.
+        // A hash is enough to see whether the name is the same. Its seed is this process's, so nobody can make two collide.
         let note = LastNote(gateway: gateway.hashValue, time: time)
         if let last = lastNotes[router], last.gateway == note.gateway, last.time == time { return false }
         if lastNotes.count >= BusLimit.rememberedNotes { lastNotes.removeAll(keepingCapacity: true) }
@@ -67,12 +68,12 @@ struct PendingNews: Sendable {
             reports[router, default: Reports()].add(report)
         } else {
             dropped += 1
-            // It is news still when it comes again.
+            // It will still be news when it comes again.
             lastNotes[router] = nil
         }
     }
 
-    /// What the handler is to be told now, at most one frame.
+    /// What the handler is to get now, at most one frame.
     mutating func next(at now: Duration) -> [(id: UInt32, router: RouterID, report: Report)] {
         if let earliest, now < earliest { return [] }
         earliest = nil
@@ -80,7 +81,7 @@ struct PendingNews: Sendable {
         let room = min(ChannelLimit.records, BusLimit.newsAtHandler - unanswered.count)
         while news.count < room, let router = queue.popFirst(), let reports = reports.removeValue(forKey: router) {
             for report in reports.all {
-                // There may be two of one router.
+                // One router may have two.
                 guard news.count < room else {
                     add(report, of: router)
                     break
@@ -93,7 +94,7 @@ struct PendingNews: Sendable {
         return news
     }
 
-    /// What cannot be done now is said again later.
+    /// News that the handler cannot take in now is sent again later.
     mutating func take(_ answer: RegistrationAnswer, at now: Duration) {
         guard let (router, report) = unanswered.removeValue(forKey: answer.id), answer.refusal == .unavailable else {
             return

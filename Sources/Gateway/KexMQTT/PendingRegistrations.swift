@@ -21,14 +21,14 @@ struct PendingRegistrations: Sendable {
     private var order: [UInt64] = []
     private var first = 0
     private(set) var answers: [(frontDoor: UInt64, answer: RegistrationAnswer)] = []
-    /// Routers that the broker may not have, because there was none, or it said nothing.
+    /// Routers that the broker may not have, because it was away or did not answer.
     private var unpublished: [RouterID] = []
 
     mutating func refuse(_ request: RegistrationRequest, _ refusal: Refusal, frontDoor: UInt64) {
         answers.append((frontDoor, RegistrationAnswer(id: request.id, refusal: refusal)))
     }
 
-    /// There is no broker to tell of this one.
+    /// There is no broker for this one.
     mutating func postpone(_ request: RegistrationRequest, _ router: RouterID, frontDoor: UInt64) {
         unpublished.append(router)
         refuse(request, .unavailable, frontDoor: frontDoor)
@@ -61,7 +61,7 @@ struct PendingRegistrations: Sendable {
         return nil
     }
 
-    /// - Returns: the router that is answered for now, if it is.
+    /// - Returns: the router whose registration is complete with this; `nil` if none is.
     mutating func acknowledge(_ number: UInt64, isAccepted: Bool) -> RouterID? {
         guard let request = requests[number], let missing = request.missing else { return nil }
         guard isAccepted else {
@@ -80,7 +80,7 @@ struct PendingRegistrations: Sendable {
         answers.removeAll { $0.frontDoor == frontDoor }
     }
 
-    /// There is no broker any more: what it has taken, nobody can say.
+    /// The broker is gone. Nobody knows what it has taken.
     mutating func lose() {
         for number in requests.keys { postpone(number) }
     }
@@ -106,7 +106,7 @@ struct PendingRegistrations: Sendable {
         }
     }
 
-    /// When the first one has waited for too long.
+    /// When the first request has waited for too long.
     var deadline: Duration? {
         order[first...].lazy.compactMap { requests[$0]?.deadline }.first
     }

@@ -47,7 +47,7 @@ struct Presence: Sendable {
         unanswered = domains.count
     }
 
-    /// The handler is gone. While it is, nobody can be let in here.
+    /// The handler is gone. Until it is back, no router can be let in here.
     mutating func loseHandler(at now: Duration) {
         isOwnNew = true
         for domain in statuses.keys { statuses[domain] = DomainStatus(domain: domain, isInService: false) }

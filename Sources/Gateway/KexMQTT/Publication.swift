@@ -14,7 +14,7 @@ public struct Publication: Hashable, Sendable {
     enum Purpose: Hashable, Sendable {
         /// Nothing.
         case presence
-        /// The registration of a front door is a step further.
+        /// One of the publications of a front door's registration is acknowledged.
         case registration(UInt64)
         /// One more note may be on its way.
         case note
@@ -54,20 +54,20 @@ extension Publication {
     }
 }
 
-/// Something for the operator.
+/// A report for the operator.
 public enum BusNotice: Hashable, Sendable {
-    /// So many messages since the last notice. The untimely ones are too old, or from the future.
+    /// Ignored messages since the last notice. The untimely ones are too old, or from the future.
     case ignored(malformed: Int, untimely: Int, untrusted: Int, dropped: Int)
-    /// A gateway's clock differs from ours by so much, or by nothing any more.
+    /// A gateway's clock is ahead of ours by this much, behind if negative, or right again if zero.
     case clock(gateway: String, ahead: Duration)
-    /// Somebody else has said something of this gateway under this topic, and was corrected.
+    /// Another client has published something about this gateway under this topic, and was corrected.
     case contradicted(topic: String)
     /// Our clock was stepped, forward if this is positive.
     case clockStepped(by: Duration)
     /// The broker keeps more notes of a gateway than it sends.
     case incomplete(domain: String, gateway: String, seen: Int, count: Int64)
-    /// The broker does not take this topic and others of its kind, with its reason code.
+    /// The broker refuses this topic and others of its kind, with its reason code.
     case refused(topic: String, reason: UInt8)
-    /// The broker takes this topic, and did not take others of its kind before.
+    /// The broker accepts this topic again, or another one of its kind.
     case accepted(topic: String)
 }

@@ -1,5 +1,5 @@
-/// Routers that front doors were told the broker has, lately. A gateway that was away then has missed them, because the
-/// broker keeps no registration; so they are published once more when one comes.
+/// Routers whose registrations the broker acknowledged lately. The broker keeps no registration, so a gateway that was away has
+/// missed them. They are published once more when a gateway comes.
 struct RecentRegistrations: Sendable {
     private var all: [(router: RouterID, at: Duration)] = []
     private var repeats = UniqueQueue<RouterID>(limit: BusLimit.recentRegistrations)
@@ -12,7 +12,7 @@ struct RecentRegistrations: Sendable {
         all.append((router, now))
     }
 
-    /// A gateway has said that it is there. Several may come at the same time.
+    /// A gateway has come. Several may come at the same time.
     mutating func noteArrival(at now: Duration) {
         due = due ?? max(now + BusLimit.arrivalTime, earliest)
     }
@@ -28,7 +28,7 @@ struct RecentRegistrations: Sendable {
     mutating func next() -> RouterID? { repeats.popFirst() }
 }
 
-/// Registrations that the broker could not be told of. Whoever is let in here alone is made known when it is back.
+/// Registrations that could not be published. They are published when the broker is back.
 struct LateRegistrations: Sendable {
     private var routers = UniqueQueue<RouterID>(limit: BusLimit.lateRegistrations)
     /// When each of them registered last.
@@ -38,7 +38,7 @@ struct LateRegistrations: Sendable {
         if routers.append(router) { times[router] = now }
     }
 
-    /// The next one that is not too old to be of use.
+    /// The next router whose registration is not too old to be of use.
     mutating func next(at now: Duration) -> RouterID? {
         while let router = routers.popFirst() {
             if let time = times.removeValue(forKey: router), now - time < BusLimit.recentTime { return router }

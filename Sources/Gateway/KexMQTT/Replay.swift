@@ -1,25 +1,25 @@
 internal import KexProtocol
 
-/// Whether the broker has sent all that it keeps of one domain. One that has a limit for what waits drops the rest of a
-/// large set without a word, so each gateway keeps a count there as well.
+/// Whether the broker has sent all that it keeps of one domain. A broker that limits what waits for a client drops the rest of a
+/// large set silently, so each gateway keeps the number of its notes there as well.
 struct Replay: Sendable {
-    /// What is to be done after a look.
+    /// What is to be done after a check.
     enum Verdict: Hashable, Sendable {
-        /// For all of it once more, and without acknowledgements: such messages need no place in the broker's queue
-        /// (measured with mosquitto 2.0.11: all of 20,000 come, where 20 and `max_queued_messages` came before).
+        /// Subscribe once more, without acknowledgements: such messages need no place in the broker's queue (measured with
+        /// mosquitto 2.0.11: all of 20,000 come, where 20 and `max_queued_messages` came before).
         case ask
-        /// It never came. The gateway's notes come all the same, when each is refreshed.
+        /// Notes of this gateway are missing still. Each comes when it is refreshed.
         case giveUp(GatewayName, seen: Int, of: Int64)
     }
 
     private var seen: [GatewayName: Int] = [:]
     private var counts: [GatewayName: Int64] = [:]
-    /// How often it was asked again for what is missing of a gateway's.
+    /// How often the missing notes of a gateway were requested again.
     private var tries: [GatewayName: Int] = [:]
-    /// When to look; `nil` if all is well, or is to be left as it is.
+    /// When to check; `nil` if nothing is missing, or nothing more is to be done about it.
     private(set) var due: Duration?
 
-    /// A subscription begins: all of it is sent once more. A broker that drops things may drop its answer too.
+    /// A subscription begins, and the broker sends all notes once more. A broker that drops messages may drop its answer too.
     mutating func begin(at now: Duration) {
         seen.removeAll()
         due = now + BusLimit.subscriptionTime
@@ -28,7 +28,7 @@ struct Replay: Sendable {
     /// The broker has answered the subscription.
     mutating func answered(at now: Duration) { due = now + BusLimit.replayTime }
 
-    /// The broker is another one, or the connection is.
+    /// The connection is another one.
     mutating func forget() { self = Replay() }
 
     mutating func see(_ gateway: GatewayName) {
@@ -42,7 +42,7 @@ struct Replay: Sendable {
     }
 
     /// - Returns: `nil` if nothing is missing, or it is not time.
-    mutating func look(at now: Duration) -> Verdict? {
+    mutating func check(at now: Duration) -> Verdict? {
         guard let due, due <= now else { return nil }
         self.due = nil
         let missing = counts.filter { Int64(seen[$0.key] ?? 0) < $0.value }

@@ -2,7 +2,7 @@ internal import KexProtocol
 internal import SystemCalls
 internal import SystemPackage
 
-/// Room for what one receive brings, used again for the next.
+/// Room for the bytes of one receive of an exchange, used again for the next.
 struct ExchangeBuffer {
     private var bytes: [UInt8]
 
@@ -14,12 +14,12 @@ struct ExchangeBuffer {
         try Socket.receive(from: descriptor, into: &bytes)
     }
 
-    /// Looks at what is there, and leaves it there.
+    /// Copies what is there, and leaves it there.
     mutating func peek(from descriptor: FileDescriptor) throws(SystemCallError) -> Socket.Received {
         try Socket.peek(from: descriptor, into: &bytes)
     }
 
-    /// Takes so many bytes away that were looked at. What has come behind them stays.
+    /// Takes away this many of the bytes that were peeked at. Bytes that came behind them stay.
     mutating func discard(_ count: Int, from descriptor: FileDescriptor) throws(SystemCallError) {
         var span = bytes.mutableSpan
         var all = unsafe span.mutableBytes

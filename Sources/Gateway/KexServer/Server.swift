@@ -49,7 +49,7 @@ public struct Server: ~Copyable {
     /// When the server ends, done or not; `nil` as long as nobody wants it to.
     private var stopDeadline: MonotonicTime?
 
-    /// The log's last word on why the handler cannot be asked.
+    /// What was logged last about why the handler cannot be asked.
     private var lossNotice: LossNotice
     private var limitNotice: NoticeLimiter
     private var exhaustionNotice: NoticeLimiter
@@ -198,7 +198,11 @@ extension Server {
             guard connections.count < limits.connections else {
                 try listeners.pause(loop)
                 if limitNotice.permits(now: now) {
-                    logger.log(.full, .warning, "\(limits.connections) connections are open: no more until one closes")
+                    logger.log(
+                        .full,
+                        .warning,
+                        "\(limits.connections) connections are open: none is accepted until one closes"
+                    )
                 }
                 return
             }
@@ -476,10 +480,10 @@ extension Server {
         }
     }
 
-    /// Answers everybody who waits for the handler. It may have done what it was asked before it was lost; saying so
-    /// costs the client one more try, which changes nothing then, while silence would cost it its network.
+    /// Answers everybody who waits for the handler. It may have carried their requests out before it was lost. The answer costs
+    /// the client one more try, which then changes nothing, while silence would cost it its network.
     private mutating func loseHandler(_ failure: HandlerFailure) {
-        // A handler that was idle when it ended, or that was told off a moment ago, is nothing to talk about.
+        // The end of an idle handler is not worth a line.
         if !answerDeadlines.isEmpty { noteLoss(failure) }
         abandonQuestions()
     }

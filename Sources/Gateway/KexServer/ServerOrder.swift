@@ -1,7 +1,7 @@
 public import KexProtocol
 public import NetworkAddresses
 
-/// What a running server is told to do.
+/// An order to a running server.
 public enum ServerOrder: Sendable {
     /// Serve these domains from now on, with these sources unlimited. Exchanges whose domain was known when they named it
     /// go on.

@@ -54,9 +54,9 @@ extension Disconnection: CustomStringConvertible {
     public var description: String {
         switch self {
         case .unreachable(let text): "cannot reach the broker: \(text)"
-        case .refused(let code): "the broker refuses: \(BrokerReason.text(code))"
+        case .refused(let code): "the broker refused the connection: \(BrokerReason.text(code))"
         case .ended(let code): "the broker ended the connection: \(BrokerReason.text(code))"
-        case .lost(let text): "lost the broker: \(text)"
+        case .lost(let text): "lost the connection to the broker: \(text)"
         }
     }
 }

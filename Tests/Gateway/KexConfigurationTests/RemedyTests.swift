@@ -135,7 +135,8 @@ import Testing
         let configuration = "\(Self.bus)SigningKey=\(key)\nTrustedKeys=\(trusted)\nUser=u\nPasswordFile=\(password)\n"
         #expect(try check("kex-mqtt", configuration).status == 0)
         for (text, reason) in [
-            ("", "no password in it"), ("\n", "no password in it"), ("a\nb\n", "more than one line in it"),
+            ("", "the file holds no password"), ("\n", "the file holds no password"),
+            ("a\nb\n", "the file holds more than one line"),
         ] {
             try folder.write(text, to: "password")
             try shell("chmod 400 \(password)")
@@ -148,7 +149,7 @@ import Testing
         // A key that is none: the command makes one.
         try folder.write("secret\n", to: "signing")
         let wrong = try check("kex-mqtt", configuration)
-        let command = try #require(wrong.errors.firstMatch(of: #/to be trusted anew: (.*)\n/#)?.1)
+        let command = try #require(wrong.errors.firstMatch(of: #/must trust anew: (.*)\n/#)?.1)
         // Where there is no such user, root is him.
         try shell(command.replacing("-o kex-mqtt", with: "-o root"))
         let made = try check("kex-mqtt", configuration)

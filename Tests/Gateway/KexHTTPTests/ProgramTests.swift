@@ -138,7 +138,7 @@ private final class Program {
         // One that is no use changes nothing.
         try "nonsense".write(toFile: "\(folder)/one.pem", atomically: true, encoding: .utf8)
         program.signal(SIGHUP)
-        try program.waitForLine(containing: "keeping the configuration as it was")
+        try program.waitForLine(containing: "the configuration stays as it was")
         #expect(program.output.contains("\(folder)/one.pem: no certificates in PEM"))
         #expect(try subject(at: tls) == "subject=CN = second")
         program.signal(SIGTERM)
@@ -152,7 +152,7 @@ private final class Program {
         let lines = "Certificate=\(folder)/one.pem\nPrivateKey=\(folder)/two.key"
         let program = try start(configure(lines) + ["--check-config"])
         #expect(program.status() == 78)
-        #expect(program.output.contains("\(folder)/one.pem: does not go with the private key"))
+        #expect(program.output.contains("\(folder)/one.pem: does not match the private key"))
         let missing = try start(configure("Certificate=\(folder)/none\nPrivateKey=\(folder)/two.key"))
         #expect(missing.status() == 78)
         #expect(missing.output.contains("\(folder)/none: no certificates in PEM"))
@@ -176,7 +176,7 @@ private final class Program {
         #expect(try ask("ffww02") == 503)
         _ = try configure("Colour=blue")
         program.signal(SIGHUP)
-        try program.waitForLine(containing: "keeping the configuration as it was")
+        try program.waitForLine(containing: "the configuration stays as it was")
         #expect(try ask("ffww02") == 503)
         program.signal(SIGTERM)
         #expect(program.status() == 0)
@@ -215,6 +215,6 @@ private final class Program {
         }
         let open = try start(configure(), command: ["python3", "-c", Self.activation, "http:https"])
         #expect(open.status() == 1)
-        #expect(open.output.contains("systemd hands over a socket for TLS, and [HTTP] has no Certificate="))
+        #expect(open.output.contains("systemd passed a socket for TLS, but [HTTP] has no Certificate="))
     }
 }

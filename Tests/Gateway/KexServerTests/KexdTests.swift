@@ -181,7 +181,7 @@ private let exchange = "ffww01\n\(key)\n"
 
         try (domain("old") + "Nonsense=1\n").write(toFile: configuration.path, atomically: false, encoding: .utf8)
         kexd.signal(SIGHUP)
-        _ = try kexd.waitForLine(containing: "keeping the configuration as it was")
+        _ = try kexd.waitForLine(containing: "the configuration stays as it was")
         #expect(try kexd.linesSoFar().contains { $0.contains("unknown key Nonsense") })
 
         try domain("new").write(toFile: configuration.path, atomically: false, encoding: .utf8)

@@ -617,6 +617,6 @@ private func limits(_ change: (inout ServerLimits) -> Void) -> ServerLimits {
         let waiting = try TestClient(port: server.port)
         usleep(10_000)
         #expect(!idle.hasAnswer && !waiting.hasAnswer)
-        #expect(log.count(of: "1 connections are open: no more until one closes") == 1)
+        #expect(log.count(of: "1 connections are open: none is accepted until one closes") == 1)
     }
 }

@@ -109,7 +109,9 @@ private struct Authority {
         let wrong = try self.client(broker) { ($0.user, $0.password) = ("gateway", "wrong") }
         #expect(try wrong.failToConnect() == .refused(135))
         let nobody = try self.client(broker)
-        #expect(try nobody.failToConnect().description == "the broker refuses: Not authorized (reason 135)")
+        #expect(
+            try nobody.failToConnect().description == "the broker refused the connection: Not authorized (reason 135)"
+        )
     }
 
     @Test("A broker of another authority, or of another name, is refused; so are files that are not there")
