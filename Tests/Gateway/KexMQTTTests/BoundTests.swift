@@ -71,9 +71,9 @@ import Testing
         for number in 0...BusLimit.gateways { replay.take(1, of: name(number)) }
         for number in 1..<BusLimit.gateways { replay.see(name(number)) }
         replay.answered(at: .zero)
-        #expect(replay.look(at: BusLimit.replayTime) == .ask, "the first one's is missing")
+        #expect(replay.check(at: BusLimit.replayTime) == .ask, "the first one's is missing")
         replay.see(name(0))
         replay.answered(at: .zero)
-        #expect(replay.look(at: BusLimit.replayTime) == nil)
+        #expect(replay.check(at: BusLimit.replayTime) == nil)
     }
 }
