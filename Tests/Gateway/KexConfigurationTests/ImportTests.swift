@@ -120,12 +120,12 @@ import Testing
         #expect(
             outcome.lines == [
                 "17: mqtt.keepalive: no counterpart; kex has its own",
-                "13: mqtt.tls: kex-mqtt speaks TLS, which the worker did not; port 1884 of the broker must be for it",
+                "13: mqtt.tls: kex-mqtt speaks TLS, which the worker did not; port 1884 of the broker must speak TLS",
                 "20: broker_listen: under systemd the port is that of kex-http.socket",
                 "22: logging_config: no counterpart; the journal has what the programs say",
                 "2: domain ffmuc_muc_cty: add LinkAddress=, the address of wg-muc_cty, for kex-http and the bus",
                 "3: domain ffwert_city: add LinkAddress=, the address of wg-city, for kex-http and the bus",
-                "\(passwordFile): has the password now, for root alone; chown it to kex-mqtt",
+                "\(passwordFile): has the password now, readable by root only; chown it to kex-mqtt",
             ]
         )
         // The password is in its file, which nobody else can read, and nowhere else.
@@ -136,7 +136,7 @@ import Testing
         // A file that is there is left alone.
         let again = try convert(Self.whole.replacing("p4:ss", with: "other"))
         #expect(again.output == outcome.output)
-        #expect(again.lines.last == "\(passwordFile): is there already, so the password was not written")
+        #expect(again.lines.last == "\(passwordFile): exists already, so the password was not written")
         #expect(try String(contentsOfFile: passwordFile, encoding: .utf8) == "p4:ss ;w#rd\n")
     }
 
@@ -250,7 +250,7 @@ import Testing
                 """,
             lines: ["[HTTP]", "Listen=0.0.0.0:5000"] + bus
                 + ["1 1", "2 1", "3 1", "4 20", "5 0", "6 1", "7 2", "8 1", "9.example.net 1"].map { "Weight=gw0\($0)" },
-            notes: ["8: \(socketNote)", "13: workers.gw03.weight: 0 means 1 to wgkex; Weight=gw03 0 would empty it"]
+            notes: ["8: \(socketNote)", "13: workers.gw03.weight: 0 means 1 to wgkex; Weight=gw03 0 would drain it"]
         ),
         Deployed(
             name: "TLS as a text, a port as a text, a user with a password",
@@ -267,8 +267,8 @@ import Testing
                 "CAFile=/etc/ssl/certs/ca-certificates.crt", "Name=gw04",
             ],
             notes: [
-                "4: mqtt.tls: kex-mqtt speaks TLS, which the worker did not; port 8883 of the broker must be for it",
-                noBroker, "PASSWORD: has the password now, for root alone; chown it to kex-mqtt",
+                "4: mqtt.tls: kex-mqtt speaks TLS, which the worker did not; port 8883 of the broker must speak TLS",
+                noBroker, "PASSWORD: has the password now, readable by root only; chown it to kex-mqtt",
             ],
             password: "secret"
         ),
@@ -277,8 +277,8 @@ import Testing
             file: head + anonymous + "  tls: 'no'\n",
             lines: ["[Bus]", "Broker=mqtt.example.net:1883", "CAFile=/etc/ssl/certs/ca-certificates.crt", "Name=gw04"],
             notes: [
-                "7: mqtt.tls: the text no means yes to wgkex, so this is with TLS",
-                "4: mqtt.tls: kex-mqtt speaks TLS, which the worker did not; port 1883 of the broker must be for it",
+                "7: mqtt.tls: wgkex takes the text no for yes, so TLS is on",
+                "4: mqtt.tls: kex-mqtt speaks TLS, which the worker did not; port 1883 of the broker must speak TLS",
                 noBroker,
             ]
         ),
@@ -356,7 +356,7 @@ import Testing
             file: head + anonymous + "broker_listen: {host: gw04.example.net, port: 5000}\n",
             lines: bus,
             notes: [
-                "7: \(socketNote)", "7: broker_listen.host: gw04.example.net: kex looks up no name to listen; left out",
+                "7: \(socketNote)", "7: broker_listen.host: gw04.example.net: kex does not look up names; left out",
             ]
         ),
         Deployed(
@@ -370,7 +370,7 @@ import Testing
             file: "\u{feff}# gw04\n" + head + anonymous + "externalName: gw04 # short\n",
             lines: bus,
             notes: [
-                "8: externalName: gw04: no name that routers find; left out, so add ExternalName=",
+                "8: externalName: gw04: routers cannot find this name; left out, so add ExternalName=",
                 noBroker.replacing("1:", with: "2:"),
             ]
         ),
@@ -422,13 +422,13 @@ import Testing
 
     /// Each with the whole of what is said.
     private static let mistakes: [(text: String, lines: [String])] = [
-        ("", ["nothing in it"]),
+        ("", ["the file is empty"]),
         ("- a\n", ["1: the file: expected keys and values"]),
         ("a: [\n", ["2: no YAML: while parsing a flow node, expected the node content, but found '<stream end>'"]),
         ("a: b: c\n", ["1: no YAML: mapping values are not allowed here"]),
         ("a: 1\n--- \nb: 1\n", ["2: no YAML: expected a single document in the stream, but found another document"]),
         (least.replacing("[ff_a]", with: "&x [*x]"), ["1: domains: expected \(domainName)"]),
-        (least + "? [a]\n: b\n", ["4: the file: a key that is no word"]),
+        (least + "? [a]\n: b\n", ["4: the file: a key is not a word"]),
         ("a: " + String(repeating: "[", count: 10_000), ["1: more than 32 levels"]),
         ("a: " + String(repeating: "x", count: 1 << 20), ["file of more than 1048576 bytes"]),
         ("a: \u{0}\n", ["no YAML: bytes that are no text"]),
@@ -452,18 +452,18 @@ import Testing
         (
             least.replacing("[ff_a]", with: "[ff_, ff_abcdefghijkl, ff_abcdefghijklm]"),
             [
-                "1: domain ff_: wg- is no name of an interface (3 and 1 to 12 characters)",
-                "1: domain ff_abcdefghijklm: wg-abcdefghijklm is no name of an interface (3 and 1 to 12 characters)",
+                "1: domain ff_: wg- is not an interface name (3 and 1 to 12 characters)",
+                "1: domain ff_abcdefghijklm: wg-abcdefghijklm is not an interface name (3 and 1 to 12 characters)",
             ]
         ),
         (
             least.replacing("[ff_a]", with: "[ff_a, fx_a]").replacing("[ff_]", with: "[ff_, fx_]"),
-            ["1: domain fx_a: wg-a is the interface of domain ff_a already"]
+            ["1: domain fx_a: wg-a is already the interface of domain ff_a"]
         ),
         (least.replacing("username: \"\", ", with: ""), ["3: mqtt.username is missing, which wgkex needs"]),
         (least.replacing("password: \"\"", with: "password: 1234"), ["3: mqtt.password: expected a text; quote it"]),
         (
-            least.replacing("password: \"\"", with: "password: \"a\\nb\""), ["3: mqtt.password: a line break in it"]
+            least.replacing("password: \"\"", with: "password: \"a\\nb\""), ["3: mqtt.password: it has a line break"]
         ),
         (
             least.replacing("username: \"\"", with: "username: \"a ; b\""),
