@@ -133,7 +133,9 @@ let valueLibraries = libraries(
     in: "Values",
     [
         ("NetworkAddresses", []),
-        ("WireGuardTypes", ["NetworkAddresses"]),
+        ("Secrets", []),
+        ("WireGuardTypes", ["NetworkAddresses", "Secrets"]),
+        ("Keys", ["CSodium", "Secrets", "WireGuardTypes"]),
         ("SourceLimits", ["NetworkAddresses"]),
         ("JSONText", []),
         ("TLSFiles", []),
@@ -170,7 +172,7 @@ let kernelLibraries = libraries(
         ("LinkControl", ["CMNL", "Netlink", "NetworkAddresses", system]),
         (
             "WireGuardControl",
-            ["CMNL", "CSodium", "Netlink", "NetworkAddresses", "SystemCalls", "WireGuardTypes", system]
+            ["CMNL", "Keys", "Netlink", "NetworkAddresses", "Secrets", "SystemCalls", "WireGuardTypes", system]
         ),
     ]
 )
@@ -197,7 +199,7 @@ let gatewayLibraries = libraries(
             "HTTPConfiguration",
             ["BusConfiguration", "ConfigurationFiles", "KexConfiguration", "KexProtocol", "NetworkAddresses"]
         ),
-        ("BusMessages", ["CSodium", "JSONText", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
+        ("BusMessages", ["JSONText", "KexProtocol", "Keys", "NetworkAddresses", "WireGuardTypes"]),
         ("GatewayChoice", ["KexProtocol", "WireGuardTypes"]),
         ("KexGateway", ["EUI64", "KexProtocol", "NetworkAddresses", "SourceLimits", "WireGuardTypes"]),
         ("GatewayState", ["CSodium", "KexGateway", "KexProtocol", "SystemCalls", "WireGuardTypes", system]),
@@ -225,7 +227,10 @@ let gatewayLibraries = libraries(
         ),
         (
             "KexMQTT",
-            ["BusMessages", "GatewayChoice", "HandlerChannel", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]
+            [
+                "BusMessages", "GatewayChoice", "HandlerChannel", "KexProtocol", "Keys", "NetworkAddresses",
+                "WireGuardTypes",
+            ]
         ),
     ]
 )
@@ -251,10 +256,9 @@ let programs = [
         "kex-mqtt",
         isWhollyStatic: false,
         [
-            "BusConfiguration", "BusMessages", "CommandLineOptions", "ConfigurationFiles", "EventLoop",
-            "GatewayEvents", "HandlerChannel", "KexConfiguration", "KexMQTT", "KexProtocol", "Mosquitto",
-            "NetworkAddresses", "PacketChannel", "ServiceProgram", "SystemCalls", "Systemd", "Time", "TLSFiles",
-            logging, system,
+            "BusConfiguration", "BusMessages", "CommandLineOptions", "ConfigurationFiles", "EventLoop", "GatewayEvents",
+            "HandlerChannel", "KexConfiguration", "KexMQTT", "KexProtocol", "Keys", "Mosquitto", "NetworkAddresses",
+            "PacketChannel", "ServiceProgram", "SystemCalls", "Systemd", "Time", "TLSFiles", logging, system,
         ]
     ),
     daemon(
@@ -278,9 +282,9 @@ let programs = [
     program(
         "kex-client",
         [
-            "CLinux", "CommandLineOptions", "ConfigurationFiles", "EUI64", "KexProtocol", "LinkControl", "Netlink",
-            "NetworkAddresses", "SystemCalls", "VXLANFdb", "WireGuardControl", "WireGuardTypes", argumentParser,
-            system,
+            "CLinux", "CommandLineOptions", "ConfigurationFiles", "EUI64", "KexProtocol", "Keys", "LinkControl",
+            "Netlink", "NetworkAddresses", "SystemCalls", "VXLANFdb", "WireGuardControl", "WireGuardTypes",
+            argumentParser, system,
         ]
     ),
 ]
@@ -289,7 +293,7 @@ let programs = [
 let crowd = Target.executableTarget(
     name: "kex-crowd",
     dependencies: [
-        "CSodium", "GatewayState", "KexGateway", "KexProtocol", "NetworkAddresses", "SystemCalls",
+        "CSodium", "GatewayState", "KexGateway", "KexProtocol", "Keys", "NetworkAddresses", "SystemCalls",
         "WireGuardControl", "WireGuardTypes", system,
     ],
     path: "Tests/Support/Crowd",
@@ -308,7 +312,7 @@ let testSupport = [
         name: "FuzzTargets",
         dependencies: [
             "BusMessages", "ConfigurationFiles", "GatewayState", "HandlerChannel", "HTTPConfiguration",
-            "KexConfiguration", "KexProtocol", "LinkControl", "Netlink", "NetworkAddresses", "VXLANFdb",
+            "KexConfiguration", "KexProtocol", "Keys", "LinkControl", "Netlink", "NetworkAddresses", "VXLANFdb",
             "WireGuardControl", "WireGuardTypes",
         ],
         path: "Fuzz/Targets",
@@ -322,6 +326,7 @@ let valueSuites = suites(
         ("NetworkAddressesTests", ["NetworkAddresses"]),
         ("WireGuardTypesTests", ["NetworkAddresses", "WireGuardTypes"]),
         ("SourceLimitsTests", ["NetworkAddresses", "SourceLimits"]),
+        ("KeysTests", ["Keys", "Secrets", "WireGuardTypes"]),
         ("TimeTests", ["Time"]),
     ]
 )
@@ -352,7 +357,7 @@ let kernelSuites = suites(
         (
             "WireGuardControlTests",
             [
-                "KernelTestSupport", "Netlink", "NetworkAddresses", "Patience", "Surroundings", "SystemCalls",
+                "KernelTestSupport", "Keys", "Netlink", "NetworkAddresses", "Patience", "Surroundings", "SystemCalls",
                 "WireGuardControl", "WireGuardTypes", system,
             ]
         ),
@@ -373,7 +378,7 @@ let gatewaySuites = suites(
                 "WireGuardTypes",
             ]
         ),
-        ("BusMessagesTests", ["BusMessages", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
+        ("BusMessagesTests", ["BusMessages", "KexProtocol", "Keys", "NetworkAddresses", "WireGuardTypes"]),
         ("GatewayChoiceTests", ["GatewayChoice", "KexProtocol", "WireGuardTypes"]),
         (
             "KexGatewayTests",
@@ -394,13 +399,13 @@ let gatewaySuites = suites(
         (
             "KexHTTPTests",
             [
-                "FieldRouter", "HandlerChannel", "kex-http", "KexHTTP", "KexProtocol", "NetworkAddresses",
+                "FieldRouter", "HandlerChannel", "kex-http", "KexHTTP", "KexProtocol", "NetworkAddresses", "Patience",
                 "RecordingLog", "SourceLimits", "SystemCalls", "WireGuardTypes", logging, system,
             ]
         ),
         (
             "KexMQTTTests",
-            ["BusMessages", "HandlerChannel", "KexMQTT", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]
+            ["BusMessages", "HandlerChannel", "KexMQTT", "KexProtocol", "Keys", "NetworkAddresses", "WireGuardTypes"]
         ),
     ]
 )
@@ -429,8 +434,8 @@ let topSuites =
             name: "NetnsTests",
             dependencies: [
                 "BusMessages", "Checkout", "EUI64", "EventLoop", "FieldRouter", "HandlerChannel", "kex-cleanup",
-                "kex-client", "kex-crowd", "kex-handler", "kex-http", "kex-mqtt", "kexd", "KexProtocol", "Mosquitto",
-                "NetworkAddresses", "PacketChannel", "Patience", "Surroundings", "SystemCalls", "TLSFiles",
+                "kex-client", "kex-crowd", "kex-handler", "kex-http", "kex-mqtt", "kexd", "KexProtocol", "Keys",
+                "Mosquitto", "NetworkAddresses", "PacketChannel", "Patience", "Surroundings", "SystemCalls", "TLSFiles",
                 "WireGuardTypes", logging, system,
             ],
             path: "Tests/Netns",

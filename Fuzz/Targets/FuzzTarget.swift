@@ -5,6 +5,7 @@ internal import HTTPConfiguration
 internal import HandlerChannel
 internal import KexConfiguration
 internal import KexProtocol
+internal import Keys
 internal import LinkControl
 internal import Netlink
 internal import NetworkAddresses

@@ -1,6 +1,7 @@
 internal import EUI64
 internal import Glibc
 internal import KexProtocol
+internal import Keys
 internal import LinkControl
 internal import Netlink
 internal import NetworkAddresses

@@ -4,6 +4,7 @@ internal import ConfigurationFiles
 internal import KexConfiguration
 internal import KexMQTT
 internal import KexProtocol
+internal import Keys
 internal import Mosquitto
 internal import NetworkAddresses
 internal import SystemCalls

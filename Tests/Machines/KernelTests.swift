@@ -31,6 +31,26 @@ extension InVirtualMachine {
             )
         }
 
+        @Test("The kernel's WireGuard: a preshared key, a keepalive, 500 allowed IPs of one peer, and updates only")
+        func peers() throws {
+            let output = try machine.lab(
+                """
+                namespace crowd 9
+                ip -n crowd link add wgpeers type wireguard
+                crowd peers wgpeers
+                ip netns exec crowd wg show wgpeers preshared-keys | cut -f2
+                ip netns exec crowd wg show wgpeers allowed-ips | wc -w
+                ip -n crowd link delete wgpeers
+                """
+            )
+            #expect(
+                output.split(separator: "\n") == [
+                    "port 51999, key kept, 1 peers", "500 new addresses, keepalive 7, preshared key",
+                    "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=", "501",
+                ]
+            )
+        }
+
         @Test("kex-client and a raw two-line client get through: handshake, and ping through VXLAN over WireGuard")
         func routers() throws {
             try machine.lab(

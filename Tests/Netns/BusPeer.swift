@@ -2,6 +2,7 @@ import BusMessages
 import EventLoop
 import Foundation
 import KexProtocol
+import Keys
 import Mosquitto
 import NetworkAddresses
 import SystemCalls

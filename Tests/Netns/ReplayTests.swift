@@ -1,6 +1,7 @@
 import BusMessages
 import FieldRouter
 import Foundation
+import Keys
 import Surroundings
 import SystemCalls
 import Testing

@@ -1,4 +1,5 @@
 public import KexProtocol
+public import Keys
 internal import WireGuardTypes
 
 /// What a gateway says over the bus, its topic and its payload taken together.
@@ -107,7 +108,7 @@ public enum BusMessage: Hashable, Sendable {
 
     private func signed(_ body: [UInt8], _ key: SigningKey?) -> [UInt8] {
         guard let key else { return body }
-        return body + key.signature(of: SignedText(topic, body))
+        return body + key.signature(of: SignedText(topic, body).bytes)
     }
 }
 

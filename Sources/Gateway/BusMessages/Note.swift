@@ -1,4 +1,5 @@
 public import KexProtocol
+internal import Keys
 
 /// What a gateway of ours says of a router.
 ///

@@ -1,6 +1,7 @@
 internal import BusMessages
 public import HandlerChannel
 public import KexProtocol
+internal import Keys
 internal import WireGuardTypes
 
 /// This gateway among the others on the bus: what it says, hears, and concludes.

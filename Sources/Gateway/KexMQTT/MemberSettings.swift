@@ -1,5 +1,6 @@
 public import BusMessages
 public import KexProtocol
+public import Keys
 public import NetworkAddresses
 internal import WireGuardTypes
 

@@ -1,4 +1,5 @@
 internal import BusMessages
+internal import Keys
 internal import WireGuardTypes
 
 /// A message for the broker.

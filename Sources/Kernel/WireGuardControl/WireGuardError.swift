@@ -30,8 +30,6 @@ public enum WireGuardError: Error, Hashable, Sendable {
     case interrupted(WireGuardOperation, InterfaceName)
     /// The answer breaks the protocol.
     case malformedReply(WireGuardOperation, InterfaceName, detail: String)
-    /// One change alone is longer than a message may be: it has more than some 200 allowed IPs.
-    case changeTooLong(InterfaceName)
 }
 
 extension WireGuardError: CustomStringConvertible {
@@ -57,8 +55,6 @@ extension WireGuardError: CustomStringConvertible {
         case .interrupted(let operation, let name): Self.cannot(operation, name, "its peers kept changing meanwhile")
         case .malformedReply(let operation, let name, let detail):
             Self.cannot(operation, name, "malformed answer: \(detail)")
-        case .changeTooLong(let name):
-            Self.cannot(.applyChanges, name, "one peer has more allowed IPs than a message can carry")
         }
     }
 

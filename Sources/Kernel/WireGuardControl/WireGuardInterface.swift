@@ -14,17 +14,19 @@ public protocol WireGuardInterface: AnyObject {
     /// Makes the changes, in order, as many at once as is good for the rest of the system. An empty list asks nothing
     /// of anybody.
     ///
-    /// Changes of one key are taken in order too: a removal and an addition make a fresh peer.
+    /// Changes of one key are taken in order too: a removal and an addition make a fresh peer. A peer may have any number
+    /// of allowed IPs; the kernel gets those beyond 200 in further messages.
     ///
     /// - Throws: at the first change that fails. It is no transaction: those before it may be in effect.
     func apply(_ changes: [PeerChange]) throws(WireGuardError)
 
-    /// Sets what the interface itself needs. What is `nil` stays.
+    /// Sets what the interface itself needs. What is `nil` stays; if all is, nobody is asked anything.
     ///
     /// - Parameters:
+    ///   - privateKey: another one ends all sessions, and takes out a peer that has its public key.
     ///   - listenPort: 0 lets the system choose one.
     ///   - firewallMark: set on the packets that leave; 0 for none.
-    func configure(privateKey: PrivateKey, listenPort: UInt16?, firewallMark: UInt32?) throws(WireGuardError)
+    func configure(privateKey: PrivateKey?, listenPort: UInt16?, firewallMark: UInt32?) throws(WireGuardError)
 }
 
 /// What a WireGuard interface says of itself.

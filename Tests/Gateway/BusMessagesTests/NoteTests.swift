@@ -1,5 +1,6 @@
 import BusMessages
 import KexProtocol
+import Keys
 import Testing
 import WireGuardTypes
 

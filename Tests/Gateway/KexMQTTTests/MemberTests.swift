@@ -1,6 +1,7 @@
 import BusMessages
 import HandlerChannel
 import KexProtocol
+import Keys
 import NetworkAddresses
 import Testing
 

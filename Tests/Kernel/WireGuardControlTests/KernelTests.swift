@@ -120,6 +120,16 @@ private func allowedIPs(_ prefixes: (UInt16, [UInt8], UInt8)...) -> [UInt8] {
         #expect(Array(request.dropFirst(20)) == expected)
     }
 
+    @Test("that configure leave the private key alone if none is given, and are not made for nothing")
+    func configureWithoutKey() throws {
+        let (interface, kernel) = try open(.datagram(acknowledgement(sequence: 2)))
+        try interface.configure(privateKey: nil, listenPort: nil, firewallMark: nil)
+        #expect(kernel.requests.count == 1, "the question for the family")
+        try interface.configure(privateKey: nil, listenPort: 51820, firewallMark: nil)
+        let expected = hex("08 00 02 00 77 67 30 00  06 00 06 00 6c ca 00 00")
+        #expect(try #require(kernel.requests.last).dropFirst(20).elementsEqual(expected))
+    }
+
     @Test("have at most 64 changes each", arguments: [(0, []), (64, [64]), (65, [64, 1]), (130, [64, 64, 2])])
     func batches(count: Int, sizes: [Int]) throws {
         let kernel = ScriptedKernel(
@@ -132,7 +142,7 @@ private func allowedIPs(_ prefixes: (UInt16, [UInt8], UInt8)...) -> [UInt8] {
         #expect(sent == sizes)
     }
 
-    @Test("are split by size, and lose nothing", arguments: [1, 10, 20, 202])
+    @Test("are split by size, and lose nothing", arguments: [1, 10, 20, 200])
     func sizes(prefixes: Int) throws {
         let count = 60
         let addresses = (0..<UInt64(prefixes)).map { IPPrefix(host: IPv6Address(high: 0xfe80 << 48, low: $0)) }
@@ -150,18 +160,63 @@ private func allowedIPs(_ prefixes: (UInt16, [UInt8], UInt8)...) -> [UInt8] {
         #expect(sent.dropLast().allSatisfy { $0 == perMessage })
     }
 
-    @Test("are refused if one change alone is too long, after those before it have been sent")
-    func tooLong() throws {
-        let kernel = ScriptedKernel([familyAnswer(), .datagram(acknowledgement(sequence: 2))])
+    @Test("give a preshared key, and say that a peer is only to be updated")
+    func update() throws {
+        let (interface, kernel) = try open(.datagram(acknowledgement(sequence: 2)))
+        let settings = PeerSettings(
+            publicKey: firstKey,
+            allowedIPs: [],
+            replacesAllowedIPs: true,
+            persistentKeepalive: 0,
+            presharedKey: PresharedKey(bytes: [UInt8](repeating: 0xab, count: 32))
+        )
+        try interface.apply([.update(settings)])
+        let expected =
+            hex("08 00 02 00  77 67 30 00  60 00 08 80  5c 00 00 80  24 00 01 00") + firstKey.bytes
+            + hex("24 00 02 00") + [UInt8](repeating: 0xab, count: 32)  // PRESHARED_KEY
+            + hex("08 00 03 00  06 00 00 00")  // FLAGS: REPLACE_ALLOWEDIPS | UPDATE_ONLY
+            + hex("06 00 05 00  00 00 00 00")  // PERSISTENT_KEEPALIVE_INTERVAL 0
+        #expect(try #require(kernel.requests.last).dropFirst(20).elementsEqual(expected))
+    }
+
+    @Test(
+        "bring any number of allowed IPs in several messages; all but the first only update the peer",
+        arguments: [200, 201, 1000]
+    )
+    func manyAllowedIPs(count: Int) throws {
+        let messages = (count + 199) / 200
+        let kernel = ScriptedKernel(
+            [familyAnswer()] + (0..<messages).map { .datagram(acknowledgement(sequence: UInt32($0 + 2))) }
+        )
         let interface = try KernelWireGuard(name, socket: NetlinkSocket(transport: kernel))
-        let addresses = (0..<203).map { IPPrefix(host: IPv6Address(high: 0xfe80 << 48, low: $0)) }
-        let changes: [PeerChange] = [
-            .remove(secondKey), .add(PeerSettings(publicKey: firstKey, allowedIPs: addresses)),
-        ]
-        #expect(throws: WireGuardError.changeTooLong(name)) { try interface.apply(changes) }
-        #expect(kernel.requests.count == 2)
-        let fits = PeerChange.add(PeerSettings(publicKey: firstKey, allowedIPs: Array(addresses.dropLast())))
-        #expect(throws: WireGuardError.noAnswer(.applyChanges, name)) { try interface.apply([fits]) }
+        let addresses = (0..<UInt64(count)).map { IPPrefix(host: IPv6Address(high: 0xfe80 << 48, low: $0)) }
+        let settings = PeerSettings(
+            publicKey: firstKey,
+            allowedIPs: addresses,
+            replacesAllowedIPs: true,
+            endpoint: Endpoint("[2001:db8::1]:51820"),
+            persistentKeepalive: 25,
+            presharedKey: PresharedKey(bytes: [UInt8](repeating: 0xab, count: 32))
+        )
+        try interface.apply([.add(settings)])
+        #expect(kernel.isFinished)
+        let sent = Array(kernel.requests.dropFirst())
+        #expect(sent.allSatisfy { $0.count <= 8192 })
+        // Everything but the flags and the addresses: 32 bytes of heads, 40 of the key; in the first 36, 32 and 8 more.
+        let flags = sent.map { request in
+            let start = request == sent[0] ? 72 + 36 : 72
+            return Array(request[start..<start + 8])
+        }
+        #expect(flags[0] == hex("08 00 03 00  02 00 00 00"))
+        #expect(flags.dropFirst().allSatisfy { $0 == hex("08 00 03 00  04 00 00 00") })
+        let sizes = sent.map { $0.count - 84 - ($0 == sent[0] ? 76 : 0) }
+        #expect(sizes == (0..<messages).map { 40 * min(200, count - 200 * $0) })
+        // Each address once, in order.
+        let last = sent.flatMap { request in
+            (0..<request.count - 20).filter { request[$0..<$0 + 4].elementsEqual(hex("14 00 02 00")) }
+                .map { UInt64(request[$0 + 18]) << 8 | UInt64(request[$0 + 19]) }
+        }
+        #expect(last == (0..<UInt64(count)).map(\.self))
     }
 
     @Test(

@@ -115,6 +115,36 @@ private let addFirst = PeerChange.add(PeerSettings(publicKey: firstKey, allowedI
         )
     }
 
+    @Test("keeps its private key if none is given, and is not asked to set nothing")
+    func configurationWithoutKey() throws {
+        let server = try FakeUserspace([FakeUserspace.Connection.answerAll])
+        let interface = try open(server)
+        try interface.configure(privateKey: nil, listenPort: nil, firewallMark: nil)
+        try interface.configure(privateKey: nil, listenPort: 51820, firewallMark: nil)
+        #expect(server.requests == ["set=1\nlisten_port=51820\n\n"])
+    }
+
+    @Test("hears of a preshared key, and that a peer is only to be updated, before the rest")
+    func update() throws {
+        let server = try FakeUserspace([FakeUserspace.Connection.answerAll])
+        let settings = PeerSettings(
+            publicKey: firstKey,
+            allowedIPs: [firstAddress],
+            persistentKeepalive: 0,
+            presharedKey: PresharedKey(bytes: firstKey.bytes)
+        )
+        try open(server).apply([.update(settings), .add(settings)])
+        let lines = [
+            "preshared_key=\(firstKeyHex)", "persistent_keepalive_interval=0", "allowed_ip=\(firstAddress)",
+        ]
+        let peer = "public_key=\(firstKeyHex)"
+        #expect(
+            server.requests == [
+                (["set=1", peer, "update_only=true"] + lines + [peer] + lines + ["", ""]).joined(separator: "\n")
+            ]
+        )
+    }
+
     // MARK: - What is understood
 
     @Test("tells its state, in pieces of any size", arguments: [1, 7, 100_000])

@@ -1,5 +1,6 @@
 import Foundation
 import KernelTestSupport
+import Keys
 import NetworkAddresses
 import Patience
 import Surroundings
@@ -91,6 +92,74 @@ private func wg(_ arguments: String...) throws -> String { try output(of: "/usr/
                 .remove(firstKey), .add(PeerSettings(publicKey: firstKey, allowedIPs: [firstAddress])),
             ])
             #expect(try interface.state().peers.flatMap(\.allowedIPs) == [firstAddress])
+        }
+    }
+
+    @Test("takes a preshared key and a keepalive, and gives them back")
+    func settings() throws {
+        try withWireGuardGo { name throws in
+            let interface = try openWireGuardInterface(name)
+            let preshared = try #require(PresharedKey(bytes: 1...32))
+            func peer() throws -> Peer? { try interface.state().peers.first }
+            func set(keepalive: UInt16?, _ key: PresharedKey?) throws {
+                let settings = PeerSettings(
+                    publicKey: firstKey,
+                    allowedIPs: [],
+                    persistentKeepalive: keepalive,
+                    presharedKey: key
+                )
+                try interface.apply([.add(settings)])
+            }
+            try set(keepalive: 25, preshared)
+            #expect(try peer() == Peer(publicKey: firstKey, hasPresharedKey: true, persistentKeepalive: 25))
+            // Both kinds of key have the same text.
+            let text = "\(PublicKey(bytes: preshared.bytes.span)!)"
+            #expect(try wg("show", name.text, "preshared-keys") == "\(firstKey)\t\(text)\n")
+            try set(keepalive: nil, nil)
+            #expect(try peer() == Peer(publicKey: firstKey, hasPresharedKey: true, persistentKeepalive: 25))
+            try set(keepalive: 0, PresharedKey.zero)
+            #expect(try peer() == Peer(publicKey: firstKey))
+        }
+    }
+
+    @Test("updates only who is there")
+    func update() throws {
+        try withWireGuardGo { name throws in
+            let interface = try openWireGuardInterface(name)
+            try interface.apply([.add(PeerSettings(publicKey: firstKey, allowedIPs: []))])
+            try interface.apply([
+                .update(PeerSettings(publicKey: secondKey, allowedIPs: [firstAddress])),
+                .update(PeerSettings(publicKey: firstKey, allowedIPs: [firstAddress], persistentKeepalive: 7)),
+            ])
+            #expect(
+                try interface.state().peers
+                    == [Peer(publicKey: firstKey, allowedIPs: [firstAddress], persistentKeepalive: 7)]
+            )
+        }
+    }
+
+    @Test("takes 1,000 allowed IPs of one peer, and others in their place")
+    func manyAllowedIPs() throws {
+        try withWireGuardGo { name throws in
+            let interface = try openWireGuardInterface(name)
+            for first in [0, 5000] as [UInt64] {
+                let addresses = (first..<first + 1000).map { IPPrefix(host: IPv6Address(high: 0xfe80 << 48, low: $0)) }
+                let settings = PeerSettings(publicKey: firstKey, allowedIPs: addresses, replacesAllowedIPs: true)
+                try interface.apply([.add(settings), .remove(secondKey)])
+                #expect(try Set(interface.state().peers.flatMap(\.allowedIPs)) == Set(addresses))
+            }
+        }
+    }
+
+    @Test("keeps its private key when only its port or its mark is set")
+    func port() throws {
+        try withWireGuardGo { name throws in
+            let interface = try openWireGuardInterface(name)
+            let key = try #require(PrivateKey(bytes: 1...32))
+            try interface.configure(privateKey: key, listenPort: nil, firewallMark: nil)
+            try interface.configure(privateKey: nil, listenPort: 0, firewallMark: 5)
+            #expect(try interface.state().publicKey == key.publicKey)
+            #expect(try wg("show", name.text, "fwmark") == "0x5\n")
         }
     }
 

@@ -1,5 +1,6 @@
 import CSodium
 import Glibc
+import Keys
 import WireGuardControl
 import WireGuardTypes
 

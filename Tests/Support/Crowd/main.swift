@@ -6,6 +6,9 @@
 //   kex-crowd shake INTERFACE GATEWAYKEY ENDPOINT SEED COUNT
 //       Lends the WireGuard interface to each of these routers until it has shaken hands with the gateway, and prints the
 //       number of those that have.
+//   kex-crowd peers INTERFACE
+//       Gives the WireGuard interface a port, and one peer with a preshared key, a keepalive and 500 allowed IPs in place of
+//       others; updates that peer, and one that is not there. Prints what the interface then says.
 //   kex-crowd flood PORT DOMAIN SOURCES COUNT
 //       Registers COUNT keys of nobody at 127.0.0.1, from that many addresses from 127.1.0.0 on in turn, as fast as the
 //       gateway answers, and prints how many got which answer.
@@ -25,6 +28,7 @@ import GatewayState
 import Glibc
 import KexGateway
 import KexProtocol
+import Keys
 import NetworkAddresses
 import SystemCalls
 import SystemPackage
@@ -94,6 +98,41 @@ func shake(_ interface: InterfaceName, _ gateway: PublicKey, _ endpoint: Endpoin
     }
     try device.apply([.remove(gateway)])
     return shaken
+}
+
+func setPeers(_ interface: InterfaceName) throws {
+    let device = try openWireGuardInterface(interface)
+    let (peer, stranger) = (privateKey(seed: 0, number: 0).publicKey, privateKey(seed: 0, number: 1).publicKey)
+    try device.configure(privateKey: privateKey(seed: 0, number: 2), listenPort: nil, firewallMark: nil)
+    try device.configure(privateKey: nil, listenPort: 51999, firewallMark: nil)
+    func addresses(from first: UInt64) -> [IPPrefix] {
+        (first..<first + 500).map { IPPrefix(host: IPv6Address(high: 0xfe80 << 48, low: $0)) }
+    }
+    for first in [1, 5001] as [UInt64] {
+        let settings = PeerSettings(
+            publicKey: peer,
+            allowedIPs: addresses(from: first),
+            replacesAllowedIPs: true,
+            persistentKeepalive: 25,
+            presharedKey: PresharedKey(bytes: [UInt8](repeating: 7, count: 32))
+        )
+        try device.apply([.add(settings)])
+    }
+    try device.apply([
+        .update(PeerSettings(publicKey: stranger, allowedIPs: [])),
+        .update(PeerSettings(publicKey: peer, allowedIPs: [], persistentKeepalive: 7)),
+    ])
+    let state = try device.state()
+    let isOwnKey = state.publicKey == privateKey(seed: 0, number: 2).publicKey
+    print("port \(state.listenPort ?? 0), key \(isOwnKey ? "kept" : "lost"), \(state.peers.count) peers")
+    for peer in state.peers {
+        let areNew = Set(peer.allowedIPs) == Set(addresses(from: 5001))
+        let words = [
+            "\(peer.allowedIPs.count) \(areNew ? "new" : "wrong") addresses", "keepalive \(peer.persistentKeepalive)",
+            peer.hasPresharedKey ? "preshared key" : "no preshared key",
+        ]
+        print(words.joined(separator: ", "))
+    }
 }
 
 /// Connects to 127.0.0.1 from an address of 127.0.0.0/8.
@@ -234,6 +273,7 @@ case "shake":
     let interface = InterfaceName(arguments[1])!
     let key = PublicKey(text: arguments[2])!
     print(try shake(interface, key, Endpoint(arguments[3])!, seed: seed, count: count))
+case "peers": try setPeers(InterfaceName(arguments[1])!)
 case "flood":
     flood(port: UInt16(arguments[1])!, domain: arguments[2], sources: UInt32(arguments[3])!, count: Int(arguments[4])!)
 case "idle":

@@ -110,9 +110,9 @@ import WireGuardTypes
         #expect(PrivateKey(text: "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")?.bytes == Array(0...31))
     }
 
-    @Test("do not describe themselves as text")
+    @Test("and preshared ones say nothing of themselves but what they are")
     func description() throws {
-        let key = try #require(PrivateKey(bytes: Array(0...31)))
-        #expect(!(key is any CustomStringConvertible))
+        #expect("\(try #require(PrivateKey(bytes: 0...31)))" == "PrivateKey")
+        #expect("\(try #require(PresharedKey(bytes: 0...31)))" == "PresharedKey")
     }
 }

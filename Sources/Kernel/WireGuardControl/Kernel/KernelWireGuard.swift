@@ -39,7 +39,7 @@ final class KernelWireGuard: WireGuardInterface {
     }
 
     func apply(_ changes: [PeerChange]) throws(WireGuardError) {
-        var rest = changes[...]
+        var rest = changes.flatMap(\.parts)[...]
         while !rest.isEmpty {
             rest = try run(.applyChanges) { family throws(NetlinkError) in
                 var count = 0
@@ -54,10 +54,11 @@ final class KernelWireGuard: WireGuardInterface {
         }
     }
 
-    func configure(privateKey: PrivateKey, listenPort: UInt16?, firewallMark: UInt32?) throws(WireGuardError) {
+    func configure(privateKey: PrivateKey?, listenPort: UInt16?, firewallMark: UInt32?) throws(WireGuardError) {
+        guard privateKey != nil || listenPort != nil || firewallMark != nil else { return }
         try run(.configure) { family throws(NetlinkError) in
             let request = try message(family, WG_CMD_SET_DEVICE) { message throws(NetlinkError) in
-                try message.put(DeviceAttribute.privateKey, bytes: privateKey.bytes)
+                if let privateKey { try message.put(DeviceAttribute.privateKey, bytes: privateKey.bytes) }
                 if let listenPort { try message.put(DeviceAttribute.listenPort, listenPort) }
                 if let firewallMark { try message.put(DeviceAttribute.firewallMark, firewallMark) }
             }
@@ -116,10 +117,11 @@ extension MessageBuilder {
         switch change {
         case .remove:
             try put(PeerAttribute.flags, UInt32(WGPEER_F_REMOVE_ME.rawValue))
-        case .add(let settings):
-            if settings.replacesAllowedIPs {
-                try put(PeerAttribute.flags, UInt32(WGPEER_F_REPLACE_ALLOWEDIPS.rawValue))
-            }
+        case .add(let settings), .update(let settings):
+            if let key = settings.presharedKey { try put(PeerAttribute.presharedKey, bytes: key.bytes) }
+            var flags = settings.replacesAllowedIPs ? UInt32(WGPEER_F_REPLACE_ALLOWEDIPS.rawValue) : 0
+            if case .update = change { flags |= UInt32(WGPEER_F_UPDATE_ONLY.rawValue) }
+            if flags != 0 { try put(PeerAttribute.flags, flags) }
             if let endpoint = settings.endpoint { try put(PeerAttribute.endpoint, bytes: endpoint.kernelBytes) }
             if let seconds = settings.persistentKeepalive { try put(PeerAttribute.persistentKeepalive, seconds) }
             guard !settings.allowedIPs.isEmpty else { return }
@@ -157,7 +159,8 @@ extension WireGuardError {
         case .noAnswer: self = .noAnswer(operation, name)
         case .interrupted, .tooLong: self = .interrupted(operation, name)
         case .malformedReply(_, _, let detail): self = .malformedReply(operation, name, detail: detail)
-        case .messageTooLong: self = .changeTooLong(name)
+        // ``allowedIPsPerChange`` leaves no change that is longer.
+        case .messageTooLong: self = .refused(operation, name, errno: .messageTooLong, text: nil)
         }
     }
 }

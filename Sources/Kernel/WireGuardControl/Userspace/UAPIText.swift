@@ -1,6 +1,7 @@
-internal import CSodium
 internal import Glibc
+internal import Keys
 internal import NetworkAddresses
+internal import Secrets
 internal import WireGuardTypes
 
 // The lines of the protocol. Keys are hexadecimal in it, not base64.
@@ -14,7 +15,13 @@ extension PeerChange {
         switch self {
         case .remove:
             bytes += "remove=true\n".utf8
-        case .add(let settings):
+        case .add(let settings), .update(let settings):
+            if case .update = self { bytes += "update_only=true\n".utf8 }
+            if let key = settings.presharedKey {
+                bytes += "preshared_key=".utf8
+                bytes.appendHexadecimal(key)
+                bytes += "\n".utf8
+            }
             if let endpoint = settings.endpoint { bytes += "endpoint=\(endpoint)\n".utf8 }
             if let seconds = settings.persistentKeepalive {
                 bytes += "persistent_keepalive_interval=\(seconds)\n".utf8
@@ -145,17 +152,23 @@ func number<Value: FixedWidthInteger>(_ value: ArraySlice<UInt8>, of key: UAPIKe
 }
 
 extension [UInt8] {
+    /// Adds the digits of a secret. Whoever has them wipes them.
+    mutating func appendHexadecimal(_ key: PresharedKey) { appendHexadecimal(secret: key.bytes) }
+    mutating func appendHexadecimal(_ key: PrivateKey) { appendHexadecimal(secret: key.bytes) }
+
+    private mutating func appendHexadecimal(secret: [UInt8]) {
+        var secret = secret
+        defer { SecretBytes.wipe(&secret) }
+        // An array that grows leaves a copy behind.
+        reserveCapacity(count + 2 * secret.count + 1)
+        for byte in secret { appendHexadecimal(byte) }
+    }
+
     fileprivate mutating func appendHexadecimal(_ byte: UInt8) {
         func digit(_ bits: UInt8) -> UInt8 { bits < 10 ? UInt8(ascii: "0") + bits : UInt8(ascii: "a") + bits - 10 }
         append(digit(byte >> 4))
         append(digit(byte & 15))
     }
-}
-
-func hexadecimal(_ bytes: [UInt8]) -> String {
-    var text: [UInt8] = []
-    for byte in bytes { text.appendHexadecimal(byte) }
-    return String(decoding: text, as: UTF8.self)
 }
 
 private func bytes(hexadecimal text: ArraySlice<UInt8>) -> [UInt8]? {
@@ -186,6 +199,6 @@ private func bytes(hexadecimal text: ArraySlice<UInt8>) -> [UInt8]? {
 private func ownPublicKey(privateKey text: ArraySlice<UInt8>) throws(UAPIFailure) -> PublicKey? {
     guard var secret = bytes(hexadecimal: text), secret.count == PublicKey.length
     else { throw .malformed("a private key that is none") }
-    defer { unsafe sodium_memzero(&secret, secret.count) }
-    return secret.contains { $0 != 0 } ? x25519PublicKey(of: secret) : nil
+    defer { SecretBytes.wipe(&secret) }
+    return secret.contains { $0 != 0 } ? PrivateKey(bytes: secret)?.publicKey : nil
 }

@@ -1,7 +1,7 @@
-internal import CSodium
 internal import Glibc
 internal import Netlink
 internal import NetworkAddresses
+internal import Secrets
 internal import SystemCalls
 internal import SystemPackage
 internal import WireGuardTypes
@@ -67,6 +67,7 @@ final class UserspaceWireGuard: WireGuardInterface {
     }
 
     func apply(_ changes: [PeerChange]) throws(WireGuardError) {
+        // The text of a change has no longest length.
         var rest = changes[...]
         while !rest.isEmpty {
             var request = Array("set=1\n".utf8)
@@ -76,23 +77,32 @@ final class UserspaceWireGuard: WireGuardInterface {
         }
     }
 
-    func configure(privateKey: PrivateKey, listenPort: UInt16?, firewallMark: UInt32?) throws(WireGuardError) {
-        var lines = "private_key=\(hexadecimal(privateKey.bytes))\n"
-        if let listenPort { lines += "listen_port=\(listenPort)\n" }
-        if let firewallMark { lines += "fwmark=\(firewallMark)\n" }
-        try exchange(.configure, Array("set=1\n\(lines)".utf8), within: changeTimeout) { _, _ in }
+    func configure(privateKey: PrivateKey?, listenPort: UInt16?, firewallMark: UInt32?) throws(WireGuardError) {
+        guard privateKey != nil || listenPort != nil || firewallMark != nil else { return }
+        var lines = Array("set=1\n".utf8)
+        if let privateKey {
+            lines += "private_key=".utf8
+            lines.appendHexadecimal(privateKey)
+            lines += "\n".utf8
+        }
+        if let listenPort { lines += "listen_port=\(listenPort)\n".utf8 }
+        if let firewallMark { lines += "fwmark=\(firewallMark)\n".utf8 }
+        try exchange(.configure, lines, within: changeTimeout) { _, _ in }
     }
 
     // MARK: - Conversation
 
-    /// Sends a request, to which the empty line at its end is added, and reads the reply.
+    /// Sends a request, to which the empty line at its end is added, and reads the reply. The request is wiped, since it
+    /// may have keys in it.
     private func exchange(
         _ operation: WireGuardOperation,
-        _ lines: [UInt8],
+        _ lines: consuming [UInt8],
         within timeout: Duration,
         _ line: (_ key: UAPIKey, _ value: ArraySlice<UInt8>) throws(UAPIFailure) -> Void
     ) throws(WireGuardError) {
-        let request = lines + [UInt8(ascii: "\n")]
+        var request = lines
+        request.append(UInt8(ascii: "\n"))
+        defer { SecretBytes.wipe(&request) }
         let deadline = MonotonicTime.now + timeout
         do throws(UAPIFailure) {
             if let kept = connection.take() {
