@@ -388,7 +388,14 @@ let gatewaySuites = suites(
             "GatewayStateTests",
             ["GatewayState", "KexGateway", "KexProtocol", "Surroundings", "SystemCalls", "WireGuardTypes", system]
         ),
-        ("KexDomainTests", ["KexDomain", "NetworkAddresses"]),
+        (
+            "KexDomainTests",
+            [
+                "EUI64", "GatewayState", "HandlerChannel", "KexConfiguration", "KexDomain", "KexGateway", "KexProtocol",
+                "LinkControl", "Netlink", "NetworkAddresses", "Patience", "RecordingLog", "SystemCalls", "VXLANFdb",
+                "WireGuardControl", "WireGuardTypes", logging,
+            ]
+        ),
         (
             "KexServerTests",
             [

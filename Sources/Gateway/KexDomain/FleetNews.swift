@@ -6,7 +6,6 @@ public import KexProtocol
 internal import Logging
 internal import SystemCalls
 internal import Systemd
-internal import WireGuardTypes
 
 /// What is reported of routers on the bus, and what is reported there.
 extension MeshDomain {
@@ -14,17 +13,16 @@ extension MeshDomain {
     ///
     /// - Returns: for each `nil`, or why it could not be taken in.
     public func take(_ news: [RouterNews]) -> [Refusal?] {
-        guard outage == nil, !isDoubtful else { return news.map { _ in .unavailable } }
+        guard isInService, !schedule.isOutdated else { return news.map { _ in .unavailable } }
         noteDemand()
         let now = context.clocks
         var refusals = [Refusal?](repeating: nil, count: news.count)
         var admissions: [(index: Int, admission: DomainTable.Admission)] = []
-        var gone: [(key: PublicKey, addresses: RouterAddresses)] = []
         for (index, item) in news.enumerated() {
             let key = item.registration.key
             switch item.kind {
             case .removed:
-                if let router = table.forget(inFleet: key, at: item.time, now: now) { gone.append(router) }
+                if let departure = table.forget(inFleet: key, at: item.time, now: now) { backlog.add([departure]) }
             case .heard:
                 switch table.hear(inFleet: key, at: item.time, now: now) {
                 case .present: break
@@ -35,23 +33,6 @@ extension MeshDomain {
                     noteStranger(.refused, .info, key, "refused \(key), heard of on the bus: \(reason)")
                 }
             }
-        }
-        // It is that gateway's word, and not to be reported again as ours.
-        for (key, addresses) in gone {
-            chores.depart(
-                Chores.Departure(
-                    key: key,
-                    addresses: addresses,
-                    isOwnWord: false,
-                    hasSpoken: true,
-                    isDue: { $0.table.addresses(of: key) != nil && !$0.table.isRegistering(key) },
-                    isDone: { [weak self] isGone in
-                        guard isGone else { return }
-                        let line = "removed \(key): another gateway took it out, and it is silent here too"
-                        self?.noteStranger(.removed, .info, key, line)
-                    }
-                )
-            )
         }
         for ((index, admission), failure) in zip(admissions, admit(admissions.map(\.admission), mayWait: true)) {
             // Its entries come when there is room: see `repair()`.
@@ -69,7 +50,7 @@ extension MeshDomain {
     /// service, and it is not known who they are.
     public func list(after number: UInt64) -> (routers: [RouterRecord], removals: [RouterRemoval], lastRemoval: UInt64)?
     {
-        guard outage == nil else { return nil }
+        guard isInService else { return nil }
         noteDemand()
         return (
             table.handshakes.map { RouterRecord(key: $0.key, lastHandshake: $0.time) },

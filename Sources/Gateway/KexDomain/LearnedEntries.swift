@@ -120,7 +120,7 @@ extension MeshDomain {
 
     /// Begins with what is due.
     func careForLearned(at now: MonotonicTime) {
-        guard let device = interfaces?.vxlan else { return }
+        guard let device = state.interfaces?.vxlan else { return }
         if let next = learned.nextProbe, next <= now {
             learned.nextProbe = now < learned.probeEnd ? now + LearnedEntries.probePause : nil
             probe()
@@ -138,7 +138,7 @@ extension MeshDomain {
     /// Whether one more address finds room: one that nobody has is put in and taken out again. The kernel does not tell how
     /// many it has.
     private func probe() {
-        guard let via = interfaces?.wireGuard else { return }
+        guard let via = state.interfaces?.wireGuard else { return }
         // "kex" with the bit of addresses that nobody has bought, and a destination that is nobody's.
         let mac = MACAddress(0x02, 0x6b, 0x65, 0x78, 0, 0)
         let entry = FdbEntry(mac: mac, destination: IPv6Address(high: 0xfe80 << 48, low: 0), via: via)
@@ -200,7 +200,7 @@ extension MeshDomain {
             learned.earliest = learned.hopelessUntil
         }
         // Those that found no room. If there is none again, that begins anew.
-        chores.isStuck = false
+        backlog.isStuck = false
     }
 }
 

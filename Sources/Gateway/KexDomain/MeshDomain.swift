@@ -7,7 +7,7 @@ internal import KexProtocol
 public import LinkControl
 internal import Logging
 internal import NetworkAddresses
-public import SystemCalls
+internal import SystemCalls
 internal import Systemd
 public import VXLANFdb
 internal import WireGuardTypes
@@ -16,19 +16,21 @@ internal import WireGuardTypes
 ///
 /// | file | what |
 /// | --- | --- |
-/// | `MeshDomain.swift` | when the table is refreshed, and what is taken in |
+/// | `MeshDomain.swift` | its state, what changes it, and what the kernel reports |
+/// | `Refreshing.swift` | when the table is refreshed, and what is taken in |
 /// | `Refresh.swift` | the refresh, beside the loop |
 /// | `Readiness.swift` | whether the interfaces can carry traffic |
-/// | `Chores.swift` | what a refresh finds to do, in rounds between which the loop serves others |
+/// | `Backlog.swift` | work for many routers, in rounds between which the loop serves others |
 /// | `Registrations.swift` | routers come in |
-/// | `Removals.swift` | routers go |
-/// | `Addresses.swift` | routers get the addresses of other profiles |
+/// | `Departures.swift` | routers go |
+/// | `Sweeps.swift` | programs have silent routers taken out |
+/// | `Readdressing.swift` | routers get the addresses of other profiles |
 /// | `LearnedEntries.swift` | what strangers can make grow is kept small |
 /// | `FleetNews.swift` | what other gateways report of routers, and what is reported to them |
 /// | `Sessions.swift` | routers are heard of, or their sessions found dead |
-/// | `Losses.swift` | routers that somebody took out of WireGuard |
-/// | `OperatorsPeers.swift` | peers that look like routers', and are the operator's |
+/// | `Reports.swift` | what a refresh found is logged |
 /// | `SavedState.swift` | what outlives this process |
+/// | `DomainKernel.swift`, `LinuxKernel.swift` | what all of it asks of the kernel |
 public final class MeshDomain {
     /// The interfaces that the domain uses, and the way to change them. Taken anew when one of them is made anew.
     struct Interfaces {
@@ -37,23 +39,76 @@ public final class MeshDomain {
         let kernel: any DomainKernel
     }
 
+    /// Routers on their way back into a WireGuard interface that lost them.
+    struct Restoration {
+        /// Those who are not back yet.
+        var waiting: [PublicKey: DomainTable.Admission]
+        /// How many there were.
+        let count: Int
+        /// The interface that they are in when all are back.
+        let identity: DeviceIdentity
+    }
+
+    /// Whether registrations can be carried out. Only this file changes it.
+    enum State {
+        /// The kernel was not read yet.
+        case unread
+        /// The table says what the interfaces hold.
+        case inService(Interfaces)
+        /// In service, while routers come back. There is no refresh meanwhile: those who are not back yet would seem to be
+        /// missing.
+        case restoring(Interfaces, Restoration)
+        /// The interfaces are not there, cannot carry traffic, or do not answer.
+        case outOfService(DomainFailure)
+
+        var interfaces: Interfaces? {
+            switch self {
+            case .inService(let interfaces), .restoring(let interfaces, _): interfaces
+            case .unread, .outOfService: nil
+            }
+        }
+
+        var restoration: Restoration? { if case .restoring(_, let restoration) = self { restoration } else { nil } }
+
+        /// Why the domain does nothing; `nil` in service.
+        var failure: DomainFailure? {
+            switch self {
+            case .inService, .restoring: nil
+            case .unread: DomainFailure("it has not been read yet")
+            case .outOfService(let failure): failure
+            }
+        }
+    }
+
+    /// What is no longer certain.
+    enum Invalidation {
+        /// A change failed, so the table may say more than the kernel has.
+        case table
+        /// Changes of fdb entries were not reported.
+        case entries
+        /// An interface appeared or changed.
+        case interfaces
+        /// The WireGuard interface went. Its number may be given to the next one.
+        case wireGuard
+        /// The settings are others, so a refresh that is being made is worth nothing.
+        case settings
+    }
+
     public private(set) var settings: Configuration.Domain
     let context: DomainContext
     var table: DomainTable
-    var interfaces: Interfaces?
+    private(set) var state = State.unread
     /// The WireGuard interface that the table's routers are in, or were in when there was one.
-    var identity: DeviceIdentity?
-    /// What WireGuard said of itself in the last refresh.
-    private var standing = Refresh.Standing()
+    private(set) var identity: DeviceIdentity?
+    /// Whether the table has routers that could not be brought back yet, in service or not.
+    private(set) var mustRestore = false
     var schedule = RefreshSchedule()
-    /// Why the domain does not work.
-    private(set) var outage: DomainFailure? = .unread
+    /// What WireGuard said of itself in the last refresh.
+    var standing = Refresh.Standing()
     var savedState: SavedState
     var polling = Polling()
     var learned = LearnedEntries()
-    var chores = Chores()
-    /// Whether the entries of the fdb must be listed with the next refresh: between listings the kernel tells of them.
-    private var needsEntries = true
+    var backlog = Backlog()
     let removals = RemovalCounter()
     /// Sweeps that programs wait for, and what came of those that are done.
     var sweeps = Sweeps()
@@ -63,43 +118,27 @@ public final class MeshDomain {
     var readdressFailure: DomainFailure?
     /// Those of the operator's peers that the log names already.
     var namedPeers: [PublicKey: DomainTable.OperatorsPeer] = [:]
-    /// Whether there are routers that the table has, and that could not be brought back yet.
-    var mustRestore = false
 
+    /// Reads the saved state. The kernel is read when ``wake()`` is called.
     public init(_ settings: Configuration.Domain, keys: KeyLists, context: DomainContext) {
         self.settings = settings
         self.context = context
-        table = DomainTable(rules: Self.rules(settings, keys))
+        table = DomainTable(rules: DomainRules(settings, keys))
         savedState = SavedState(StateFile(directory: context.stateDirectory, domain: settings.name))
         schedule.next = context.now
-        recall()
+        identity = recall()
     }
 
-    static func rules(_ settings: Configuration.Domain, _ keys: KeyLists) -> DomainRules {
-        DomainRules(
-            profiles: settings.addressProfiles,
-            fdbEntries: (settings.fdb.hasMACEntry ? [.mac] : FdbEntries())
-                .union(settings.fdb.hasFloodEntry ? [.flood] : []),
-            floodsAtRegistration: settings.floodAfter == .registration,
-            maximumPeers: settings.maximumPeers,
-            staleAfter: settings.staleAfter,
-            sweepInterval: settings.sweepInterval,
-            prohibitedKeys: keys.prohibited,
-            allowedKeys: keys.allowed[settings.name]
-        )
-    }
-
-    /// Goes on with other settings, unless they are of another domain in truth: other interfaces.
+    /// Goes on with other settings.
+    ///
+    /// - Returns: whether it does. If the interfaces are others, it is another domain in truth.
     public func change(to settings: Configuration.Domain, keys: KeyLists) -> Bool {
         let old = self.settings
         guard settings.name == old.name, settings.wireGuard == old.wireGuard, settings.vxlan == old.vxlan
         else { return false }
         self.settings = settings
-        table.change(rules: Self.rules(settings, keys))
-        needsEntries = true
-        schedule.generation += 1
-        isDoubtful = isDoubtful || outage != nil
-        refreshSoon()
+        table.change(rules: DomainRules(settings, keys))
+        invalidate(.settings)
         return true
     }
 
@@ -107,20 +146,20 @@ public final class MeshDomain {
     var isMigration: Bool { settings.addressProfiles.count > 1 }
 
     /// What the domain holds, for the log.
-    var summary: String { "\(table.routerCount) \(table.routerCount == 1 ? "router" : "routers")" }
+    private var summary: String { "\(table.routerCount) \(table.routerCount == 1 ? "router" : "routers")" }
 
-    /// A line that strangers can cause: there are not too many of them in a second.
+    /// A line that strangers can cause: only so many are written in a second.
     func noteStranger(
         _ event: GatewayEvent,
         _ level: Logger.Level,
-        _ key: PublicKey,
+        _ key: PublicKey?,
         _ message: @autoclosure () -> String
     ) {
         context.budget.log(
             event,
             level,
             domain: settings.name.text,
-            key: key.description,
+            key: key?.description,
             "\(settings.name): \(message())",
             to: context.log
         )
@@ -136,10 +175,28 @@ public final class MeshDomain {
         )
     }
 
+    // MARK: - State
+
+    public var isInService: Bool { state.interfaces != nil }
+
+    /// Whether the first refresh is taken in, with all the work that it found.
+    public var isSettled: Bool {
+        switch state {
+        case .unread, .restoring: false
+        case .inService: !schedule.isOutdated && backlog.isEmpty
+        case .outOfService: !schedule.isOutdated
+        }
+    }
+
+    /// Whether who asked and was answered ``RegistrationAnswer/later`` should wait on.
+    public var isWaiting: Bool {
+        schedule.isOutdated || schedule.isAwaited || learned.isFull || backlog.isAwaited
+    }
+
     /// For front doors, as of the last refresh. It costs no more than a registration.
     public var status: DomainStatus {
         noteDemand()
-        guard outage == nil else { return DomainStatus(domain: settings.name, isInService: false) }
+        guard isInService else { return DomainStatus(domain: settings.name, isInService: false) }
         return DomainStatus(
             domain: settings.name,
             isInService: true,
@@ -150,320 +207,122 @@ public final class MeshDomain {
         )
     }
 
-    public var isInService: Bool { outage == nil }
-
-    // MARK: - Refreshes
-
-    /// Whether an interface has changed, or was never read: nothing is known until the refresh that follows.
-    var isDoubtful: Bool {
-        get { schedule.isDoubtful }
-        set { schedule.isDoubtful = newValue }
-    }
-
-    /// Whether the first refresh is taken in, with all that it found to do.
-    public var isSettled: Bool { schedule.last != nil && !isDoubtful && (outage != nil || chores.isEmpty) }
-
-    /// Whether who asked and was told "later" should be asked again.
-    public var isWaiting: Bool {
-        isDoubtful || schedule.isAwaited || learned.isFull || !chores.resets.isEmpty || !chores.halfDone.isEmpty
-    }
-
-    /// Somebody asks for something that the table should be fresh for.
+    /// Goes on with what a refresh found.
     ///
-    /// - Returns: whether it is fresh enough to be used now. Otherwise a refresh is on its way.
-    @discardableResult
-    func noteDemand() -> Bool {
-        let now = context.now
-        schedule.demandEnd = now + RefreshSchedule.demandTime
-        guard outage == nil, !isDoubtful else { return false }
-        if now < schedule.expires { return true }
-        scheduleRefresh(at: now)
-        // A short refresh is waited for, as it always was; while a long one is made, the table is used as it is, unless
-        // none was made for long.
-        let isShort = schedule.cost <= RefreshSchedule.shortCost
-        return !isShort && schedule.last.map { now - $0 < RefreshSchedule.oldest } ?? false
-    }
-
-    /// Refreshes the table, no later than at this time, or when a refresh may be begun again.
-    ///
-    /// - Parameter isUrgent: without regard to how much of the time goes into refreshes.
-    func scheduleRefresh(at time: MonotonicTime, isUrgent: Bool = false) {
-        if schedule.isRunning {
-            // What is being read may be from before.
-            schedule.isWantedAgain = true
+    /// - Parameter missing: routers that are to come back first.
+    func enterService(_ interfaces: Interfaces, in identity: DeviceIdentity, missing: [DomainTable.Admission]) {
+        switch state {
+        case .unread: log(.inService, .info, "in service: \(summary)")
+        case .outOfService: log(.inService, .notice, "in service again: \(summary)")
+        case .inService, .restoring: break
+        }
+        mustRestore = !missing.isEmpty
+        if missing.isEmpty {
+            settle(in: identity)
+            state = .inService(interfaces)
         } else {
-            let time = isUrgent ? time : max(time, schedule.earliest)
-            schedule.next = min(schedule.next ?? time, time)
+            let waiting = Dictionary(missing.map { ($0.key, $0) }) { first, _ in first }
+            state = .restoring(interfaces, Restoration(waiting: waiting, count: waiting.count, identity: identity))
         }
     }
 
-    func refreshSoon() { scheduleRefresh(at: context.now + RefreshSchedule.settlingTime) }
-
-    /// Has the entries listed, beside what is reported of them.
-    func refreshEntriesSoon() {
-        needsEntries = true
-        refreshSoon()
-    }
-
-    private func beginRefresh() {
-        schedule.next = nil
-        schedule.isRunning = true
-        schedule.isWantedAgain = false
-        // Whoever is answered after that is answered from it.
-        let sweep = sweeps.begin()
-        let start = table.comparisonStart
-        let request = RefreshRequest(
-            settings: settings,
-            machine: context.machine,
-            access: context.access,
-            clock: context.clock,
-            identity: identity,
-            vxlan: interfaces?.vxlan,
-            wireGuard: interfaces?.wireGuard,
-            needsEntries: needsEntries,
-            table: table.beginComparison(),
-            start: start,
-            mustRestore: mustRestore,
-            absent: schedule.absent,
-            removals: removals,
-            sweep: sweep
-        )
-        needsEntries = false
-        let (generation, began) = (schedule.generation, context.now)
-        context.run(of: self) {
-            request.run()
-        } then: { domain, result in
-            domain.takeIn(result, generation, began)
-        }
-    }
-
-    private func takeIn(
-        _ result: Result<Result<Refresh, DomainFailure>, SystemCallError>,
-        _ generation: Int,
-        _ began: MonotonicTime
-    ) {
-        schedule.isRunning = false
-        schedule.isAwaited = false
-        context.pulse.beat()
-        let refresh: Refresh
-        do {
-            refresh = try result.get().get()
-            guard generation == schedule.generation else { throw DomainFailure("the configuration has changed") }
-            try open(refresh)
-        } catch {
-            table.endComparison()
-            needsEntries = true
-            if generation != schedule.generation {
-                sweeps.retry()
-                return self.scheduleRefresh(at: context.now)
-            }
-            let failure = (error as? DomainFailure) ?? DomainFailure("\(error)")
-            sweeps.fail(failure)
-            isDoubtful = schedule.isWantedAgain && isDoubtful
-            leaveService(failure, since: began)
-            if isDoubtful { refreshSoon() }
-            return
-        }
-        let touched = table.adopt(refresh.table, since: refresh.start)
-        schedule.absent = refresh.absent
-        standing = refresh.standing
-        noteLosses()
-        chores.restore(refresh.missing.filter { !touched.contains($0.key) })
-        if refresh.identity != identity { chores.identity = refresh.identity }
-        mustRestore = !chores.restoring.isEmpty
-        if !mustRestore { finishRestoring() }
-        enterService(refresh, since: began)
-        removeDisplaced()
-        noteHeard(table.heardInSnapshot)
-        nameOperatorsPeers()
-        noteLimit(of: refresh.vxlan)
-        readdress()
-        removeBanned()
-        if let finding = refresh.sweep { takeIn(finding, touched) }
-        resetDeadSessions(in: refresh, touched)
-        removeExpired()
-        notePolled()
-        chores.isStuck = false
-        doChores()
-        Heap.trim()
-        if sweeps.isWanted {
-            self.scheduleRefresh(at: context.now, isUrgent: true)
-        } else if schedule.isWantedAgain || needsEntries {
-            self.scheduleRefresh(at: context.now, isUrgent: isDoubtful)
-        }
-    }
-
-    private func enterService(_ refresh: Refresh, since began: MonotonicTime) {
-        let isFirst = schedule.last == nil || outage == .unread
-        isDoubtful = schedule.isWantedAgain && isDoubtful
-        if outage != nil {
-            log(.inService, isFirst ? .info : .notice, "in service\(isFirst ? "" : " again"): \(summary)")
-        }
-        outage = nil
-        let now = context.now
-        schedule.note(refresh.cost)
-        schedule.last = refresh.began
-        let limit = RefreshSchedule.longestUse(schedule.cost)
-        schedule.expires = now + context.pause(after: schedule.cost, share: RefreshSchedule.use, limit: limit)
-        schedule.earliest = now + min(schedule.cost * RefreshSchedule.share, limit)
-    }
-
-    /// Answers nobody for a while: as long as it took to find the outage, so that a domain which does not answer keeps a
-    /// thread for half of the time at most.
-    func leaveService(_ error: DomainFailure, since start: MonotonicTime) {
-        if outage != error { log(.outOfService, .error, "out of service: \(error)") }
-        outage = error
-        interfaces = nil
-        needsEntries = true
-        chores.removeAll()
-        let now = context.now
-        schedule.last = schedule.last ?? now
-        schedule.earliest = now + max(RefreshSchedule.restAfterFailure, now - start)
-        scheduleRefresh(at: now + max(RefreshSchedule.retryPause, (now - start) * 4))
+    /// Answers nobody until a refresh succeeds. The next one waits for as long as this one took, so that a domain which does not
+    /// answer keeps a thread for half of the time at most.
+    ///
+    /// - Parameter start: when what failed was begun.
+    func leaveService(_ failure: DomainFailure, since start: MonotonicTime) {
+        if state.failure != failure { log(.outOfService, .error, "out of service: \(failure)") }
+        state = .outOfService(failure)
+        dropBacklog()
+        schedule.noteFailure(since: start, at: context.now)
         polling.next = nil
     }
 
-    /// Opens the kernel objects, unless they are open and still the same.
-    private func open(_ refresh: Refresh) throws(DomainFailure) {
-        if interfaces?.wireGuard == refresh.wireGuard.index && interfaces?.vxlan == refresh.vxlan.index { return }
-        let kernel = context.access(settings.wireGuard, context.buffer)
-        try kernel.prepare(refresh.vxlan.index)
-        interfaces = Interfaces(wireGuard: refresh.wireGuard.index, vxlan: refresh.vxlan.index, kernel: kernel)
-    }
-
-    // MARK: - Without being asked
-
-    /// When ``wake()`` has something to do.
-    public var nextWake: MonotonicTime? {
-        // While one refresh is being made, there is no other; nor while peers are brought back, which would seem to be missing.
-        let refresh = schedule.isRunning || !chores.restoring.isEmpty ? nil : schedule.next
-        // Out of service, only that can be done.
-        guard outage == nil else { return refresh }
-        let due = schedule.isRunning ? nil : dueRefresh
-        return earliest(
-            earliest(earliest(refresh, due), chores.isIdle(table) ? nil : context.now),
-            learned.nextWork
-        )
-    }
-
-    /// When a refresh is due without being asked for.
-    private var dueRefresh: MonotonicTime? {
-        let check = table.nextCheck.map(MonotonicTime.init(sinceStart:))
-        let expiry = table.nextExpiry.map(MonotonicTime.init(sinceStart:))
-        let demand =
-            schedule.cost > RefreshSchedule.shortCost && schedule.expires < schedule.demandEnd ? schedule.expires : nil
-        return earliest(earliest(polling.next, demand), earliest(check, expiry)).map { max($0, schedule.earliest) }
-    }
-
-    /// Does what is due.
-    public func wake() {
-        let now = context.now
-        if outage == nil {
-            doChores()
-            careForLearned(at: now)
+    /// These routers are back in the WireGuard interface.
+    func noteRestored(_ keys: some Sequence<PublicKey>) {
+        guard case .restoring(let interfaces, var restoration) = state else { return }
+        for key in keys { restoration.waiting[key] = nil }
+        guard restoration.waiting.isEmpty else {
+            state = .restoring(interfaces, restoration)
+            return
         }
-        guard !schedule.isRunning, chores.restoring.isEmpty else { return }
-        let isDue = outage == nil && dueRefresh.map { $0 <= now } ?? false
-        if isDue || schedule.next.map({ $0 <= now }) ?? false { beginRefresh() }
+        state = .inService(interfaces)
+        mustRestore = false
+        settle(in: restoration.identity)
+        let count = "\(restoration.count) \(restoration.count == 1 ? "router" : "routers")"
+        log(.restored, .notice, "brought \(count) back into \(settings.wireGuard)")
     }
+
+    /// The table's routers are in this interface.
+    private func settle(in identity: DeviceIdentity) {
+        guard identity != self.identity else { return }
+        self.identity = identity
+        savedState.mustWrite = true
+    }
+
+    /// Sees to it that what is no longer certain is read again.
+    func invalidate(_ what: Invalidation) {
+        let now = context.now
+        switch what {
+        case .table: schedule.expires = MonotonicTime(nanoseconds: 0)
+        case .entries:
+            schedule.needsEntries = true
+            scheduleRefresh(at: now + RefreshSchedule.settlingTime)
+        case .interfaces:
+            schedule.isOutdated = true
+            // Nobody is answered before.
+            scheduleRefresh(at: now + RefreshSchedule.settlingTime, isUrgent: isInService)
+        case .wireGuard:
+            identity = nil
+            if let interfaces = state.interfaces { state = .inService(interfaces) }
+            dropBacklog()
+            invalidate(.interfaces)
+        case .settings:
+            schedule.generation += 1
+            schedule.isOutdated = schedule.isOutdated || !isInService
+            invalidate(.entries)
+        }
+    }
+
+    // MARK: - What the kernel reports
 
     /// Takes in that interfaces appeared, changed, or went.
     public func notice(_ changes: LinkChanges) {
-        guard case .links(let changes) = changes else { return doubt() }
+        guard case .links(let changes) = changes else { return invalidate(.interfaces) }
+        let interfaces = state.interfaces
         for change in changes {
             let isOurs = change.index == interfaces?.wireGuard || change.index == interfaces?.vxlan
             guard isOurs || change.name == settings.wireGuard || change.name == settings.vxlan else { continue }
-            // Its number may be given to the next one.
-            if change.isGone && change.index.number == identity?.interfaceIndex {
-                identity = nil
-                chores.removeAll()
-            }
-            doubt()
+            let isWireGuardGone = change.isGone && change.index.number == identity?.interfaceIndex
+            invalidate(isWireGuardGone ? .wireGuard : .interfaces)
         }
-    }
-
-    private func doubt() {
-        isDoubtful = true
-        // Nobody is answered before.
-        scheduleRefresh(at: context.now + RefreshSchedule.settlingTime, isUrgent: outage == nil)
     }
 
     /// Takes in what others, and this process, did with permanent entries.
     public func notice(_ news: FdbNews) {
-        guard outage == nil, let device = interfaces?.vxlan, let via = interfaces?.wireGuard else { return }
-        guard case .changes(let changes) = news else { return refreshEntriesSoon() }
+        guard let interfaces = state.interfaces else { return }
+        guard case .changes(let changes) = news else { return invalidate(.entries) }
         var needsRepair = false
-        for change in changes where change.device == device && change.entry.via == via {
+        for change in changes where change.device == interfaces.vxlan && change.entry.via == interfaces.wireGuard {
             let entry = change.entry
             if table.noteEntry(mac: entry.mac, to: entry.destination, isGone: change.isGone) { needsRepair = true }
         }
-        if needsRepair { chores.isStuck = false }
+        if needsRepair { backlog.isStuck = false }
     }
 }
 
-/// When a domain's table is refreshed.
-struct RefreshSchedule {
-    /// When the next refresh is to be begun; `nil` for not before somebody asks.
-    var next: MonotonicTime?
-    /// No look before this.
-    var earliest = MonotonicTime(nanoseconds: 0)
-    var isRunning = false
-    /// Something happened while one was made.
-    var isWantedAgain = false
-    var isDoubtful = true
-    /// Whether somebody waits for the refresh that is being made, or the next one.
-    var isAwaited = false
-    /// When the last one that came to something was begun.
-    var last: MonotonicTime?
-    /// When registrations want a newer one.
-    var expires = MonotonicTime(nanoseconds: 0)
-    /// How long a refresh takes: the quicker one of the last two, because one is slow too when WireGuard in user space was stopped
-    /// for a while.
-    private(set) var cost = Duration.zero
-    private var lastCost: Duration?
-    /// Until then the table is kept fresh.
-    var demandEnd = MonotonicTime(nanoseconds: 0)
-    /// Grows when a refresh that is being made is worth nothing.
-    var generation = 0
-    /// Who was missing in an interrupted list.
-    var absent: Set<PublicKey> = []
-
-    /// How much longer a refresh is used than it took: so at most this share of the time goes into asking the kernel,
-    /// however fast registrations come in. What somebody else changes meanwhile is seen that much later: some hundredths of
-    /// a second with 10 peers, half a second with 1,000.
-    static let use = 100
-    /// Refreshes that are asked for take one part in so many of the time at most.
-    static let share = 20
-    /// Longest use of a refresh, when there are few domains, unless that is less than ``share`` allows.
-    static func longestUse(_ cost: Duration) -> Duration { max(.seconds(2), cost * share) }
-    /// A refresh that takes no longer than this is waited for by whoever needs it.
-    static let shortCost = Duration.milliseconds(2)
-    /// Registrations wait for a refresh when the last one is older than this, however long it takes.
-    static let oldest = Duration.seconds(60)
-    /// For how long after the last registration or question the table is kept fresh, so that the next one need not wait.
-    static let demandTime = Duration.seconds(60)
-    /// After a failure the domain rests for this long at least.
-    static let restAfterFailure = Duration.milliseconds(100)
-    /// A domain out of service is refreshed this often, without being asked; or after four times what the last attempt
-    /// took, if that is longer.
-    static let retryPause = Duration.seconds(1)
-    /// Changes of interfaces come in bursts; they are given this time.
-    static let settlingTime = Duration.milliseconds(10)
-
-    /// A refresh took this long.
-    mutating func note(_ duration: Duration) {
-        cost = min(lastCost ?? duration, duration)
-        lastCost = duration
+extension DomainRules {
+    init(_ settings: Configuration.Domain, _ keys: KeyLists) {
+        self.init(
+            profiles: settings.addressProfiles,
+            fdbEntries: (settings.fdb.hasMACEntry ? [.mac] : FdbEntries())
+                .union(settings.fdb.hasFloodEntry ? [.flood] : []),
+            floodsAtRegistration: settings.floodAfter == .registration,
+            maximumPeers: settings.maximumPeers,
+            staleAfter: settings.staleAfter,
+            sweepInterval: settings.sweepInterval,
+            prohibitedKeys: keys.prohibited,
+            allowedKeys: keys.allowed[settings.name]
+        )
     }
-}
-
-extension DomainFailure {
-    /// Before the first refresh.
-    static let unread = DomainFailure("it has not been looked at yet")
-}
-
-/// The earlier one of two times that may be never. Asked for each domain in each round of the loop, so it makes no array.
-package func earliest(_ one: MonotonicTime?, _ other: MonotonicTime?) -> MonotonicTime? {
-    guard let one, let other else { return one ?? other }
-    return min(one, other)
 }

@@ -2,10 +2,8 @@ internal import GatewayEvents
 internal import GatewayState
 public import KexConfiguration
 internal import KexGateway
-internal import Logging
 internal import Netlink
 internal import NetworkAddresses
-internal import Systemd
 internal import WireGuardControl
 internal import WireGuardTypes
 
@@ -14,7 +12,7 @@ internal import WireGuardTypes
 public func remarksOnPeers(_ configuration: Configuration, _ keys: KeyLists) -> [String] {
     configuration.domains.flatMap { settings -> [String] in
         guard let state = try? LinuxKernel(settings.wireGuard, buffer: DatagramBuffer()).state() else { return [] }
-        var table = DomainTable(rules: MeshDomain.rules(settings, keys))
+        var table = DomainTable(rules: DomainRules(settings, keys))
         let known = StateFile(directory: configuration.stateDirectory, domain: settings.name).peek()
         table.recall(
             known?.routers ?? [],
@@ -23,22 +21,11 @@ public func remarksOnPeers(_ configuration: Configuration, _ keys: KeyLists) -> 
             operatorsPeers: known?.operatorsPeers ?? []
         )
         let snapshot = DomainTable.Snapshot(ownKey: state.publicKey, peers: state.peers)
-        _ = table.reset(to: snapshot, isNewDevice: false, sinceStart: .zero)
+        var comparison = table.beginComparison()
+        comparison.take(snapshot, begunAt: .zero, isNewDevice: false, sinceStart: .zero)
+        _ = table.finish(comparison, at: .zero)
         let lines = table.operatorsPeers.map { $1.description(of: $0, on: settings.wireGuard) }
         return lines.sorted().map { "\(settings.name): \($0)" }
-    }
-}
-
-/// The operator hears which peers are taken for his own.
-extension MeshDomain {
-    /// Names those that look like routers' peers: each once, and again when the reason is another.
-    func nameOperatorsPeers() {
-        let peers = table.operatorsPeers
-        guard peers != namedPeers else { return }
-        for (key, peer) in peers where peer != namedPeers[key] {
-            log(.operatorsPeer, .notice, key: key, peer.description(of: key, on: settings.wireGuard))
-        }
-        namedPeers = peers
     }
 }
 

@@ -14,8 +14,7 @@ extension MeshDomain {
     private static let readdressedPerRound = 64
 
     /// Gives routers that came with other profiles the allowed IPs of the domain's, and leaves their sessions alone.
-    func readdress() {
-        let items = table.takeReaddressings()
+    func readdress(_ items: [DomainTable.Readdressing]) {
         guard !items.isEmpty else { return }
         // First what leads to an address, then the address: what is left half-done is found by the next snapshot.
         let leading = items.flatMap { item in

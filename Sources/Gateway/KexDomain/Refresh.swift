@@ -26,9 +26,8 @@ struct RefreshRequest: Sendable {
     let wireGuard: InterfaceIndex?
     /// Whether the fdb is to be listed even if both are the same.
     let needsEntries: Bool
-    /// A copy, which takes in the snapshot.
-    let table: DomainTable
-    let start: DomainTable.ComparisonStart
+    /// Takes in the snapshot.
+    let comparison: Comparison
     /// Whether there are routers that the table has, and that could not be brought back yet.
     let mustRestore: Bool
     /// Who was missing in the list before.
@@ -55,14 +54,10 @@ struct Refresh: Sendable {
     let vxlan: Link
     let identity: DeviceIdentity
     let standing: Standing
-    /// The table with the snapshot.
-    let table: DomainTable
-    let start: DomainTable.ComparisonStart
-    /// What a new device lacks.
-    let missing: [DomainTable.Admission]
+    /// With the snapshot.
+    let comparison: Comparison
     /// Who is missing in the list, if that means nothing yet.
     let absent: Set<PublicKey>
-    let sweep: SweepFinding?
     var cost: Duration
 
     /// What is reported to front doors besides the number of routers.
@@ -70,15 +65,6 @@ struct Refresh: Sendable {
         var publicKey: PublicKey?
         var listenPort: UInt16?
         var connected = 0
-    }
-
-    struct SweepFinding: Sendable {
-        var verdicts: [SweepVerdict]
-        var routerCount: Int
-        /// Seconds by which the clock was stepped.
-        var clockStep: Int64?
-        /// Whether it is this sweep that found too many silent.
-        var isNewlySuspicious: Bool
     }
 }
 
@@ -111,21 +97,22 @@ extension RefreshRequest {
         guard again?.index == via else {
             throw DomainFailure("\(settings.wireGuard) went, or is being made anew")
         }
-        var table = table
+        var comparison = comparison
         var absent: Set<PublicKey> = []
         if !state.isWhole {
             let isTrusted = removals.count == removed
-            absent = table.complete(&snapshot, absentBefore: isTrusted ? self.absent : nil)
+            absent = comparison.complete(&snapshot, absentBefore: isTrusted ? self.absent : nil)
             if !isTrusted { absent = [] }
         }
         let now = clock.both
         let found = machine.identity(of: via)
-        let missing = table.reset(
-            to: snapshot,
+        comparison.take(
+            snapshot,
+            begunAt: .nanoseconds(Int64(began.nanoseconds)),
             isNewDevice: found != identity || mustRestore,
             sinceStart: now.sinceStart
         )
-        let finding = sweep.map { sweep(&table, $0, at: now) }
+        if let sweep { comparison.sweep(at: now, isDryRun: sweep == .dry) }
         return Refresh(
             began: began,
             wireGuard: wireGuardLink,
@@ -136,11 +123,8 @@ extension RefreshRequest {
                 listenPort: state.listenPort,
                 connected: connected(among: state.peers, at: now)
             ),
-            table: table,
-            start: start,
-            missing: missing,
+            comparison: comparison,
             absent: absent,
-            sweep: finding,
             cost: .zero
         )
     }
@@ -150,19 +134,6 @@ extension RefreshRequest {
         peers.count { peer in
             peer.lastHandshake.map { now.wallClock - $0 < DomainStatus.freshness.components.seconds } ?? false
         }
-    }
-
-    private func sweep(_ table: inout DomainTable, _ kind: SweepKind, at now: Clocks) -> Refresh.SweepFinding {
-        let step = table.clockStep(until: now)
-        let wasSuspicious = table.isSilenceSuspicious
-        let count = table.routerCount
-        let verdicts = table.sweep(now, isDryRun: kind == .dry)
-        return Refresh.SweepFinding(
-            verdicts: verdicts,
-            routerCount: count,
-            clockStep: step,
-            isNewlySuspicious: table.isSilenceSuspicious && !wasSuspicious
-        )
     }
 
     // MARK: - Parts

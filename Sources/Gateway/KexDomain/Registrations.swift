@@ -28,8 +28,8 @@ extension MeshDomain {
     ///   - keys: each once.
     ///   - mayWait: whether ``RegistrationAnswer/later`` is an answer.
     public func register(_ keys: [(key: PublicKey, origin: Origin)], mayWait: Bool = true) -> [RegistrationAnswer] {
-        guard outage == nil, !isDoubtful else {
-            return keys.map { _ in mayWait && isDoubtful ? .later : .said(.unavailable) }
+        guard isInService, !schedule.isOutdated else {
+            return keys.map { _ in mayWait && schedule.isOutdated ? .later : .said(.unavailable) }
         }
         if !noteDemand(), mayWait {
             schedule.isAwaited = true
@@ -40,7 +40,7 @@ extension MeshDomain {
         var answers = [RegistrationAnswer](repeating: .said(nil), count: keys.count)
         var admissions: [(index: Int, admission: DomainTable.Admission)] = []
         for (index, (key, origin)) in keys.enumerated() {
-            if chores.halfDone.contains(key) {
+            if backlog.halfDone.contains(key) {
                 answers[index] = mayWait ? .later : .said(.unavailable)
                 continue
             }
@@ -64,7 +64,7 @@ extension MeshDomain {
         }
         guard !admissions.isEmpty else { return answers }
         // Those whose places are needed leave first.
-        removeExpired()
+        backlog.add(table.expired(at: context.clocks.sinceStart))
         let mayWait = mayWait && learned.hopelessUntil <= context.now
         let outcomes = admit(admissions.map(\.admission), mayWait: mayWait)
         if outcomes.contains(nil) { schedulePolling(isNews: true) }
@@ -78,7 +78,7 @@ extension MeshDomain {
             let isUnfinished = learned.unfinished.removeValue(forKey: key) != nil
             if let failure {
                 if isUnfinished {
-                    _ = remove([(key, admission.addresses)], isOwnWord: false, hasSpoken: false) { _ in }
+                    leave([Departure(key: key, addresses: admission.addresses, cause: .unfinished)])
                 }
                 answers[index] = .said(.unavailable)
                 let line = "could not register \(key) from \(origin): \(failure)"
@@ -108,7 +108,7 @@ extension MeshDomain {
     /// - Returns: for each admission `nil`, or why it is not in the kernel.
     func admit(_ admissions: [DomainTable.Admission], mayWait: Bool) -> [DomainFailure?] {
         guard !admissions.isEmpty else { return [] }
-        removeDisplaced()
+        leave(table.takeDisplaced())
         var results = addPeers(of: admissions)
         let good = admissions.indices.filter { results[$0] == nil }
         let entries = good.map { missingEntries(of: admissions[$0]) }
@@ -121,12 +121,12 @@ extension MeshDomain {
             if !failure.isTableFull || !mayWait { _ = delete(own) }
         }
         let failed = admissions.indices.filter { index in results[index].map { !$0.isTableFull || !mayWait } ?? false }
-        if outage == nil, !failed.isEmpty { takeBackPeers(of: failed.map { admissions[$0] }) }
+        if isInService, !failed.isEmpty { takeBackPeers(of: failed.map { admissions[$0] }) }
         for (admission, failure) in zip(admissions, results) {
             switch failure {
-            case nil: table.confirm(admission)
+            case nil: table.take(.admitted(admission))
             case let failure? where failure.isTableFull && mayWait: break
-            default: table.abandon(admission)
+            default: table.take(.abandoned(admission))
             }
         }
         return results
@@ -139,7 +139,7 @@ extension MeshDomain {
         // One of them was refused, and the rest may or may not be in. Adding is safe to repeat, so one by one tells.
         for index in new { results[index] = apply([admissions[index].peerChange]) }
         // Out of service: nobody is in, those whose peer was there before included.
-        if let outage { return admissions.map { _ in outage } }
+        if let failure = state.failure { return admissions.map { _ in failure } }
         return results
     }
 
@@ -148,7 +148,7 @@ extension MeshDomain {
     }
 
     func entries(_ kinds: FdbEntries, of addresses: RouterAddresses) -> [FdbEntry] {
-        guard let via = interfaces?.wireGuard else { return [] }
+        guard let via = state.interfaces?.wireGuard else { return [] }
         var entries: [FdbEntry] = []
         if kinds.contains(.mac) {
             entries.append(FdbEntry(mac: addresses.mac, destination: addresses.linkLocal, via: via))
@@ -161,10 +161,10 @@ extension MeshDomain {
     /// made one of them a peer of the operator's own meanwhile. WireGuard alone is asked, because the VXLAN interface may be what
     /// is missing. Nothing is taken for granted after a failure, so the next registration wants a new refresh.
     private func takeBackPeers(of admissions: [DomainTable.Admission]) {
-        schedule.expires = MonotonicTime(nanoseconds: 0)
+        invalidate(.table)
         let keys = Set(admissions.filter(\.isNewPeer).map(\.key))
         guard !keys.isEmpty else { return }
-        chores.halfDone.formUnion(keys)
+        backlog.halfDone.formUnion(keys)
         let (name, access, removals) = (settings.wireGuard, context.access, removals)
         let empty = DomainTable(rules: table.rules)
         context.run(of: self) {
@@ -175,15 +175,15 @@ extension MeshDomain {
             removals.add(routers.count)
             try? kernel.apply(routers.map { .remove($0.publicKey) })
         } then: { domain, _ in
-            domain.chores.halfDone.subtract(keys)
+            domain.backlog.halfDone.subtract(keys)
         }
     }
 
     /// Changes peers. If WireGuard does not so much as refuse, the domain leaves service, and every further change fails
     /// at once: one that does not answer would cost a time limit for each.
     func apply(_ changes: [PeerChange]) -> DomainFailure? {
-        if let outage { return outage }
-        guard !changes.isEmpty, let kernel = interfaces?.kernel else { return nil }
+        if let failure = state.failure { return failure }
+        guard !changes.isEmpty, let kernel = state.interfaces?.kernel else { return nil }
         let start = context.now
         removals.add(changes.count { if case .remove = $0 { true } else { false } })
         do throws(DomainFailure) {
@@ -196,7 +196,7 @@ extension MeshDomain {
     }
 
     func append(_ entries: [FdbEntry]) -> [DomainFailure?] {
-        guard !entries.isEmpty, let interfaces else { return [] }
+        guard !entries.isEmpty, let interfaces = state.interfaces else { return [] }
         do throws(DomainFailure) {
             let outcomes = try interfaces.kernel.append(entries, to: interfaces.vxlan)
             if learned.limit != nil, outcomes.contains(where: { $0?.isTableFull ?? false }) { learned.isFull = true }

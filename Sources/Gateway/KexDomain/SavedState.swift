@@ -29,20 +29,22 @@ struct SavedState {
 
 extension MeshDomain {
     /// Reads what an earlier process knew.
-    func recall() {
+    ///
+    /// - Returns: the interface that its routers were in; `nil` if that is not known.
+    func recall() -> DeviceIdentity? {
         let reading: StateFile.Reading?
         do throws(SystemCallError) {
             reading = try savedState.file.read()
         } catch {
-            return log(.stateDamaged, .error, "\(error): starting without what was known about silent routers")
+            log(.stateDamaged, .error, "\(error): starting without what was known about silent routers")
+            return nil
         }
-        guard let reading else { return }
+        guard let reading else { return nil }
         if let damage = reading.damage {
             log(.stateDamaged, .error, "\(damage)")
             savedState.mustWrite = true
         }
         let state = reading.state
-        identity = state.device
         let isSameRun = state.device.map(context.machine.isSameRun) ?? false
         table.recall(
             state.routers,
@@ -50,6 +52,7 @@ extension MeshDomain {
             restoredAt: state.restoredAt,
             operatorsPeers: state.operatorsPeers
         )
+        return state.device
     }
 
     /// The file that the domain's routers are in.

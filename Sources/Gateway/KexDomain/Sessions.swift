@@ -58,16 +58,16 @@ extension MeshDomain {
 
     /// Takes in what VXLAN interfaces learned: a router's first frame.
     public func notice(_ news: LearningNews) {
-        guard outage == nil, let device = interfaces?.vxlan, let via = interfaces?.wireGuard else { return }
+        guard let interfaces = state.interfaces else { return }
         if !news.isWhole {
             noteLearning()
             // As rarely as without the kernel's word: strangers can cause this at any time.
             if table.awaitsSomebody { polling.next = min(polling.next ?? polling.earliest, polling.earliest) }
             // Who moved, what was learned tells.
-            if isMigration { refreshEntriesSoon() }
+            if isMigration { invalidate(.entries) }
         }
         let now = context.clocks
-        let own = news.entries.filter { $0.device == device && $0.entry.via == via }
+        let own = news.entries.filter { $0.device == interfaces.vxlan && $0.entry.via == interfaces.wireGuard }
         if !own.isEmpty { noteLearning() }
         let sightings = own.compactMap { table.hear(from: $0.entry.destination, at: now) }
         guard !sightings.isEmpty else { return }
@@ -75,34 +75,20 @@ extension MeshDomain {
         for (key, place) in sightings.compactMap({ sighting in sighting.place.map { (sighting.key, $0) } }) {
             noteStranger(.readdressed, .info, key, "\(key) is at \(place)")
         }
-        chores.isStuck = false
+        backlog.isStuck = false
         repair()
-    }
-
-    func noteHeard(_ keys: [PublicKey]) {
-        for key in keys { log(.confirmed, .info, key: key, "first sign of life of \(key)") }
-    }
-
-    /// Finds the sessions of routers that registered and that have proved dead.
-    func resetDeadSessions(in refresh: Refresh, _ touched: Set<PublicKey>) {
-        let began = Duration.nanoseconds(Int64(refresh.began.nanoseconds))
-        chores.resets += table.deadSessions(inSnapshotOf: began, at: context.clocks.sinceStart, except: touched)
     }
 
     /// Takes the peers of such routers out and puts them in again. WireGuard forgets their last handshakes then, which may
     /// have been in their future.
     func resetSome() {
-        // Each waits in the kernel until nobody uses what is taken out.
-        let round = chores.resets.prefix(max(chores.roundSize / 8, 1))
-        chores.resets = chores.resets.dropFirst(round.count)
-        if chores.resets.isEmpty { chores.resets = [] }
-        for router in round where table.addresses(of: router.key) != nil {
+        for router in backlog.takeResets() where table.addresses(of: router.key) != nil {
             // One message: no moment without the peer, and no other registration in between.
             if let failure = apply([.remove(router.key), router.peerChange]) {
                 log(.failed, .error, key: router.key, "could not reset the session of \(router.key): \(failure)")
-                schedule.expires = MonotonicTime(nanoseconds: 0)
+                invalidate(.table)
             } else {
-                table.noteReset(router.key, at: context.clocks.sinceStart)
+                table.take(.reset(router.key, at: context.clocks.sinceStart))
                 log(.reset, .info, key: router.key, "reset the session of \(router.key): nothing came in it any more")
             }
         }

@@ -2,6 +2,7 @@ internal import GatewayEvents
 public import HandlerChannel
 internal import KexConfiguration
 internal import KexGateway
+internal import KexProtocol
 internal import Logging
 internal import SystemCalls
 internal import Systemd
@@ -18,13 +19,10 @@ struct Sweeps {
 
     /// In the order in which they asked.
     private var waiting: [Waiter] = []
-    /// Whose look is being made, or whose removals are.
+    /// Whose refresh is being made, or whose removals are.
     private var current: Waiter?
     /// Whose reports are ready, by the connection that asked.
     private var reports: [UInt64: Report] = [:]
-
-    /// Whether the sweep that is being carried out only says what it would do.
-    var isDryRun: Bool { current?.isDryRun ?? true }
 
     var isWanted: Bool { current == nil && !waiting.isEmpty }
 
@@ -44,20 +42,70 @@ struct Sweeps {
 
     /// The refresh was worth nothing; another one follows.
     mutating func retry() {
+        guard progress == nil else { return }
         if let current { waiting.insert(current, at: 0) }
         current = nil
     }
 
-    /// There is no knowing.
+    /// The kernel cannot be read.
     mutating func fail(_ failure: DomainFailure) {
         for waiter in [current].compactMap(\.self) + waiting { reports[waiter.token] = .failure(failure) }
         current = nil
+        progress = nil
         waiting = []
     }
 
-    mutating func finish(_ events: [SweepEvent], peers: Int) {
-        if let current { reports[current.token] = .success((events, peers)) }
+    /// What became of a router that a sweep takes out.
+    enum Fate {
+        case removed
+        case returned
+        case failed
+    }
+
+    /// A sweep whose removals are on their way.
+    private struct Progress {
+        let findings: SweepFindings
+        /// Routers that are still to leave.
+        var waiting: Set<PublicKey>
+        var fates: [PublicKey: Fate] = [:]
+    }
+
+    private var progress: Progress?
+
+    /// The refresh has found this. It is reported when the routers that are to leave are gone.
+    mutating func takeIn(_ findings: SweepFindings, in domain: DomainName) {
+        let leaving = findings.isDryRun ? [] : findings.verdicts.filter { $0.action == .remove }
+        progress = Progress(findings: findings, waiting: Set(leaving.map(\.key)))
+        finishIfDone(in: domain)
+    }
+
+    /// A router left, or did not.
+    mutating func note(_ key: PublicKey, _ fate: Fate, in domain: DomainName) {
+        guard progress?.waiting.remove(key) != nil else { return }
+        progress?.fates[key] = fate
+        finishIfDone(in: domain)
+    }
+
+    private mutating func finishIfDone(in domain: DomainName) {
+        guard let progress, progress.waiting.isEmpty else { return }
+        let events = progress.findings.verdicts.map { verdict in
+            let action: SweepEvent.Action =
+                switch verdict.action {
+                case .mark: .marked
+                case .wait: .waiting
+                case .unmark: .returned
+                case .remove:
+                    switch progress.fates[verdict.key] {
+                    case .removed?, nil: .removed
+                    case .returned?: .returned
+                    case .failed?: .failed
+                    }
+                }
+            return SweepEvent(domain: domain, key: verdict.key, action: action, silence: verdict.silence)
+        }
+        if let current { reports[current.token] = .success((events, progress.findings.routerCount)) }
         current = nil
+        self.progress = nil
     }
 
     func hasReport(for token: UInt64) -> Bool { reports[token] != nil }
@@ -83,64 +131,22 @@ extension MeshDomain {
     public func sweep(for token: UInt64, isDryRun: Bool) {
         sweeps.ask(token, isDryRun: isDryRun)
         // A domain that rests is left to rest.
-        if let outage, !isDoubtful, context.now < schedule.earliest { return sweeps.fail(outage) }
+        if let failure = state.failure, !schedule.isOutdated, context.now < schedule.earliest {
+            return sweeps.fail(failure)
+        }
         scheduleRefresh(at: context.now, isUrgent: true)
     }
 
-    /// Takes in what a sweep found, and takes out those that stayed stale. It is reported when they are gone.
-    ///
-    /// - Parameter touched: who did something since the refresh began: they stay.
-    func takeIn(_ finding: Refresh.SweepFinding, _ touched: Set<PublicKey>) {
-        let isDryRun = sweeps.isDryRun
-        if let step = finding.clockStep, !isDryRun {
+    /// Takes in what a sweep found. Those who stayed silent are in the backlog.
+    func takeIn(_ findings: SweepFindings) {
+        if let step = findings.clockStep, !findings.isDryRun {
             log(.clockStepped, .warning, "the clock was stepped by \(step) s: this sweep removes nobody")
         }
-        if finding.isNewlySuspicious, !isDryRun {
+        if findings.isNewlySuspicious, !findings.isDryRun {
             let line = "more than half of the routers fell silent together: this sweep removes nobody"
             log(.massSilence, .warning, "\(line); a later one does, if they stay silent")
         }
-        let gone = isDryRun ? [] : finding.verdicts.filter { $0.action == .remove && !touched.contains($0.key) }
-        let progress = SweepProgress(finding.verdicts, touched: touched, missing: gone.count)
-        guard !gone.isEmpty else { return finish(progress, of: finding) }
-        for verdict in gone {
-            let key = verdict.key
-            chores.depart(
-                Chores.Departure(
-                    key: key,
-                    addresses: verdict.addresses,
-                    isOwnWord: true,
-                    hasSpoken: true,
-                    isDue: { $0.table.addresses(of: key) != nil && !$0.table.isRegistering(key) },
-                    isDone: { [weak self] isGone in
-                        guard let self else { return }
-                        if isGone {
-                            log(.removed, .info, key: key, "removed \(key): silent in two sweeps")
-                        } else if table.isRegistering(key) {
-                            progress.returned.insert(key)
-                        } else {
-                            progress.failed.insert(key)
-                        }
-                        progress.missing -= 1
-                        if progress.missing == 0 { finish(progress, of: finding) }
-                    }
-                )
-            )
-        }
-    }
-
-    private func finish(_ progress: SweepProgress, of finding: Refresh.SweepFinding) {
-        let events = progress.verdicts.map { verdict in
-            let action: SweepEvent.Action =
-                switch verdict.action {
-                case .mark: .marked
-                case .wait: .waiting
-                case .remove where progress.returned.contains(verdict.key): .returned
-                case .remove: progress.failed.contains(verdict.key) ? .failed : .removed
-                case .unmark: .returned
-                }
-            return SweepEvent(domain: settings.name, key: verdict.key, action: action, silence: verdict.silence)
-        }
-        sweeps.finish(events, peers: finding.routerCount)
+        sweeps.takeIn(findings, in: settings.name)
     }
 
     /// Whether ``takeSweepReport(for:)`` has something.
@@ -151,18 +157,4 @@ extension MeshDomain {
 
     /// Nobody waits any more for the sweep that was asked for under this token.
     public func forgetSweep(for token: UInt64) { sweeps.forget(token) }
-}
-
-/// A sweep whose removals are on their way.
-private final class SweepProgress {
-    let verdicts: [SweepVerdict]
-    var returned: Set<PublicKey>
-    var failed: Set<PublicKey> = []
-    var missing: Int
-
-    init(_ verdicts: [SweepVerdict], touched: Set<PublicKey>, missing: Int) {
-        self.verdicts = verdicts
-        returned = touched.intersection(verdicts.lazy.filter { $0.action == .remove }.map(\.key))
-        self.missing = missing
-    }
 }

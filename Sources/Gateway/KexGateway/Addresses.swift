@@ -105,14 +105,14 @@ extension DomainTable {
 
     /// Routers whose peers need other allowed IPs, as of the last snapshot: bring that into the kernel. Until the next snapshot
     /// they count as done.
-    public mutating func takeReaddressings() -> [Readdressing] {
+    mutating func takeReaddressings() -> [Readdressing] {
         defer { readdressings = [] }
         return readdressings
     }
 
     /// Entries that lead to where routers are not: take them out, after ``repairs()`` have been made, so that no broadcast is
     /// lost.
-    public mutating func takeStrays() -> [Stray] {
+    mutating func takeStrays() -> [Stray] {
         defer { strays = [] }
         return strays
     }

@@ -173,7 +173,7 @@ public struct DomainTable: Sendable {
     /// Who was taken out on purpose.
     public internal(set) var removals = RemovalRecord()
     /// See ``takeDisplaced()``.
-    var displaced: [Displacement] = []
+    var displaced: [Departure] = []
     /// Who may give way, if the domain was full since the last snapshot.
     var holdings: Holdings?
     var lastNumber: UInt32 = 0
@@ -200,7 +200,7 @@ public struct DomainTable: Sendable {
 
     /// Routers whose keys the rules do not allow, as of the last snapshot: take them out of the kernel, then call ``remove(_:)``. What
     /// the operator has his hand on is left to him.
-    public internal(set) var banned: [(key: PublicKey, addresses: RouterAddresses)] = []
+    var prohibited: [Departure] = []
 
     public init(rules: DomainRules) {
         self.rules = rules
@@ -262,13 +262,13 @@ public struct DomainTable: Sendable {
     }
 
     /// Who was heard of for the first time when the last snapshot was taken.
-    public internal(set) var heardInSnapshot: [PublicKey] = []
+    var heardInSnapshot: [PublicKey] = []
 
     /// Who was taken out of WireGuard since the snapshot before, and was forgotten when the last one was taken.
-    public internal(set) var forgottenInSnapshot: [PublicKey] = []
+    var forgottenInSnapshot: [PublicKey] = []
 
     /// Set if so many were missing in the last snapshot that nobody can have meant it.
-    public internal(set) var massLoss: MassLoss?
+    var massLoss: MassLoss?
 
     /// Takes a new snapshot of the kernel, and keeps what is known about the routers that are still there.
     ///
@@ -281,7 +281,7 @@ public struct DomainTable: Sendable {
     ///   - sinceStart: time since the start of the machine.
     /// - Returns: the peers that a new device lacks. Bring all of them into the kernel; if that fails, ask with a new
     ///   snapshot again.
-    public mutating func reset(to snapshot: Snapshot, isNewDevice: Bool, sinceStart: Duration) -> [Admission] {
+    mutating func reset(to snapshot: Snapshot, isNewDevice: Bool, sinceStart: Duration) -> [Admission] {
         let before = routers
         var justHeard: [Peer] = []
         // Those who were ever heard of: before, and of them those who stayed, and in this snapshot.
@@ -366,8 +366,8 @@ public struct DomainTable: Sendable {
         if !missing.isEmpty || stayed != wereKnown || stayed != heard || isRememberedChanged { changeCount += 1 }
         heardInSnapshot = hear(justHeard)
         if !hasRoom { takeHoldings() }
-        banned = routers.filter { !$0.value.isHeld && rules.objection(to: $0.key) != nil }.map {
-            ($0.key, $0.value.addresses)
+        prohibited = routers.filter { !$0.value.isHeld && rules.objection(to: $0.key) != nil }.map {
+            Departure(key: $0.key, addresses: $0.value.addresses, cause: .prohibited)
         }
         return missing
     }
@@ -408,7 +408,7 @@ public struct DomainTable: Sendable {
                 case .free(let yielding) =
                     addresses(router.addresses, for: key, isProven: router.lastHeard != nil, at: sinceStart)
             else { continue }
-            for other in yielding { displace(other, .address) }
+            for other in yielding { displace(other, .displaced) }
             let (addresses, lastHeard) = (router.addresses, router.lastHeard)
             own(key, addresses)
             // Without a list, those of another device say nothing.
@@ -426,11 +426,27 @@ public struct DomainTable: Sendable {
 
     // MARK: - Signs of life
 
+    /// Fdb entries that are not as they should be.
+    public struct Repairs: Hashable, Sendable {
+        /// Routers that lack entries. Report each with ``Outcome/admitted(_:)`` when the kernel has its entries.
+        public var missing: [Admission]
+        /// Entries that lead to where routers are not. They go after the missing ones are in, so that no broadcast is lost. They are
+        /// handed out once.
+        public var strays: [Stray]
+    }
+
+    /// What is to be repaired now.
+    ///
+    /// - Parameter limit: most routers that lack entries.
+    public mutating func takeRepairs(atMost limit: Int) -> Repairs {
+        Repairs(missing: repairs(atMost: limit), strays: takeStrays())
+    }
+
     /// Entries that routers lack although they should have them by now: the unicast entry, and the flood entry of those
     /// who were heard of in this device. Before that it would multiply broadcasts for nobody.
     ///
     /// - Parameter limit: most routers.
-    public func repairs(atMost limit: Int = .max) -> [Admission] {
+    func repairs(atMost limit: Int = .max) -> [Admission] {
         routers.lacking.lazy.compactMap { [self] key -> Admission? in
             guard let router = routers[key], isReachable(key, router) else { return nil }
             let missing = routers.missingEntries(of: router)
@@ -490,7 +506,7 @@ public struct DomainTable: Sendable {
         case .free(let others): yielding = others
         }
         if let refusal = takePlace(for: key, from: origin, at: now.sinceStart, &limits) { return refusal }
-        for other in yielding { displace(other, .address) }
+        for other in yielding { displace(other, .displaced) }
         let missing = rules.floodsAtRegistration ? rules.entries : rules.entries.subtracting(.flood)
         return .admit(add(key, Router(addresses: addresses), missing: missing))
     }
@@ -568,30 +584,16 @@ public struct DomainTable: Sendable {
         )
     }
 
-    /// A router that gave its place to another one.
-    public struct Displacement: Hashable, Sendable {
-        public enum Cause: Hashable, Sendable {
-            /// It was never heard of, and another router has the same address.
-            case address
-            /// The domain is full, and its home holds more than that of a newcomer.
-            case holdings
-        }
-
-        public var key: PublicKey
-        public var addresses: RouterAddresses
-        public var cause: Cause
-    }
-
     /// Routers that gave their places to others: take them out of the kernel before anybody is let in.
-    public mutating func takeDisplaced() -> [Displacement] {
+    public mutating func takeDisplaced() -> [Departure] {
         defer { displaced = [] }
         return displaced
     }
 
     /// Takes a router's place from it.
-    mutating func displace(_ key: PublicKey, _ cause: Displacement.Cause) {
-        guard let router = routers[key] else { return }
-        displaced.append(Displacement(key: key, addresses: router.addresses, cause: cause))
+    mutating func displace(_ key: PublicKey, _ cause: Departure.Cause) {
+        guard let departure = departure(of: key, cause) else { return }
+        displaced.append(departure)
         remove(key)
     }
 
@@ -601,7 +603,7 @@ public struct DomainTable: Sendable {
             routers[key].map { $0.lastHeard != nil && !$0.isHeld } ?? false
         }
         guard let victim else { return false }
-        displace(victim, .holdings)
+        displace(victim, .crowdedOut)
         return true
     }
 
@@ -691,25 +693,25 @@ public struct DomainTable: Sendable {
         return nil
     }
 
-    /// ``banned``, once.
-    public mutating func takeBanned() -> [(key: PublicKey, addresses: RouterAddresses)] {
-        defer { banned = [] }
-        return banned.filter { routers[$0.key] != nil }
+    /// ``prohibited``, once.
+    mutating func takeProhibited() -> [Departure] {
+        defer { prohibited = [] }
+        return prohibited.filter { routers[$0.key] != nil }
     }
 
     /// The kernel has taken the whole admission.
-    public mutating func confirm(_ admission: Admission) {
+    mutating func confirm(_ admission: Admission) {
         routers[admission.key]?.entries.formUnion(admission.missingEntries)
     }
 
     /// The kernel has not taken the admission, and what it took was taken back.
-    public mutating func abandon(_ admission: Admission) {
+    mutating func abandon(_ admission: Admission) {
         if admission.isNewPeer { remove(admission.key) }
     }
 
     /// Notes that a router goes on purpose. To be called before ``remove(_:)``, and not if it goes because another gateway
     /// said so, or because nobody ever heard of it.
-    public mutating func noteRemoval(of key: PublicKey) { noteRemoval(of: key, lastHeard: routers[key]?.lastHeard) }
+    mutating func noteRemoval(of key: PublicKey) { noteRemoval(of: key, lastHeard: routers[key]?.lastHeard) }
 
     private mutating func noteRemoval(of key: PublicKey, lastHeard: Int64?) {
         guard let lastHeard else { return }
@@ -717,7 +719,7 @@ public struct DomainTable: Sendable {
     }
 
     /// The router is no longer in the kernel.
-    public mutating func remove(_ key: PublicKey) {
+    mutating func remove(_ key: PublicKey) {
         guard let router = routers.removeValue(forKey: key) else { return }
         if router.lastHeard != nil { changeCount += 1 }
         for addresses in allAddresses(of: key, at: router.addresses) where owners[addresses.linkLocal] == key {
@@ -733,11 +735,11 @@ public struct DomainTable: Sendable {
 
     // MARK: - Time
 
-    /// Pending routers whose time is over: take them out of the kernel, then call ``remove(_:)``.
+    /// Pending routers whose time is over.
     ///
     /// - Parameter now: time since the start of the machine.
-    public func expired(at now: Duration) -> [(key: PublicKey, addresses: RouterAddresses)] {
-        pending.due(at: now).compactMap { key in routers[key].map { (key, $0.addresses) } }
+    public func expired(at now: Duration) -> [Departure] {
+        pending.due(at: now).compactMap { departure(of: $0, .expired) }
     }
 
     /// When ``expired(at:)`` has somebody, time since the start of the machine.
@@ -753,7 +755,7 @@ public struct DomainTable: Sendable {
     ///   - time: when the snapshot was begun, time since the start of the machine.
     ///   - now: time since the start of the machine.
     ///   - touched: of whom the snapshot says nothing.
-    public mutating func deadSessions(
+    mutating func deadSessions(
         inSnapshotOf time: Duration,
         at now: Duration,
         except touched: Set<PublicKey> = []
@@ -769,7 +771,7 @@ public struct DomainTable: Sendable {
     }
 
     /// The router's peer was taken out and put in again.
-    public mutating func noteReset(_ key: PublicKey, at now: Duration) {
+    mutating func noteReset(_ key: PublicKey, at now: Duration) {
         routers[key]?.hasSession = false
         routers[key]?.isAdopted = false
         routers[key]?.receivedBytes = 0
@@ -805,7 +807,7 @@ public struct DomainTable: Sendable {
     }
 
     /// Whether the router was never heard of.
-    public func isPending(_ key: PublicKey) -> Bool { pending.contains(key) }
+    func isPending(_ key: PublicKey) -> Bool { pending.contains(key) }
 
     /// Where the router is; `nil` if it is none.
     public func addresses(of key: PublicKey) -> RouterAddresses? { routers[key]?.addresses }

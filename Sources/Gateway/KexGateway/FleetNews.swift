@@ -28,7 +28,7 @@ extension DomainTable {
         guard hasRoom else { return .refuse(.domainFull, reason: fullReason) }
         switch self.addresses(addresses, for: key, isProven: true, at: now.sinceStart) {
         case .taken(let refusal): return refusal
-        case .free(let others): for other in others { displace(other, .address) }
+        case .free(let others): for other in others { displace(other, .displaced) }
         }
         heardInFleet[key] = time
         return .admit(
@@ -50,7 +50,7 @@ extension DomainTable {
         inFleet key: PublicKey,
         at time: Int64,
         now: Clocks
-    ) -> (key: PublicKey, addresses: RouterAddresses)? {
+    ) -> Departure? {
         guard let router = routers[key], !router.isHeld, let own = router.lastHeard, !router.hasSession,
             !isRegistering(key), clockStep(until: now) == nil
         else { return nil }
@@ -58,7 +58,7 @@ extension DomainTable {
         let heard = max(own, heardInFleet[key] ?? own, 0)
         let isSilent = .seconds(now.wallClock - heard) > rules.staleAfter
         let isListenedFor = now.sinceStart - restoredAt > rules.staleAfter
-        return time > heard && isSilent && isListenedFor ? (key, router.addresses) : nil
+        return time > heard && isSilent && isListenedFor ? departure(of: key, .removedInFleet) : nil
     }
 
     /// The routers with the times of their last handshakes in this WireGuard device, in no order.

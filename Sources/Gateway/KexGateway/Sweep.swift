@@ -8,7 +8,7 @@ public struct SweepVerdict: Hashable, Sendable {
         case mark
         /// Marked, but not long enough ago.
         case wait
-        /// Stale, and marked long enough ago: take it out, then call ``DomainTable/remove(_:)``.
+        /// Stale, and marked long enough ago: it is to leave.
         case remove
         /// Heard of since it was marked.
         case unmark
@@ -19,6 +19,20 @@ public struct SweepVerdict: Hashable, Sendable {
     public var action: Action
     /// Seconds since the last handshake; `nil` if there never was one.
     public var silence: Int64?
+}
+
+/// What a sweep found.
+public struct SweepFindings: Sendable {
+    /// Whether it only says what a sweep would do.
+    public var isDryRun: Bool
+    /// In the order of the keys' text.
+    public var verdicts: [SweepVerdict]
+    /// Routers before it.
+    public var routerCount: Int
+    /// Seconds by which the clock was stepped since the sweep before; `nil` if it was not.
+    public var clockStep: Int64?
+    /// Whether it is this sweep that found too many silent.
+    public var isNewlySuspicious: Bool
 }
 
 extension DomainTable {
@@ -33,7 +47,7 @@ extension DomainTable {
     public static let suspiciousShare = 2
 
     /// Whether the last sweep removed nobody because of ``suspiciousShare``.
-    public var isSilenceSuspicious: Bool { suspicion != nil }
+    var isSilenceSuspicious: Bool { suspicion != nil }
 
     /// Goes through all routers, in the order of their keys' text. Call it right after
     /// ``reset(to:isNewDevice:sinceStart:)``.
@@ -49,7 +63,7 @@ extension DomainTable {
     /// ``DomainRules/sweepInterval``.
     ///
     /// - Parameter isDryRun: leave the marks as they are.
-    public mutating func sweep(_ now: Clocks, isDryRun: Bool) -> [SweepVerdict] {
+    mutating func sweep(_ now: Clocks, isDryRun: Bool) -> [SweepVerdict] {
         let step = clockStep(until: now)
         var verdicts: [SweepVerdict] = []
         // What the operator has his hand on is left to him.
@@ -107,7 +121,7 @@ extension DomainTable {
     }
 
     /// By how many seconds the wall clock was stepped since the last sweep; `nil` if it was not.
-    public func clockStep(until now: Clocks) -> Int64? {
+    func clockStep(until now: Clocks) -> Int64? {
         guard let clocks else { return nil }
         let step = Duration.seconds(now.wallClock - clocks.wallClock) - (now.sinceStart - clocks.sinceStart)
         return abs(step.components.seconds) >= Self.clockStep.components.seconds ? step.components.seconds : nil

@@ -35,6 +35,30 @@ public struct Link: Hashable, Sendable {
     /// Where that is among an interface's IPv6 settings. Source: DEVCONF_DISABLE_IPV6 of `linux/ipv6.h`.
     private static let disableIPv6Setting = 26
 
+    /// As it would be read, for what stands in for the kernel in tests.
+    package init(
+        index: InterfaceIndex,
+        name: InterfaceName,
+        kind: String?,
+        isUp: Bool = true,
+        mtu: UInt32 = 1420,
+        underlying: InterfaceIndex? = nil,
+        addressLimit: UInt32? = nil,
+        local: IPPrefix.Address? = nil
+    ) {
+        self.index = index
+        self.name = name
+        self.kind = kind
+        self.isUp = isUp
+        self.mtu = mtu
+        mac = nil
+        self.underlying = underlying
+        learns = addressLimit != nil
+        self.addressLimit = addressLimit
+        self.local = local
+        (identifier, port, isIPv6Off) = (0, 0, false)
+    }
+
     /// Reads an RTM_NEWLINK message.
     package init(_ reply: NetlinkReply) throws(MalformedReply) {
         let (header, all) = try reply.parse(ifinfomsg.self)

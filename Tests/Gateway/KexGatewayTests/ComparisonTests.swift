@@ -23,11 +23,10 @@ import WireGuardTypes
         _ snapshot: DomainTable.Snapshot,
         meanwhile: (inout DomainTable) -> Void
     ) -> Set<PublicKey> {
-        let start = table.comparisonStart
-        var copy = table.beginComparison()
+        var comparison = table.beginComparison()
         meanwhile(&table)
-        _ = copy.reset(to: snapshot, isNewDevice: false, sinceStart: now)
-        return table.adopt(copy, since: start)
+        comparison.take(snapshot, begunAt: now, isNewDevice: false, sinceStart: now)
+        return table.adopt(comparison)
     }
 
     @Test("finds what the kernel has lost and got, and what was heard, as one on the table itself")

@@ -133,12 +133,12 @@ import WireGuardTypes
         #expect(refusal(table.decide(key(2))) == .prohibitedKey)
         func banned() -> [PublicKey] {
             table.reset(to: snapshot([router(1)], entries: []))
-            return table.takeBanned().map(\.key)
+            return table.takeProhibited().map(\.key)
         }
         #expect(banned().isEmpty)
         table.change(rules: rules(prohibited: [key(1)]))
         #expect(banned() == [key(1)])
-        #expect(table.takeBanned().isEmpty, "once a snapshot")
+        #expect(table.takeProhibited().isEmpty, "once a snapshot")
         #expect(refusal(table.decide(key(1))) == .prohibitedKey)
         table.change(rules: rules(allowed: [:]))
         #expect(banned() == [key(1)])

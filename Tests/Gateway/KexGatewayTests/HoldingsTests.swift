@@ -21,7 +21,7 @@ private struct Town {
     mutating func pass(_ seconds: Int64) {
         now.wallClock += seconds
         now.sinceStart += .seconds(seconds)
-        for (key, _) in table.expired(at: now.sinceStart) { table.remove(key) }
+        for departure in table.expired(at: now.sinceStart) { table.take(.left(departure)) }
     }
 
     mutating func newKey() -> PublicKey {

@@ -47,7 +47,7 @@ private struct Gateway {
 
     /// What the kernel would do without being asked.
     mutating func expire() {
-        for (key, _) in table.expired(at: now.sinceStart) { table.remove(key) }
+        for departure in table.expired(at: now.sinceStart) { table.take(.left(departure)) }
     }
 }
 

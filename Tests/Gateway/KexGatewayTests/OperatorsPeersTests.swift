@@ -105,7 +105,7 @@ struct OwnershipCase: CustomTestStringConvertible, Sendable {
         var table = table(item)
         #expect((table.operatorsPeers[key(1)] != nil) == item.isNamed)
         #expect(table.routerCount == (item.outcome == .operators ? 0 : 1))
-        #expect(table.banned.map(\.key) == (item.outcome == .banned ? [key(1)] : []))
+        #expect(table.prohibited.map(\.key) == (item.outcome == .banned ? [key(1)] : []))
         // Far too long without a sign of life, in two sweeps.
         let later: Int64 = 100_000
         _ = table.sweep(sinceStart: .seconds(later), wallClock: later, isDryRun: false)
