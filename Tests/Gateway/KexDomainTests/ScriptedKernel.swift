@@ -153,6 +153,8 @@ final class ScriptedKernel: Sendable {
                         var peer = state.peers[settings.publicKey] ?? Peer(publicKey: settings.publicKey)
                         peer.allowedIPs = settings.allowedIPs
                         state.peers[settings.publicKey] = peer
+                    case .update(let settings):
+                        state.peers[settings.publicKey]?.allowedIPs = settings.allowedIPs
                     case .remove(let key): state.peers[key] = nil
                     }
                 }
