@@ -235,6 +235,14 @@ let gatewayLibraries = libraries(
     ]
 )
 
+/// Direct links between machines that share a hub.
+let linkLibraries = libraries(
+    in: "Links",
+    [
+        ("LinkFacts", ["Keys", "NetworkAddresses", "Secrets", "WireGuardTypes"])
+    ]
+)
+
 let programs = [
     daemon(
         "kexd",
@@ -312,8 +320,8 @@ let testSupport = [
         name: "FuzzTargets",
         dependencies: [
             "BusMessages", "ConfigurationFiles", "GatewayState", "HandlerChannel", "HTTPConfiguration",
-            "KexConfiguration", "KexProtocol", "Keys", "LinkControl", "Netlink", "NetworkAddresses", "VXLANFdb",
-            "WireGuardControl", "WireGuardTypes",
+            "KexConfiguration", "KexProtocol", "Keys", "LinkControl", "LinkFacts", "Netlink", "NetworkAddresses",
+            "VXLANFdb", "WireGuardControl", "WireGuardTypes",
         ],
         path: "Fuzz/Targets",
         swiftSettings: settings
@@ -417,6 +425,13 @@ let gatewaySuites = suites(
     ]
 )
 
+let linkSuites = suites(
+    in: "Links",
+    [
+        ("LinkFactsTests", ["Checkout", "Keys", "LinkFacts", "NetworkAddresses", "Secrets", "WireGuardTypes"])
+    ]
+)
+
 let topSuites =
     suites(
         [
@@ -483,8 +498,8 @@ let package = Package(
         .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1", traits: []),
     ],
     targets: cLibraries + valueLibraries + [eui64] + systemLibraries + kernelLibraries + [vxlanFdb] + gatewayLibraries
-        + programs + [crowd] + (isRelease ? [] : testSupport)
-        + (isRelease ? [] : valueSuites + systemSuites + kernelSuites + gatewaySuites + topSuites).filter {
+        + linkLibraries + programs + [crowd] + (isRelease ? [] : testSupport)
+        + (isRelease ? [] : valueSuites + systemSuites + kernelSuites + gatewaySuites + linkSuites + topSuites).filter {
             chosenSuites?.contains($0.name) ?? true
         } + fuzzing
 )

@@ -7,6 +7,7 @@ internal import KexConfiguration
 internal import KexProtocol
 internal import Keys
 internal import LinkControl
+internal import LinkFacts
 internal import Netlink
 internal import NetworkAddresses
 internal import VXLANFdb
@@ -30,6 +31,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case state
     /// Messages of the bus between gateways, from whoever may publish there.
     case bus
+    /// Facts, from members of a mesh.
+    case links
 
     /// Reads these bytes. Ends the process if something is wrong.
     public func run(_ bytes: [UInt8]) {
@@ -41,6 +44,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .configuration: readConfiguration(bytes)
         case .state: readState(bytes)
         case .bus: readBus(bytes)
+        case .links: readLinks(bytes)
         }
     }
 }
@@ -176,3 +180,46 @@ private func readBus(_ bytes: [UInt8]) {
 }
 
 private let signingKey = SigningKey()
+
+/// The bytes are tried as a datagram of the hub, and as the facts of a group.
+private func readLinks(_ bytes: [UInt8]) {
+    var receiver = mesh.member
+    if let heard = try? receiver.facts(in: bytes.span, from: mesh.hub.memberAddress) {
+        check(heard.facts, length: bytes.count)
+    }
+    if let facts = try? Fact.facts(in: bytes) { check(facts, length: bytes.count) }
+}
+
+/// What was read can be said again: in no more bytes, and in datagrams that are believed.
+private func check(_ facts: [Fact], length: Int) {
+    let groups = FactGroups(facts).groups
+    let again = groups.flatMap { $0 }
+    precondition(again.count <= length, "facts grow")
+    precondition((try? Fact.facts(in: again)) == facts, "facts have one meaning")
+    for fact in facts {
+        guard case .member(let metadata) = fact.statement else { continue }
+        let copy = try? MemberMetadata(name: metadata.name, isBasic: metadata.isBasic, other: metadata.other)
+        precondition(copy == metadata, "metadata is made of its parts")
+    }
+    var member = mesh.member
+    var random = SystemRandomNumberGenerator()
+    for group in groups {
+        let inside = try? Fact.facts(in: group)
+        precondition(group.count <= WireFormat.maximumGroup || inside?.count == 1, "a group is too long")
+        guard let datagram = try? member.datagram(of: group, for: member.publicKey, using: &random),
+            let heard = try? member.facts(in: datagram.span, from: member.publicKey.memberAddress)
+        else { preconditionFailure("a group is not believed") }
+        precondition(heard.facts == inside && heard.signer == member.publicKey, "a group says something else")
+    }
+}
+
+/// Two machines of the vectors of docs/PROTOCOL.md: the datagrams there are from the hub to the member.
+private let mesh: (hub: PublicKey, member: GroupSigner) = {
+    guard let hub = PublicKey(text: "V71XjjiPh9C8Oefdx71govnCoMvJcnXz5Aq703q5Uic="),
+        let secret = PrivateKey(text: "INJH3Nx+PDJo9S6FC5IPmZztYtuzacmOGVPhPirOzlw=")
+    else { preconditionFailure("they are keys") }
+    var (member, random) = (GroupSigner(privateKey: secret), SystemRandomNumberGenerator())
+    // Each run has a copy, so the secrets are computed here.
+    for key in [hub, member.publicKey] { _ = try? member.datagram(of: [], for: key, using: &random) }
+    return (hub, member)
+}()

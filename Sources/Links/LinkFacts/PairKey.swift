@@ -1,0 +1,28 @@
+internal import Keys
+internal import Secrets
+internal import WireGuardTypes
+
+/// What two members have in common and nobody else has: the shared secret of their keys, as it is. It is the same in both
+/// directions and for ever.
+///
+/// What it protects is not hidden: the facts are the authenticated bytes of an empty message. Source: wirelink's wire format,
+/// measured.
+struct PairKey: Sendable {
+    private let key: SymmetricKey
+
+    /// - Throws: ``KeyError/weakPublicKey``.
+    init(_ own: PrivateKey, _ other: PublicKey) throws(KeyError) {
+        var secret = try own.sharedSecret(with: other).bytes.copy
+        defer { SecretBytes.wipe(&secret) }
+        guard let key = SymmetricKey(bytes: secret) else { preconditionFailure("a shared secret has 32 bytes") }
+        self.key = key
+    }
+
+    /// - Parameter nonce: ``WireFormat/nonceLength`` bytes.
+    func tag(of facts: [UInt8], nonce: [UInt8]) -> [UInt8] { key.seal([], nonce: nonce, authenticating: facts) }
+
+    /// Whether a tag is that of ``tag(of:nonce:)``.
+    func verifies(_ tag: [UInt8], of facts: [UInt8], nonce: [UInt8]) -> Bool {
+        (try? key.open(tag, nonce: nonce, authenticating: facts)) != nil
+    }
+}

@@ -1,0 +1,22 @@
+internal import WireGuardTypes
+
+/// The secrets that were used last, in bounded memory: when half of the places are taken by those used lately, those that
+/// were not are forgotten.
+struct PairKeys: Sendable {
+    private var recent: [PublicKey: PairKey] = [:]
+    private var older: [PublicKey: PairKey] = [:]
+
+    var count: Int { recent.count + older.count }
+
+    subscript(member: PublicKey) -> PairKey? {
+        get { recent[member] ?? older[member] }
+        set {
+            older[member] = nil
+            if recent[member] == nil, recent.count >= GroupSigner.maximumSecrets / 2 {
+                older = recent
+                recent = [:]
+            }
+            recent[member] = newValue
+        }
+    }
+}
