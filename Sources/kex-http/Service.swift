@@ -26,7 +26,7 @@ func serve(
     handler: String?,
     _ log: Logger
 ) throws {
-    // Before anything else has a descriptor: whether the numbers of systemd are right shows only then.
+    // Sockets of systemd are taken before anything else opens a descriptor: wrong numbers show only then.
     var passed: [(descriptor: FileDescriptor, isTLS: Bool)] = []
     try ListeningSocket.takeAll(of: .tcp) { socket in
         let isTLS = socket.name == tlsSocketName
@@ -35,7 +35,7 @@ func serve(
     guard identity != nil || !passed.contains(where: \.isTLS) else {
         throw Failure("systemd passed a socket for TLS, but [HTTP] has no Certificate=")
     }
-    // Before the first thread.
+    // Signals are blocked before the first thread starts.
     let signals = try SignalReceiver(for: [.hangup, .interrupt, .terminate])
     try raiseDescriptorLimit()
     let frontDoor = HTTPFrontDoor(
@@ -52,7 +52,7 @@ func serve(
         try frontDoor.listen(on: listener, isTLS: isTLS)
     }
     for (descriptor, isTLS) in passed { try serve(on: OwnedDescriptor(adopting: descriptor), isTLS: isTLS) }
-    // What systemd hands over is what its units say; the configuration is for running without it.
+    // The units of systemd say where to listen. The configuration is for running without systemd.
     if passed.isEmpty {
         for endpoint in listen.isEmpty ? configuration.http.listen : listen {
             try serve(on: try Socket.listen(on: endpoint), isTLS: false)
@@ -98,7 +98,7 @@ func serve(
 /// `FileDescriptorName=` of `kex-https.socket`.
 private let tlsSocketName = "https"
 
-/// What keeps the service from its work.
+/// Why the service cannot start.
 private struct Failure: Error, CustomStringConvertible {
     let description: String
     init(_ description: String) { self.description = description }
@@ -126,7 +126,7 @@ private func hostName() throws -> String {
     return name
 }
 
-/// What the configuration's certificate and key make together; `nil` if it has none.
+/// The certificate and key of the configuration; `nil` if it names none.
 func identity(of configuration: FrontDoorConfiguration) throws(ConfigurationError) -> TLSIdentity? {
     guard let certificate = configuration.http.certificate, let privateKey = configuration.http.privateKey
     else { return nil }

@@ -23,7 +23,7 @@ func serve(
     handler: String?,
     _ log: Logger
 ) throws(SystemCallError) {
-    // Before anything else has a descriptor: whether the numbers of systemd are right shows only then.
+    // Sockets of systemd are taken before anything else opens a descriptor: wrong numbers show only then.
     var passed: [FileDescriptor] = []
     try ListeningSocket.takeAll(of: .tcp) { socket in passed.append(socket.takeDescriptor().release()) }
 
@@ -41,7 +41,7 @@ func serve(
         addresses.append(try address(of: listener))
         try server.add(listener: listener)
     }
-    // What systemd hands over is what its units say; the configuration is for running without it.
+    // The units of systemd say where to listen. The configuration is for running without systemd.
     let own = listen.isEmpty && passed.isEmpty ? configuration.listen : listen
     for endpoint in own {
         let listener = try Socket.listen(on: endpoint)

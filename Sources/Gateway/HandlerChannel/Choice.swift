@@ -2,12 +2,12 @@ public import KexProtocol
 public import NetworkAddresses
 public import WireGuardTypes
 
-/// A front door wants to know which gateway of all that share the bus a router should use.
+/// The question of a front door which of all gateways on the bus a router should use.
 public struct ChoiceRequest: Hashable, Sendable {
     /// Chosen by the front door; the answer carries it back.
     public var id: UInt32
     public var domain: DomainName
-    /// The router's; `nil` if nobody in particular asks. Then the answer is not remembered, nor counted.
+    /// The router's; `nil` if nobody in particular asks. Then the answer is neither remembered nor counted.
     public var key: PublicKey?
 
     public init(id: UInt32, domain: DomainName, key: PublicKey?) {
@@ -17,7 +17,7 @@ public struct ChoiceRequest: Hashable, Sendable {
     }
 }
 
-/// What a router has to know of the gateway that it should use.
+/// What a router must know of the gateway that it should use.
 public struct ChosenGateway: Hashable, Sendable {
     /// A host name or an address, which routers look up: 1 to ``maximumAddress`` bytes.
     public var address: String
@@ -89,7 +89,7 @@ extension ChoiceAnswer: Record {
     init(decoding bytes: Span<UInt8>, at position: inout Int) throws(MalformedFrame) {
         id = bytes.integer(&position)
         let text = try bytes.shortText(&position, ChosenGateway.maximumAddress)
-        // What is told to routers is text that needs no escape anywhere.
+        // Routers get text that needs no escape anywhere.
         for index in text where !(0x21...0x7e).contains(bytes[index]) { throw .record("a bad address") }
         let address = String(decoding: text.map { bytes[$0] }, as: UTF8.self)
         let rest = position..<position + 2 + PublicKey.length + 16
@@ -108,7 +108,7 @@ extension ChoiceAnswer: Record {
 
 /// What a front door may ask `kex-mqtt`.
 public enum BusRequest: Hashable, Sendable {
-    /// Let all gateways know of these routers: success means that the broker has taken it.
+    /// Pass these routers on to all gateways. Success means that the broker has them.
     case registrations([RegistrationRequest])
     case choices([ChoiceRequest])
 }

@@ -3,14 +3,14 @@ public import SystemCalls
 
 /// A connection of an operator's program to `kex-handler`. It waits for each answer.
 public struct ControlConnection: ~Copyable {
-    /// Longest silence of a handler at work. Userspace WireGuard takes up to a tenth of a second to list 10,000 peers
+    /// Longest silence of a working handler. Userspace WireGuard takes up to a tenth of a second to list 10,000 peers
     /// (measured), and a domain that does not answer costs ten seconds.
     public static let patience = Duration.seconds(30)
 
     private let path: String
     private let connection: PacketConnection
 
-    /// Why the handler could not be asked, or did not answer to the end.
+    /// Why the handler could not be asked, or did not finish its answer.
     public enum Failure: Error, CustomStringConvertible {
         case socket(SystemCallError)
         case malformed(MalformedFrame)

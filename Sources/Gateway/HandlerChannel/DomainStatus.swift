@@ -1,16 +1,16 @@
 public import KexProtocol
 public import WireGuardTypes
 
-/// How one domain of the handler is doing.
+/// The state of one domain of the handler.
 public struct DomainStatus: Hashable, Sendable {
     public var domain: DomainName
     /// Whether it takes registrations now. A domain that the handler does not have is out of service.
     public var isInService: Bool
-    /// The gateway's key in this domain; `nil` if WireGuard has none, or is not known.
+    /// The gateway's key in this domain; `nil` if WireGuard has none, or it is not known.
     public var publicKey: PublicKey?
-    /// UDP port of WireGuard; `nil` if it has none, or is not known.
+    /// UDP port of WireGuard; `nil` if WireGuard has none, or it is not known.
     public var listenPort: UInt16?
-    /// Peers whose last handshake is younger than ``freshness``, when the kernel was looked at last.
+    /// Peers whose last handshake was younger than ``freshness`` at the last refresh.
     public var connected: UInt32
     /// Peers that were made by registrations.
     public var routers: UInt32
@@ -54,7 +54,7 @@ struct StatusRequest: Hashable, Record {
 extension DomainStatus: Record {
     static var encodedSize: Int { 1 + DomainName.maximumLength + 1 + PublicKey.length + 2 + 4 + 4 }
 
-    /// Stands for no key: it is nobody's, since nothing multiplied with the base point gives it.
+    /// Stands for no key. It is nobody's key, because no multiple of the base point has it.
     private static let noKey = [UInt8](repeating: 0, count: PublicKey.length)
 
     func encode(into bytes: inout [UInt8]) {

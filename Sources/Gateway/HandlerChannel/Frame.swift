@@ -66,7 +66,7 @@ public enum ChannelLimit {
     public static let connections = 256
 }
 
-/// Why a packet is not a frame that the receiver may get.
+/// Why a packet is no frame for its receiver.
 public enum MalformedFrame: Error, Hashable, Sendable, CustomStringConvertible {
     case tooShort(Int)
     case version(UInt8)
@@ -106,7 +106,7 @@ extension Frame {
         assert(bytes.count == headerSize + records.count * kind.recordSize)
     }
 
-    /// The kind of the frame and the number of its records, everything about its size checked.
+    /// The kind of the frame and the number of its records, after all checks of its size.
     static func header(of bytes: Span<UInt8>) throws(MalformedFrame) -> (Kind, count: Int) {
         guard bytes.count >= headerSize else { throw .tooShort(bytes.count) }
         guard bytes[0] == version else { throw .version(bytes[0]) }
@@ -131,7 +131,7 @@ extension Frame {
     }
 }
 
-/// Reading the fields of records one after the other. The frame's length has been checked, so none runs over its end.
+/// Reads the fields of records one after the other. The frame's length has been checked, so no field runs over its end.
 extension Span<UInt8> {
     func byte(_ position: inout Int) -> UInt8 {
         defer { position += 1 }

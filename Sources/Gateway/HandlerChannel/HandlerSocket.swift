@@ -30,15 +30,15 @@ public enum HandlerSocket: CaseIterable, Sendable {
 
 /// What the handler may be asked.
 public enum HandlerRequest: Hashable, Sendable {
-    /// Let these routers in, which came to a front door of this gateway.
+    /// Let in these routers, which came to a front door of this gateway.
     case registrations([RegistrationRequest])
-    /// Let these routers in, which came to another gateway.
+    /// Let in these routers, which came to another gateway.
     case remoteRegistrations([RemoteRegistration])
-    /// How these domains are doing.
+    /// The states of these domains.
     case statuses(of: [DomainName])
-    /// What other gateways say of routers: each is answered.
+    /// Reports of other gateways on routers. Each is answered.
     case news([RouterNews])
-    /// All routers of a domain and their handshakes, and who was taken out on purpose.
+    /// All routers of a domain with their handshakes, and those that were taken out on purpose.
     case routers(RouterListRequest)
     /// Look for silent routers.
     case sweeps([SweepRequest])
@@ -69,7 +69,7 @@ public enum HandlerRequest: Hashable, Sendable {
         }
     }
 
-    /// Replaces `bytes` by a frame. Of what there are several, there must be 1 to ``ChannelLimit/records``.
+    /// Replaces `bytes` by a frame. A list in it must have 1 to ``ChannelLimit/records`` elements.
     public func encode(into bytes: inout [UInt8]) {
         switch self {
         case .registrations(let requests): RegistrationFrame.encode(requests, into: &bytes)

@@ -6,7 +6,8 @@ internal import WireGuardTypes
 public struct RegistrationRequest: Hashable, Sendable {
     /// Chosen by the front door; the answer carries it back.
     public var id: UInt32
-    /// Where the router's connection comes from, IPv4 as a mapped address, a link-local one scoped to its link. The one thing the handler believes.
+    /// Where the router's connection comes from: IPv4 as a mapped address, a link-local one scoped to its link. It is the one
+    /// thing that the handler believes.
     public var source: IPv6Address
     public var registration: Registration
 
@@ -29,7 +30,7 @@ public struct RemoteRegistration: Hashable, Sendable {
     }
 }
 
-/// The handler's verdict on one exchange. Success means that the kernel has acknowledged everything.
+/// The handler's answer to one exchange. Success means that the kernel has acknowledged everything.
 public struct RegistrationAnswer: Hashable, Sendable {
     public var id: UInt32
     /// `nil` for success.

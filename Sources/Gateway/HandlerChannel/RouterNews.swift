@@ -1,7 +1,7 @@
 public import KexProtocol
 public import WireGuardTypes
 
-/// What another gateway says of a router.
+/// A report of another gateway on a router.
 public struct RouterNews: Hashable, Sendable {
     /// What became of the router there.
     public enum Kind: UInt8, CaseIterable, Sendable {
@@ -50,20 +50,20 @@ public struct RouterListRequest: Hashable, Sendable {
     }
 }
 
-/// A router that a sweep, the operator's lists or the operator's hand has taken out. Whoever is missing from a list without
-/// this may have been lost by the machine.
+/// A router that a sweep, the operator's lists or the operator's hand has taken out. A router that is missing from a list
+/// without this may have been lost by the machine.
 public struct RouterRemoval: Hashable, Sendable {
     public var key: PublicKey
 
     public init(key: PublicKey) { self.key = key }
 }
 
-/// The last word of a list of routers.
+/// The end of a list of routers.
 public struct RouterListEnd: Hashable, Sendable {
     public var domain: DomainName
     /// Number of the last removal.
     public var lastRemoval: UInt64
-    /// Whether the list is all there is; otherwise the domain is out of service, and nobody is known to be gone.
+    /// Whether the list is complete. If not, the domain is out of service, and a missing router may be there.
     public var isWhole: Bool
 
     public init(domain: DomainName, isWhole: Bool, lastRemoval: UInt64) {

@@ -24,9 +24,9 @@ public struct SweepEvent: Hashable, Sendable {
         case waiting = 2
         /// Silent in two sweeps: taken out.
         case removed = 3
-        /// Heard of again since it was marked: the mark is gone.
+        /// It has shaken hands since it was marked: the mark is gone.
         case returned = 4
-        /// Silent in two sweeps, but the kernel did not let it be taken out; the next sweep tries again.
+        /// Silent in two sweeps, but the kernel refused to remove it. The next sweep tries again.
         case failed = 5
     }
 
@@ -44,7 +44,7 @@ public struct SweepEvent: Hashable, Sendable {
     }
 }
 
-/// The last word on one domain of a sweep.
+/// The end of the report on one domain of a sweep.
 public struct SweepEnd: Hashable, Sendable {
     /// Longest ``failure`` in bytes; the rest is cut.
     public static let maximumFailure = 180

@@ -8,8 +8,8 @@ internal import NetworkAddresses
 
 /// An answer to a client, without the fields that every answer has.
 ///
-/// Source: the deployed brokers, measured. Their routers look at the status alone: 200 and 204 are success, everything else
-/// is none, and its body is thrown away.
+/// Source: the deployed brokers, measured. Their routers read the status alone: 200 and 204 are success, everything else is a
+/// failure whose body they throw away.
 struct Answer {
     var status: HTTPResponse.Status
     var fields: HTTPFields
@@ -79,21 +79,21 @@ struct Answer {
         )
     }
 
-    /// The words of the deployed brokers, for everything that is wrong with a request.
+    /// The text of the deployed brokers, for everything that is wrong with a request.
     private static let refused = json(
         .badRequest,
         Failure("An internal error has occurred. Please try again later.")
     )
 
-    /// The same words with another status.
+    /// The same text with another status.
     private static func refused(_ status: HTTPResponse.Status) -> Answer {
         Answer(status: status, fields: refused.fields, body: refused.body)
     }
 
-    /// What is no exchange: not JSON, or not that of a known domain and a key.
+    /// The request is no exchange: it is not JSON, or has no known domain and key.
     static let malformed = refused
     static let tooLong = refused(.contentTooLarge)
-    /// The last answer on its connection: who goes on all the same has to come again, and is refused before it costs anything.
+    /// The last answer on its connection. A client that goes on must connect again, and is refused before it costs anything.
     static let tooFast = {
         var answer = refused(.tooManyRequests)
         answer.fields[.connection] = "close"

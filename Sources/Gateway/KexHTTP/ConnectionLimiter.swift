@@ -8,22 +8,22 @@ internal import Synchronization
 internal import SystemCalls
 internal import Systemd
 
-/// Knows how many are in, and how many of each source, and lets in who may.
+/// Limits the connections: all together, and those of each source.
 ///
-/// What is scarce is a place, so who is refused gets none, and when all are taken, the client that has asked nothing for longest
-/// gives way to a new one.
+/// Places are scarce, so a refused client gets none. When all are taken, the client that has been idle for longest loses its
+/// place to a new one.
 final class ConnectionLimiter: Sendable {
     private struct State {
         var sources: SourceLimits
         /// How often each source that is too fast gets an answer that says so.
         var refusals: SourceLimits
-        /// Who is in, by the number of the place.
+        /// The connected clients, by the numbers of their places.
         var clients: [Client?] = []
-        /// Places that nobody has, as far as ``clients`` goes.
+        /// Places in ``clients`` that are free.
         var free: [Int] = []
-        /// Places of those who have asked nothing, the longest first, and when they may have to give way.
+        /// Places of idle clients, the longest idle first, and when each may lose its place.
         var idle: DeadlineQueue
-        /// What is to be called when there is a place again, by the listener that waits for one.
+        /// What is to be called when there is a place again, for each listener that waits for one.
         var waiting: [ObjectIdentifier: @Sendable () -> Void] = [:]
         var notice: NoticeLimiter
         var budget = LineBudget()
@@ -123,7 +123,7 @@ final class ConnectionLimiter: Sendable {
     fileprivate func setIdle(_ isIdle: Bool, _ client: Client) {
         let place = client.place
         let waiting = state.withLock { state in
-            // One that has left says nothing about whoever has its place now.
+            // The client may have left, and another one may have its place now.
             guard state.clients[place] === client, state.idle.contains(place) != isIdle else {
                 return [@Sendable () -> Void]()
             }
@@ -155,8 +155,8 @@ final class ConnectionLimiter: Sendable {
         case later(MonotonicTime?)
     }
 
-    /// Whether somebody who comes now would get a place; if not, `resume` is called when that may be so, but not when only
-    /// time has passed.
+    /// Whether a client that comes now would get a place. If not, `resume` is called when one may be free, but not when only time
+    /// has passed.
     fileprivate func vacancy(for listener: ObjectIdentifier, orElse resume: @escaping @Sendable () -> Void) -> Vacancy {
         state.withLock { state in
             guard state.open >= limits.connections, !state.canGiveWay(at: .now) else { return .now }
@@ -204,7 +204,7 @@ final class Client: Sendable {
         return limiter.takeToken(of: source)
     }
 
-    /// From now on we owe it nothing: it may have to give way.
+    /// It has its answer and is idle: from now on it may lose its place.
     func beginWaiting() { limiter.setIdle(true, self) }
 
     /// It has asked something.
@@ -229,9 +229,9 @@ final class AcceptHandler: ChannelDuplexHandler {
     private let limiter: ConnectionLimiter
     private let isTLS: Bool
     private let welcome: (any Channel, Client) throws -> Void
-    /// Those that were accepted in the round in which the last place went: one less than are accepted in a round, at most.
+    /// Connections that were accepted in the round that took the last place: at most one less than a round accepts.
     private var held: [any Channel] = []
-    /// Whether it will look again by itself.
+    /// Whether it will try again by itself.
     private var isTiming = false
 
     /// - Parameter welcome: prepares the channel of a client that has a place.
@@ -276,7 +276,7 @@ final class AcceptHandler: ChannelDuplexHandler {
     ///
     /// - Returns: false if it has to wait.
     private func admit(_ channel: any Channel, _ context: ChannelHandlerContext) -> Bool {
-        // Who has no address is gone already: there is nobody to be answered, and no source whose limits would count.
+        // A client without an address is gone already. Nobody is to be answered, and there is no source to be limited.
         guard let source = channel.source else {
             channel.close(promise: nil)
             return true
@@ -302,8 +302,8 @@ final class AcceptHandler: ChannelDuplexHandler {
     }
 }
 
-/// First in the pipeline of a connection, so that what it closes is closed at once. A close that begins behind TLS waits for
-/// the client's farewell.
+/// First in the pipeline of a connection, so that it closes at once. A close that begins behind TLS waits for the client to
+/// close as well.
 private final class ExitHandler: ChannelInboundHandler {
     typealias InboundIn = NIOAny
 
@@ -317,8 +317,8 @@ private final class ExitHandler: ChannelInboundHandler {
 }
 
 extension Channel {
-    /// Where the connection comes from, IPv4 as a mapped address, a link-local one with its link; `nil` if that is not known, as with a client that has
-    /// reset its connection before it was accepted (getpeername(2) says ENOTCONN then).
+    /// Where the connection comes from: IPv4 as a mapped address, a link-local one with its link. `nil` if that is not known, as
+    /// with a client that reset its connection before it was accepted (getpeername(2) says ENOTCONN then).
     fileprivate var source: IPv6Address? {
         let address = unsafe remoteAddress?.withSockAddr { address, size in
             unsafe SystemCalls.SocketAddress(bytes: UnsafeRawBufferPointer(start: address, count: size))

@@ -15,7 +15,7 @@ enum ExchangeBody {
 
     /// Reads `{"node_name": "…","public_key": "…"}` of a router of `domain`. The rest as in ``registration(in:domains:)``.
     static func registration(in bytes: [UInt8], ofNodeIn domain: DomainName) -> Registration? {
-        // The name is not looked at; a body without it is of another form.
+        // The name itself does not matter, but a body without it has another form.
         guard let object = JSONObject(bytes), object.text("node_name") != nil, let key = key(in: object)
         else { return nil }
         return Registration(domain: domain, key: key)

@@ -27,11 +27,11 @@ final class ExchangeResponder: Sendable {
     /// What can be asked for.
     private enum Resource {
         case frontPage
-        /// An exchange whose answer says no more than that.
+        /// An exchange whose answer is only success or failure.
         case exchange
         /// An exchange whose answer names a gateway.
         case exchangeWithGateway
-        /// An exchange of a router that names itself and no domain.
+        /// An exchange of a router that names itself but no domain.
         case nodeExchange(DomainName)
         /// A question for a gateway, without an exchange.
         case gateway

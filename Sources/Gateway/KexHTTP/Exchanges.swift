@@ -11,10 +11,10 @@ public protocol Exchanges: Sendable {
     /// - Parameter source: where its request comes from, IPv4 as a mapped address.
     func register(_ registration: Registration, from source: IPv6Address) async -> Admission
 
-    /// The gateway that a router should use which has been let in there.
+    /// The gateway that a router should use, after it was let in there.
     func gateway(for registration: Registration, letIn place: Admission.Place) async throws(NoGateway) -> ChosenGateway
 
-    /// The gateway that a router would most likely get if it came now. Nothing is changed by the question.
+    /// The gateway that a router would most likely get if it came now. The question changes nothing.
     func gateway(in domain: DomainName) async throws(NoGateway) -> ChosenGateway
 }
 
@@ -22,11 +22,11 @@ public protocol Exchanges: Sendable {
 public enum Admission: Hashable, Sendable {
     /// Where a router is let in.
     public enum Place: Hashable, Sendable {
-        /// In the kernel of this gateway, and whoever else there is knows of it.
+        /// In the kernel of this gateway, and the other gateways know of it, if there are any.
         case everywhere
-        /// In the kernel of this gateway. The others hear of it later.
+        /// In the kernel of this gateway. The other gateways hear of it later.
         case here
-        /// The broker has it for the others. Here it is not.
+        /// Not here. The broker has it for the other gateways.
         case others
     }
 
@@ -38,9 +38,9 @@ public enum Admission: Hashable, Sendable {
 public enum NoGateway: Error, Sendable {
     /// None is in service.
     case noneInService
-    /// There is one, and its port, key or link address is not known.
+    /// There is one, but its port, key or link address is not known.
     case noData
-    /// It cannot be found out now.
+    /// The handler or `kex-mqtt` cannot be asked now.
     case unavailable
 }
 
@@ -72,33 +72,32 @@ struct LocalExchanges: Exchanges {
     }
 }
 
-/// Exchanges with all gateways on the bus: a key is in when this gateway's kernel has it, and the broker has taken it if it can;
-/// or the broker alone, if this gateway cannot, or there is none.
+/// Exchanges with all gateways on the bus. A key is in when this gateway's kernel has it, and the broker too if it can be
+/// reached. If there is no gateway here, or it is out of service, the broker is enough.
 struct SharedExchanges: Exchanges {
     let local: LocalExchanges
     let bus: HandlerClient
     let newcomers: Newcomers
 
-    /// One after the other: what this gateway refuses, by its limits of sources as well, is not passed on to the others.
+    /// Asks one after the other. What this gateway refuses, also by its limits of sources, is not passed on to the others.
     func register(_ registration: Registration, from source: IPv6Address) async -> Admission {
         if !local.settings.value.remoteDomains.contains(registration.domain) {
             switch await local.register(registration, from: source) {
             case .accepted:
-                // A router that this gateway serves is not kept out because others do not hear of it now: `kex-mqtt` tells
-                // them later.
+                // This gateway serves the router even if the others do not hear of it now. `kex-mqtt` passes it on later.
                 return .accepted(await bus.register(registration, from: source) == nil ? .everywhere : .here)
             case .refused(.unavailable): break
             case .refused(let refusal): return .refused(refusal)
             }
         }
-        // Nobody here has looked at the limits that a handler keeps.
+        // No handler has checked its limits for this key.
         guard newcomers.mayPass(registration, from: source, at: .now) else { return .refused(.rateLimited) }
         return await bus.register(registration, from: source).map(Admission.refused) ?? .accepted(.others)
     }
 
     func gateway(for registration: Registration, letIn place: Admission.Place) async throws(NoGateway) -> ChosenGateway
     {
-        // What the others do not know yet, this gateway has; and whom they would choose is as old as the broker's last word.
+        // This gateway has a key that the others do not know yet, and their choice is as old as the broker's last message.
         if place == .here, let here = try? await local.gateway(in: registration.domain) { return here }
         return try await chosen(for: registration.key, in: registration.domain, isHere: place != .others)
     }

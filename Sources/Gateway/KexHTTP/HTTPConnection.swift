@@ -25,7 +25,7 @@ struct HTTPConnection: HTTPChannelHandler {
         decoder.maxHeaderListSize = limits.header
         decoder.maxHeaderFieldCount = limits.headerFields
         let pipeline = channel.pipeline.syncOperations
-        // One request at a time. What is no HTTP is answered by Hummingbird, and fields are right by their types.
+        // One request at a time. Hummingbird answers what is no HTTP, and the types of fields make them well formed.
         try pipeline.configureHTTPServerPipeline(
             withPipeliningAssistance: true,
             withErrorHandling: false,
@@ -44,7 +44,7 @@ struct HTTPConnection: HTTPChannelHandler {
     func handle(value: Value, logger: Logger) async { await handleHTTP(asyncChannel: value, logger: logger) }
 }
 
-/// Keeps a connection as long as it may last, and ends it so that its last answer arrives.
+/// Ends a connection in time, and so that its last answer arrives.
 final class ConnectionKeeper: ChannelDuplexHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias InboundOut = HTTPServerRequestPart
@@ -113,7 +113,7 @@ final class ConnectionKeeper: ChannelDuplexHandler {
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         switch unwrapOutboundIn(data) {
         case .head(var head):
-            // An answer before the end of its request: the rest is not worth reading.
+            // The answer came before the end of the request. The rest is not worth reading.
             isLast = isLast || isAmidRequest || !head.isKeepAlive
             if isLast { head.headers.replaceOrAdd(name: "Connection", value: "close") }
             context.write(wrapOutboundOut(.head(head)), promise: promise)
@@ -135,11 +135,11 @@ final class ConnectionKeeper: ChannelDuplexHandler {
 
     func flush(context: ChannelHandlerContext) {
         context.flush()
-        // The kernel has the answer, as far as the client takes it, and nothing is lost if the client has to give way.
+        // The kernel has the answer, so nothing is lost if the client loses its place.
         if phase == .reading { client.beginWaiting() }
     }
 
-    /// Tells the client that this was all, and waits for it to finish: a connection that is closed while the client is
+    /// Ends our side of the connection, and waits for the client to end its own. A connection that is closed while the client is
     /// still sending is reset, and a reset overtakes the answer.
     private func drain(_ context: ChannelHandlerContext) {
         guard !isInputClosed else { return client.cutOff() }
@@ -152,7 +152,7 @@ final class ConnectionKeeper: ChannelDuplexHandler {
     private func begin(_ phase: Phase, _ context: ChannelHandlerContext) {
         self.phase = phase
         switch phase {
-        // The last answer must be on its way first.
+        // The last answer must be sent first.
         case .reading: break
         case .answering: client.endWaiting()
         case .draining: client.beginWaiting()
@@ -160,7 +160,8 @@ final class ConnectionKeeper: ChannelDuplexHandler {
         let time =
             switch phase {
             case .reading: limits.requestTime
-            // Two questions to the handler at most; their ends come first. This is for a client that does not take its answer.
+            // A request asks the handler twice at most, and those questions end earlier. This ends a client that does not take
+            // its answer.
             case .answering: limits.answerTime * 2 + limits.drainTime
             case .draining: limits.drainTime
             }
@@ -168,7 +169,7 @@ final class ConnectionKeeper: ChannelDuplexHandler {
         setTimer(context)
     }
 
-    /// One timer serves all deadlines of a connection: if it is early, it is set again. Cancelling one is slow.
+    /// One timer serves all deadlines of a connection. If it fires early, it is set again, because cancelling is slow.
     private func setTimer(_ context: ChannelHandlerContext) {
         if let timer {
             guard deadline < timer.time else { return }

@@ -12,8 +12,8 @@ internal import Systemd
 
 /// The HTTP front door: takes exchanges of routers as the deployed brokers do, and asks the handler.
 ///
-/// Everything happens on one event loop, in a thread of its own, but for TLS, which has another: a handshake costs as much as
-/// many exchanges, and those who make them wait for one another only. Its methods are for another thread, and wait.
+/// Everything happens on one event loop, in a thread of its own. Connections with TLS have another loop: a handshake costs as
+/// much as many exchanges, and so only clients with TLS wait for it. The methods are called from another thread, and block it.
 public final class HTTPFrontDoor: Sendable {
     private struct Listener {
         let channel: any Channel
@@ -71,7 +71,7 @@ public final class HTTPFrontDoor: Sendable {
         self.identity = Mutex(identity)
     }
 
-    /// Feeds systemd's watchdog as long as both loops go round.
+    /// Feeds systemd's watchdog as long as both loops run.
     public func feedWatchdog() { secureLoop.execute { self.loop.execute { self.feed(Watchdog()) } } }
 
     private func feed(_ watchdog: Watchdog) {
@@ -115,7 +115,7 @@ public final class HTTPFrontDoor: Sendable {
         listeners.withLock { $0.append(Listener(channel: channel, quiescing: quiescing)) }
     }
 
-    /// Goes on with other settings. Requests that are here already may be answered by the old ones.
+    /// Goes on with other settings. Requests that have come already may be answered by the old ones.
     public func change(to new: HTTPSettings, identity: TLSIdentity?) {
         settings.change(to: new)
         limiter.setUnlimited(new.unlimitedSources)
@@ -123,7 +123,7 @@ public final class HTTPFrontDoor: Sendable {
         self.identity.withLock { $0 = identity ?? $0 }
     }
 
-    /// Accepts nobody any more, finishes what has been asked, for ``HTTPLimits/stopTime`` at most, and ends.
+    /// Accepts no more connections, finishes the requests that have come, for ``HTTPLimits/stopTime`` at most, and ends.
     public func stop() {
         let listeners = listeners.withLock { $0 }
         let ends = listeners.map { listener in
@@ -134,7 +134,7 @@ public final class HTTPFrontDoor: Sendable {
         let all = loop.makePromise(of: Void.self)
         EventLoopFuture.andAllComplete(ends, on: loop).cascade(to: all)
         let timer = loop.scheduleTask(in: TimeAmount(limits.stopTime)) { all.succeed() }
-        // Who is not done by then is cut off by the end of the process.
+        // The end of the process cuts off whoever is not done by then.
         try? all.futureResult.wait()
         timer.cancel()
     }

@@ -2,11 +2,11 @@ public import KexProtocol
 public import NetworkAddresses
 public import SourceLimits
 
-/// What the HTTP front door has to know.
+/// The settings of the HTTP front door.
 public struct HTTPSettings: Sendable {
     /// The domains, and the gateway's own address in each of them; `nil` if routers do not get it.
     public var domains: [DomainName: IPv6Address?]
-    /// Those of them in which this machine has no gateway.
+    /// The domains among them in which this machine has no gateway.
     public var remoteDomains: Set<DomainName>
     /// The host name under which routers reach the gateway.
     public var externalName: String
@@ -34,11 +34,11 @@ public struct HTTPSettings: Sendable {
 public struct HTTPLimits: Sendable {
     /// Connections at a time.
     public var connections = 2048
-    /// How long a client may ask nothing before it has to give way to another one when all places are taken: twice the way to
-    /// the other side of the world and back, which is what a handshake takes.
+    /// How long a client may be idle before it loses its place to another one when all places are taken. It is two round trips
+    /// to the other side of the world, which is what a handshake takes.
     public var grace = Duration.milliseconds(500)
-    /// Connections that are accepted before others are looked at. With one, those who are refused would keep new clients
-    /// waiting while many are served.
+    /// Connections that are accepted in one round of the loop. With one, refused clients would keep new ones waiting while many
+    /// are served.
     public var acceptsPerRound = 16
     /// Requests of one source. A connection that is kept open takes one at a time, and costs a token for each request.
     public var source = SourceLimits.Share.exchanges
@@ -58,13 +58,13 @@ public struct HTTPLimits: Sendable {
     public var answerTime = Duration.seconds(5)
     /// How long a client may go on sending after it heard of the end, before its connection is closed.
     public var drainTime = Duration.seconds(1)
-    /// How long the handler is not called again after a call that failed.
+    /// How long no connection to the handler is made after one that failed.
     public var handlerPause = Duration.milliseconds(100)
     /// How long an answer about a domain is used.
     public var statusAge = Duration.seconds(1)
-    /// Time for what is unfinished when the service is stopped.
+    /// Time for unfinished exchanges when the service is stopped.
     public var stopTime = Duration.seconds(5)
-    /// Least time between two log lines on the same subject.
+    /// Shortest time between two log lines on the same subject.
     public var noticeTime = Duration.seconds(10)
 
     public init() {}

@@ -13,13 +13,13 @@ internal import Systemd
 internal import WireGuardTypes
 
 /// The one connection to `kex-handler`, or to `kex-mqtt`, made when it is needed. Requests that come together go in one
-/// packet; answers find who waits for them by their numbers.
+/// packet. Their numbers lead answers to those who wait for them.
 final class HandlerClient: Sendable {
     /// Who is at the other end.
     enum Server: Sendable {
-        /// Carries registrations out, and knows how domains are doing.
+        /// Carries registrations out, and knows the states of domains.
         case handler
-        /// Lets other gateways know of registrations, and chooses gateways.
+        /// Passes registrations on to other gateways, and chooses gateways.
         case bus
 
         fileprivate var name: String {
@@ -36,7 +36,7 @@ final class HandlerClient: Sendable {
             }
         }
 
-        /// What becomes of requests without it.
+        /// What its absence means.
         fileprivate var consequence: String {
             switch self {
             case .handler: "registrations fail until it is back"
@@ -94,14 +94,14 @@ final class HandlerClient: Sendable {
         var isFlushing = false
         var isTiming = false
         var connector: PacketConnector
-        /// What the log said last of why the handler cannot be asked.
+        /// What was logged last about why the handler cannot be asked.
         var lossNotice: LossNotice
     }
 
     fileprivate enum Connection {
         case none
         case opening
-        /// A packet is sent when the one before is with the kernel: of several that wait, NIO may make one (writev(2)).
+        /// A packet is sent when the kernel has the one before, because NIO may join several that wait (writev(2)).
         case open(any Channel, isSending: Bool)
     }
 
@@ -120,7 +120,7 @@ final class HandlerClient: Sendable {
         state = Mutex(State(connector: connector, lossNotice: LossNotice(interval: limits.noticeTime)))
     }
 
-    /// Has the handler carry a registration out. If it cannot be asked, the answer is `unavailable` at once.
+    /// Has the handler carry a registration out. The answer is `unavailable` at once if the handler cannot be asked.
     func register(_ registration: Registration, from source: IPv6Address) async -> Refusal? {
         let answer = await ask { state in
             let number = state.newNumber()
@@ -132,13 +132,13 @@ final class HandlerClient: Sendable {
         return refusal
     }
 
-    /// How a domain is doing, as of ``HTTPLimits/statusAge`` ago at most; `nil` if the handler cannot be asked.
+    /// The state of a domain, at most ``HTTPLimits/statusAge`` old; `nil` if the handler cannot be asked.
     func status(of domain: DomainName) async -> DomainStatus? {
         let now = NIODeadline.now()
         let known = state.withLock { $0.statuses[domain] }
         if let known, now < known.expires { return known.status }
         let answer = await ask { state in
-            // Whoever came first has asked for all.
+            // Whoever came first asked for all.
             if state.waiting[.status(of: domain)] == nil { state.unsent.statuses.append(domain) }
             return .status(of: domain)
         }
@@ -180,7 +180,7 @@ final class HandlerClient: Sendable {
 
     // MARK: - Sending
 
-    /// What comes in the same round of the loop goes together.
+    /// Requests of one round of the loop are sent together.
     private func flushSoon() { loop.execute { self.flush() } }
 
     fileprivate enum Step {
@@ -198,7 +198,7 @@ final class HandlerClient: Sendable {
         case .lose(let reason): lose(reason)
         case .send(let packet, let channel):
             channel.writeAndFlush(channel.allocator.buffer(bytes: packet)).whenComplete { result in
-                // A packet that failed closes the channel, which is the end of everything that waits.
+                // If a packet cannot be sent, the channel is closed, and nobody waits any more.
                 guard case .success = result else { return channel.close(promise: nil) }
                 self.state.withLock { $0.noteSent(over: channel) }
                 self.flush()
@@ -238,7 +238,7 @@ final class HandlerClient: Sendable {
 
     // MARK: - Receiving
 
-    /// One packet of the handler's.
+    /// A packet of the handler.
     fileprivate func receive(_ packet: [UInt8], _ channel: any Channel) {
         do throws(MalformedFrame) {
             switch try RegistrationFrame.answer(in: packet.span) {
@@ -269,20 +269,20 @@ final class HandlerClient: Sendable {
     }
 
     private func resume(_ answers: [(question: Question, answer: Answer)]) {
-        // Nobody waits any more for an answer whose time was over, or that the handler made up.
+        // Nobody waits for an answer that is late, or that was never asked for.
         let waiting = state.withLock { state in answers.map { state.waiting.removeValue(forKey: $0.question) } }
         for (entry, answer) in zip(waiting, answers) { entry?.resume(with: answer.answer) }
         noteAnswer()
     }
 
-    /// The connection has ended, by whoever's will.
+    /// The connection has ended. Either side may have ended it.
     fileprivate func end(of channel: any Channel) {
         let isOurs = state.withLock { $0.connection.channel === channel }
         if isOurs { lose("it closed the connection") }
     }
 
-    /// Answers everybody who waits. The handler may have done what it was asked before it was lost; saying no costs the
-    /// router one more try, which changes nothing then.
+    /// Answers everybody who waits. The handler may have carried their requests out before it was lost. The answer costs the
+    /// router one more try, which then changes nothing.
     private func lose(_ reason: String) {
         let waiting = state.withLock { state in
             state.connection = .none
@@ -290,14 +290,14 @@ final class HandlerClient: Sendable {
             defer { state.waiting.removeAll() }
             return Array(state.waiting.values)
         }
-        // A handler that was idle when it ended is nothing to talk about.
+        // The end of an idle handler is not worth a line.
         if !waiting.isEmpty { noteLoss(reason) }
         for entry in waiting { entry.resume(with: nil) }
     }
 
     // MARK: - Time
 
-    /// Looks for those whose time is over as long as somebody waits.
+    /// As long as somebody waits, answers those whose time is over.
     private func watchTime() {
         let next = state.withLock { state -> NIODeadline? in
             guard !state.isTiming, let first = state.waiting.values.map(\.deadline).min() else { return nil }
@@ -341,7 +341,7 @@ final class HandlerClient: Sendable {
 }
 
 extension HandlerClient.State {
-    /// One that nobody waits for.
+    /// A number that nobody waits for.
     fileprivate mutating func newNumber() -> UInt32 {
         repeat {
             lastNumber &+= 1
@@ -349,7 +349,7 @@ extension HandlerClient.State {
         return lastNumber
     }
 
-    /// Whether whoever has just put something into a queue has to see to its being sent.
+    /// Whether the caller, who has just enqueued something, must have it sent.
     fileprivate mutating func beginFlushing() -> Bool {
         defer { isFlushing = true }
         return !isFlushing
@@ -404,7 +404,7 @@ extension HandlerClient.Connection {
     }
 }
 
-/// Each read is one packet, since the buffer takes the longest.
+/// Each read is one packet, because the buffer has room for the longest.
 private final class PacketReceiver: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
 

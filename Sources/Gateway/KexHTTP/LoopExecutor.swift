@@ -1,7 +1,7 @@
 internal import NIOCore
 
-/// Runs tasks on an event loop, in its thread. So this program has one thread that serves, however many processors there
-/// are, and what is on the loop already need not change threads for each request.
+/// Runs tasks on an event loop, in its thread. So one thread serves, however many processors there are, and no request changes
+/// threads.
 final class LoopExecutor: TaskExecutor {
     private let loop: any NIOCore.EventLoop
 

@@ -4,16 +4,16 @@ internal import SourceLimits
 internal import Synchronization
 internal import SystemCalls
 
-/// Limits the new keys of each source where no handler does. New is what was not passed on lately.
+/// Limits the new keys of each source where no handler does. A key is new if it was not passed on lately.
 final class Newcomers: Sendable {
     private struct State {
         var sources: SourceLimits
-        /// The keys that were passed on last, in two sets that take turns: the young one becomes the old one when it is full.
+        /// The keys that were passed on last, in two sets. When the young set is full, it becomes the old one.
         var young: Set<Registration> = []
         var old: Set<Registration> = []
     }
 
-    /// At least so many keys are remembered, and twice as many at most. A key that is forgotten costs its source a token.
+    /// At least this many keys are remembered, and at most twice as many. A forgotten key costs its source a token.
     static let remembered = 16_384
 
     private let state: Mutex<State>
@@ -24,7 +24,7 @@ final class Newcomers: Sendable {
 
     func setUnlimited(_ sources: [IPPrefix]) { state.withLock { $0.sources.unlimited = sources } }
 
-    /// Whether the key may be passed on; then it is known.
+    /// Whether the key may be passed on. If so, it is known from now on.
     func mayPass(_ registration: Registration, from source: IPv6Address, at now: MonotonicTime) -> Bool {
         state.withLock { state in
             if state.young.contains(registration) { return true }

@@ -1,8 +1,8 @@
 /// The path that a request is about.
 ///
-/// Deployed servers (waitress and Werkzeug, measured) decode what is percent-encoded and drop all slashes at the beginning but one, and
-/// firmware relies on that: with `broker = 'host/'` in its site it asks for `//api/…`. More slashes than one elsewhere they
-/// redirect, which no router follows; here they count as one as well.
+/// Deployed servers (waitress and Werkzeug, measured) decode what is percent-encoded, and drop all slashes at the beginning but
+/// one. Firmware relies on that: with `broker = 'host/'` in its site it asks for `//api/…`. Deployed servers redirect several
+/// slashes elsewhere, which no router follows. Here they count as one as well.
 struct RequestPath {
     let text: String
 
@@ -14,7 +14,7 @@ struct RequestPath {
         text = Self.merged(Self.decoded(Array(path)))
     }
 
-    /// What is behind the host of a URL; all of it, if it is none.
+    /// The part behind the host of a URL; the whole target if it is no URL.
     private static func withoutAuthority(_ target: [UInt8]) -> ArraySlice<UInt8> {
         let scheme = target.prefix { $0 != UInt8(ascii: ":") && $0 != UInt8(ascii: "/") }
         guard !scheme.isEmpty, target[scheme.endIndex...].starts(with: Array("://".utf8)) else { return target[...] }
@@ -23,7 +23,7 @@ struct RequestPath {
         }
     }
 
-    /// What is no escape stays as it is.
+    /// A percent sign that begins no escape stays as it is.
     private static func decoded(_ bytes: [UInt8]) -> [UInt8] {
         var result: [UInt8] = []
         var index = 0

@@ -4,7 +4,7 @@ internal import NIOSSL
 public struct TLSIdentity: Sendable {
     let context: NIOSSLContext
 
-    /// Reads two PEM files: the certificate with its chain, and its private key, which must fit.
+    /// Reads two PEM files: the certificate with its chain, and its private key, which must match.
     public init(certificate: String, privateKey: String) throws(TLSFailure) {
         let chain: [NIOSSLCertificate]
         do {

@@ -39,7 +39,7 @@ struct Connection {
     /// Whether the event loop knows the descriptor. Most exchanges are over before it needs to.
     var isWatched = false
     /// Bytes of the two lines that are left unread until the answer, so that the kernel resets the connection if this process
-    /// is killed: an end in order would mean success. Zero if they are not: then the connection was told to reset.
+    /// is killed: an end in order would mean success. Zero if none are left: then the socket is set to reset at its close.
     var unread = 0
     /// Bytes received since the answer.
     var drained = 0
@@ -52,7 +52,7 @@ struct Connection {
 
 /// Connections in slots that are used again and again.
 ///
-/// Slots hold plain descriptors, since an array cannot hold owners; this type is the owner of them all.
+/// Slots hold plain descriptors, because an array cannot hold owners. This type owns them all.
 struct ConnectionTable: ~Copyable {
     private var connections: [Connection] = []
     private var vacant: [Int] = []
@@ -99,7 +99,7 @@ struct ConnectionTable: ~Copyable {
         count -= 1
     }
 
-    /// What to call the connection in `slot` as long as it is open.
+    /// The name of the connection in `slot`, as long as it is open.
     func id(of slot: Int) -> ConnectionID { ConnectionID(slot: slot, use: connections[slot].use) }
 
     /// The slot of a connection, `nil` if it is not open any more or never was.

@@ -48,10 +48,9 @@ struct HandlerLink: ~Copyable {
         waiting.removeAll { !isWanted($0) }
     }
 
-    /// Sends what waits, as much as the socket takes, up to ``ChannelLimit/records`` requests a packet.
+    /// Sends the requests that wait, as many as the socket takes, up to ``ChannelLimit/records`` in a packet.
     ///
-    /// - Throws: if there is no connection and none can be made, or it broke. It is closed then, and nothing waits any
-    ///   more.
+    /// - Throws: if no connection can be made, or it broke. It is closed then, and no request waits any more.
     mutating func flush(_ loop: borrowing EventLoop, now: MonotonicTime) throws(HandlerFailure) {
         guard !waiting.isEmpty, !client.isCongested else { return }
         do throws(PacketConnector.Failure) {
@@ -93,7 +92,7 @@ struct HandlerLink: ~Copyable {
 
     /// One packet of answers; empty if none has come.
     ///
-    /// - Throws: if the connection is not to be used any more; it is closed then, and nothing waits any more.
+    /// - Throws: if the connection cannot be used any more. It is closed then, and no request waits any more.
     mutating func receive() throws(HandlerFailure) -> [RegistrationAnswer] {
         guard client.isOpen else { return [] }
         do throws(HandlerFailure) {

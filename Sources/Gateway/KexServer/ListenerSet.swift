@@ -20,7 +20,7 @@ struct ListenerSet: ~Copyable {
         descriptors.append(listener.release())
     }
 
-    /// Leaves connections where they are, in the kernel's queue.
+    /// Leaves connections in the kernel's queue.
     mutating func pause(_ loop: borrowing EventLoop) throws(SystemCallError) { try setPaused(true, loop) }
 
     /// Takes connections again.

@@ -18,7 +18,7 @@ public struct Server: ~Copyable {
     private let limits: ServerLimits
     private var domains: KnownDomains
     private let logger: Logger
-    /// Asked for every exchange, so it is not looked up each time.
+    /// Needed for every exchange, so it is not looked up each time.
     private let isDebugging: Bool
     /// The reply for each refusal, at the index of its number.
     private let replies: [[UInt8]]
@@ -37,16 +37,16 @@ public struct Server: ~Copyable {
     private var answerDeadlines: DeadlineQueue
     private var drainDeadlines: DeadlineQueue
 
-    /// Connections to take before looking at what else is ready. Asking until none is left costs a call for each that is
-    /// taken when they come one by one, so more are asked for only when the listener is ready round after round.
+    /// Connections to accept before other events have their turn. To accept until none is left costs one more call for each
+    /// connection when they come one by one, so this grows only while the listener is ready round after round.
     private var acceptsPerRound: Int
     /// Rounds of the loop, and the last one that had a listener's event.
     private var round: UInt64 = 0
     private var lastAcceptRound: UInt64 = 0
 
-    /// When accepting may be tried again after the system was exhausted.
+    /// When to accept again, after the system had no descriptor or memory left.
     private var nextAccept: MonotonicTime?
-    /// When the server ends, done or not; `nil` as long as nobody wants it to.
+    /// When the server ends, done or not; `nil` as long as it is not to stop.
     private var stopDeadline: MonotonicTime?
 
     /// What was logged last about why the handler cannot be asked.
@@ -86,13 +86,12 @@ public struct Server: ~Copyable {
         try listeners.add(listener, loop)
     }
 
-    /// Serves until it is told to stop. Then nothing is accepted any more, clients whose lines are not complete are told
-    /// to come again, and what the handler has been asked is finished, for ``ServerLimits/stopTime`` at most. Feeds
-    /// systemd's watchdog.
+    /// Serves until the order to stop. Then it accepts no more connections, asks clients whose lines are not complete to come
+    /// again, and finishes what the handler has been asked, for ``ServerLimits/stopTime`` at most. Feeds systemd's watchdog.
     ///
     /// - Parameters:
-    ///   - orders: readable when there is something to be done.
-    ///   - next: takes it from there; `nil` if there is nothing yet. Not called again once it has said stop.
+    ///   - orders: readable when there is an order.
+    ///   - next: takes an order from there; `nil` if there is none yet. It is not called after the order to stop.
     /// - Throws: only if the event loop itself fails. Nothing that a client or the handler does can end a server.
     public mutating func run(
         orders: FileDescriptor,
@@ -147,7 +146,7 @@ public struct Server: ~Copyable {
     private mutating func handle(_ event: EventLoop.Event) throws(SystemCallError) {
         switch Token(rawValue: event.token) {
         case .connection(let id):
-            // Closed, and perhaps used again, by an event before this one of the same round: not for this client.
+            // An earlier event of this round closed the connection, and its slot may have another client now.
             guard let slot = connections.slot(of: id) else { return }
             switch connections[slot].phase {
             case .reading: read(slot)
@@ -182,7 +181,7 @@ public struct Server: ~Copyable {
         while let slot = lineDeadlines.removeFirst() { refuse(slot, .unavailable) }
     }
 
-    /// Waits for the handler no longer.
+    /// Stops waiting for the handler.
     private mutating func abandonQuestions() {
         while let slot = answerDeadlines.removeFirst() { refuse(slot, .unavailable) }
     }
@@ -214,8 +213,8 @@ extension Server {
                 let source = accepted.address.endpoint?.source ?? IPv6Address(high: 0, low: 0)
                 welcome(accepted.takeDescriptor(), from: source)
             } catch {
-                // No descriptor or no memory: the connection stays in the kernel's queue and its listener readable, so
-                // without a pause this would be tried again and again.
+                // No descriptor or no memory is left. The connection stays in the kernel's queue, and its listener readable, so
+                // without a pause the loop would try again and again.
                 try listeners.pause(loop)
                 nextAccept = now + limits.acceptPause
                 if exhaustionNotice.permits(now: now) {
@@ -226,7 +225,8 @@ extension Server {
         }
     }
 
-    /// Begins an exchange, unless its source has too many, or too many at a time. Then nothing is read before the answer.
+    /// Begins an exchange, unless its source has made too many, or has too many open. Then the answer comes before anything is
+    /// read.
     private mutating func welcome(_ descriptor: consuming OwnedDescriptor, from source: IPv6Address) {
         let beginning = sources.begin(from: source, at: .nanoseconds(Int64(now.nanoseconds)))
         let slot = connections.open(descriptor, from: source)
@@ -256,7 +256,7 @@ extension Server {
 // MARK: - One exchange
 
 extension Server {
-    /// In a burst both lines are here, and from routers nearby: looking at once saves a round of the event loop.
+    /// In a burst, and from routers nearby, both lines are here already. Reading at once saves a round of the event loop.
     private mutating func readFirst(_ slot: Int) {
         let descriptor = connections[slot].descriptor
         var progress = ExchangeParser.Progress.waiting
@@ -295,7 +295,7 @@ extension Server {
         } catch {
             return drop(slot)  // nobody is there to be answered
         }
-        // Each line has its own time, and the last one is over with the exchange.
+        // Each line has its own deadline. That of the last line ends with the exchange.
         if lineDeadlines.contains(slot) {
             if case .waiting = progress, line == connections[slot].parser.line { return }
             lineDeadlines.remove(slot)
@@ -303,7 +303,7 @@ extension Server {
         proceed(slot, progress)
     }
 
-    /// Goes on from what the parser says of a connection that has no deadline now.
+    /// Acts on the parser's result for a connection that has no deadline now.
     private mutating func proceed(_ slot: Int, _ progress: ExchangeParser.Progress) {
         switch progress {
         case .waiting:
@@ -333,7 +333,7 @@ extension Server {
     }
 
     private mutating func ask(_ slot: Int, _ registration: Registration) {
-        // What the client does meanwhile changes nothing, and a hang-up would be reported again and again.
+        // Nothing that the client does meanwhile matters, and a hang-up would be reported again and again.
         unwatch(slot)
         connections[slot].phase = .asking
         answerDeadlines.insert(slot, now: now)
@@ -353,16 +353,16 @@ extension Server {
         } catch {
             return close(slot)  // the client is gone
         }
-        // What was left unread is read once more, and is not what came after the answer.
+        // The bytes that were left unread are read once more. They do not count as sent after the answer.
         connections[slot].drained = -connections[slot].unread
         beginDraining(slot)
     }
 
-    /// Answers without waiting for the client, who has no place here. If it goes on sending, its connection is reset.
+    /// Answers without waiting for the client, which has no place here. If it goes on sending, its connection is reset.
     private mutating func turnAway(_ slot: Int) {
         debug(slot, .rateLimited)
         let descriptor = connections[slot].descriptor
-        // What is unread when a connection is closed turns the answer into a reset; the lines are here in most cases.
+        // A close over unread bytes is a reset, which overtakes the answer. In most cases the lines are here already.
         _ = try? buffer.receive(from: descriptor)
         _ = try? Socket.send(replies[Int(Refusal.rateLimited.rawValue)], to: descriptor)
         close(slot)
@@ -375,7 +375,7 @@ extension Server {
         let unread = connections[slot].unread
         do throws(SystemCallError) {
             if unread == 0 { try Socket.setReset(false, atCloseOf: descriptor) }
-            // Closing over unread bytes sends a reset, and a client may take that for a failure.
+            // A close over unread bytes sends a reset, which a client may take for a failure.
             if case .bytes(let count) = try buffer.receive(from: descriptor), count > unread || buffer.isFull(count) {
                 return beginDraining(slot)
             }
@@ -383,7 +383,7 @@ extension Server {
         close(slot)
     }
 
-    /// Tells the client that this was all, and waits for it to finish: a connection that is closed while the client is
+    /// Ends our side of the connection, and waits for the client to end its own. A connection that is closed while the client is
     /// still sending is reset, and a reset overtakes the answer.
     private mutating func beginDraining(_ slot: Int) {
         Socket.finishSending(to: connections[slot].descriptor)
@@ -424,7 +424,7 @@ extension Server {
             try loop.watch(connections[slot].descriptor, for: .readable, token: token)
             connections[slot].isWatched = true
         } catch {
-            // Its deadline answers it all the same.
+            // The client is answered at its deadline all the same.
             if exhaustionNotice.permits(now: now) { logger.log(.exhausted, .error, "\(error)") }
         }
     }
@@ -449,7 +449,7 @@ extension Server {
 // MARK: - The handler
 
 extension Server {
-    /// Sends what this round has brought, together.
+    /// Sends all requests of this round together.
     private mutating func askHandler() {
         do throws(HandlerFailure) {
             try handler.flush(loop, now: now)
@@ -470,7 +470,7 @@ extension Server {
         do throws(HandlerFailure) {
             for answer in try handler.receive() {
                 noteAnswer()
-                // Nobody waits for it any more if its time was over, or if the handler made it up.
+                // Nobody waits for an answer that is late, or that was never asked for.
                 guard let slot = connections.slot(ofRequest: answer.id) else { continue }
                 answerDeadlines.remove(slot)
                 if let refusal = answer.refusal { refuse(slot, refusal) } else { succeed(slot) }

@@ -2,7 +2,7 @@ public import KexProtocol
 public import NetworkAddresses
 public import SourceLimits
 
-/// What a front door has to know.
+/// The settings of a front door.
 public struct ServerSettings: Sendable {
     public var domains: Set<DomainName>
     /// Unix socket of `kex-handler` for front doors.
@@ -35,20 +35,20 @@ public struct ServerLimits: Sendable {
     public var lineTime = ProtocolLimit.lineTime
     /// Time for the handler's answer, from when the exchange was complete. The handler answers within milliseconds.
     public var answerTime = Duration.seconds(5)
-    /// How long a client may go on sending after its answer, before its connection is closed under it.
+    /// How long a client may go on sending after its answer, before its connection is closed.
     public var drainTime = Duration.seconds(1)
-    /// Bytes that a client may send after its answer, before its connection is closed under it.
+    /// Bytes that a client may send after its answer, before its connection is closed.
     public var drainBytes = 16 * 1024
-    /// How long the handler is not called again after a call that failed.
+    /// How long no connection to the handler is made after one that failed.
     public var handlerPause = Duration.milliseconds(100)
     /// How long nothing is accepted after the system had no descriptor or memory left.
     public var acceptPause = Duration.milliseconds(100)
-    /// Time for what is unfinished when the service is stopped.
+    /// Time for unfinished exchanges when the service is stopped.
     public var stopTime = Duration.seconds(5)
     /// Connections accepted from one listener before other events have their turn: as many as one packet to the
     /// handler takes.
     public var acceptsPerRound = 64
-    /// Least time between two log lines on the same subject.
+    /// Shortest time between two log lines on the same subject.
     public var noticeTime = Duration.seconds(10)
 
     public init() {}
