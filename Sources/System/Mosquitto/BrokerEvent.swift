@@ -8,7 +8,7 @@ public enum BrokerEvent: Hashable, Sendable {
     case disconnected(Disconnection)
     case message(BrokerMessage)
     /// The broker's answer to a publication of quality ``BrokerQuality/atLeastOnce``. From 128 on, `reason` is a refusal;
-    /// 16 tells that nobody has subscribed to it.
+    /// 16 means that nobody has subscribed to it.
     case acknowledged(id: Int32, reason: UInt8)
     /// The broker's answer to a subscription. From 128 on, `reason` is a refusal, below it the quality granted.
     case subscribed(id: Int32, reason: UInt8)

@@ -2,11 +2,11 @@ public import EventLoop
 public import SystemCalls
 internal import SystemPackage
 
-/// The connection to the broker, on the owner's event loop. It never waits, and it never connects by itself: when and how
-/// often is the owner's business (`Backoff`).
+/// The connection to the broker, on the owner's event loop. It never waits, and it never connects by itself: the owner decides
+/// when and how often (`Backoff`).
 ///
 /// In each round of the loop the owner calls ``handle(_:)`` for an event of the link's token, and then
-/// ``attend(_:now:)``, which tells what happened; the next round must not wait beyond ``deadline``.
+/// ``attend(_:now:)``, which returns what happened. The next round must not wait beyond ``deadline``.
 public struct BrokerLink: ~Copyable {
     private let settings: BrokerSettings
     private let token: UInt64
@@ -57,8 +57,8 @@ public struct BrokerLink: ~Copyable {
         return isOwed ? MonotonicTime(nanoseconds: 0) : nextCare
     }
 
-    /// Does what is due, and tells what happened, at most ``BrokerLimit/readsPerRound`` packets of it and as many again as
-    /// publications were on their way.
+    /// Does what is due, and returns what happened: at most ``BrokerLimit/readsPerRound`` packets, and one more for each
+    /// publication that was on its way.
     ///
     /// - Throws: what ``EventLoop/EventLoop/watch(_:for:token:)`` throws: the system is at one of its limits.
     public mutating func attend(

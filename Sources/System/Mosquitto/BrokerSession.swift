@@ -152,7 +152,7 @@ internal import TLSFiles
 
     // MARK: - Opening
 
-    /// Makes the connection on another thread. ``watch`` tells when it is there.
+    /// Makes the connection on another thread. ``watch`` reports when it is there.
     func open() { opening.run(connect) { "\($0)" } }
 
     /// - Returns: why it did not work.
@@ -191,7 +191,7 @@ internal import TLSFiles
     struct Watch: Equatable {
         var descriptor: FileDescriptor
         var readiness: EventLoop.Readiness
-        /// Whether it is the one that tells of the end of ``open()``, and not yet the broker's.
+        /// Whether the descriptor reports the end of ``open()``, and is not yet the broker's.
         var isOpening: Bool
     }
 
@@ -238,8 +238,8 @@ internal import TLSFiles
         if isOpen && end == nil { check(unsafe mosquitto_loop_misc(client)) }
     }
 
-    /// What a call that transfers bytes returned. libmosquitto tells some ends by a callback only, and some not at all but
-    /// by the socket that is gone.
+    /// Checks the result of a call that transfers bytes. libmosquitto reports some ends by a callback only, and some by nothing
+    /// but the socket that is gone.
     private func check(_ status: Int32) {
         let number = errno
         let isGone = unsafe mosquitto_socket(client) == -1

@@ -14,7 +14,7 @@ public struct BrokerSettings: Hashable, Sendable {
     /// and name ``host`` among its alternative names. The files are read at each connection, so that new ones need nothing
     /// else.
     public var tls: TLSClientFiles?
-    /// `nil` if nobody is to be told.
+    /// What the broker publishes when this client is lost; `nil` for nothing.
     public var will: Will?
 
     public init(host: String, port: UInt16, clientID: String) {
@@ -54,7 +54,7 @@ public enum BrokerLimit {
     /// us, other clients cannot.
     public static let packet = 8192
     /// Most publications that are on their way: not yet acknowledged, or with the lowest quality not yet sent. A broker
-    /// takes 20 at a time unless told otherwise; the others wait in memory.
+    /// takes 20 at a time by default; the others wait in memory.
     public static let unacknowledged = 1024
     /// Publications of quality ``BrokerQuality/atLeastOnce`` that the broker may send before we acknowledge the first: the
     /// most that MQTT 5 has (section 3.1.2.11.3). A broker puts more into a queue, and what does not fit into that it drops

@@ -1,5 +1,3 @@
-import BusMessages
-import KexProtocol
 import Testing
 
 @testable import KexMQTT
@@ -35,38 +33,5 @@ import Testing
         for number in 0...BusLimit.notices { notices.add(.accepted(topic: "\(number)")) }
         #expect(notices.take() == (0..<BusLimit.notices).map { .accepted(topic: "\($0)") })
         #expect(notices.take() == [])
-    }
-
-    @Test("Topics are corrected together, a second apart, and reported once an hour")
-    func corrections() {
-        var corrections = Corrections()
-        let topics = (1...3).map { BusTopic.status(GatewayName("gw0\($0)")!) }
-        #expect(corrections.insert(topics[0], at: .seconds(1)) == true)
-        #expect(corrections.insert(topics[1], at: .seconds(1)) == false)
-        #expect(corrections.due == .seconds(1))
-        #expect(corrections.take(at: .milliseconds(999)) == [])
-        #expect(corrections.take(at: .seconds(1)) == [topics[0], topics[1]])
-        #expect(corrections.due == nil)
-        #expect(corrections.take(at: .seconds(9)) == [])
-        #expect(corrections.insert(topics[2], at: .seconds(1)) == false)
-        #expect(corrections.due == .seconds(1) + BusLimit.correctionInterval)
-        corrections.forget()
-        #expect(corrections.due == nil)
-        #expect(corrections.insert(topics[2], at: .seconds(1) + BusLimit.noticeInterval) == true)
-    }
-
-    @Test("One list is asked for at a time, and none for a while after the handler was lost")
-    func lists() {
-        var outbox = HandlerOutbox()
-        #expect(outbox.listDue(.seconds(3)) == .seconds(3))
-        outbox.beginList(of: 1)
-        #expect(outbox.listed == 1)
-        #expect(outbox.listDue(.seconds(3)) == nil)
-        outbox.endList()
-        #expect(outbox.listDue(.seconds(4)) == .seconds(4))
-        outbox.beginList(of: 0)
-        outbox.lose(at: .seconds(10))
-        #expect(outbox.listed == nil)
-        #expect(outbox.listDue(.seconds(4)) == .seconds(10) + BusLimit.handlerPause)
     }
 }
