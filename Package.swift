@@ -150,7 +150,7 @@ let eui64 = publicLibrary("EUI64", ["NetworkAddresses", "WireGuardTypes"])
 let systemLibraries = libraries(
     in: "System",
     [
-        ("SystemCalls", ["CLinux", "NetworkAddresses", system]),
+        ("SystemCalls", ["CLinux", "NetworkAddresses", "Time", system]),
         ("EventLoop", ["CLinux", "SystemCalls", system]),
         ("CommandLineOptions", []),
         ("ConfigurationFiles", ["CINIH", "SystemCalls", "WireGuardTypes", system]),

@@ -27,7 +27,8 @@ public struct LearningWatch: ~Copyable {
 
     private let subscription: NetlinkSubscription
     private var counts: [IPv6Address: Int] = [:]
-    private var windowEnd = MonotonicTime(nanoseconds: 0)
+    /// Until when ``counts`` count; `nil` before the first entry.
+    private var windowEnd: MonotonicTime?
     private var silences: [IPv6Address: MonotonicTime] = [:]
     /// When there is something to do although the descriptor is not to be watched; `nil` while it is to be.
     public private(set) var resumption: MonotonicTime?
@@ -57,7 +58,7 @@ public struct LearningWatch: ~Copyable {
     }
 
     private mutating func silence(those entries: [LearnedEntry], at now: MonotonicTime) throws(NetlinkError) {
-        if windowEnd <= now {
+        if windowEnd.map({ $0 <= now }) ?? true {
             counts.removeAll(keepingCapacity: true)
             windowEnd = now + Self.window
         }

@@ -95,8 +95,3 @@ extension MeshDomain {
         schedulePolling(isNews: false)
     }
 }
-
-extension MonotonicTime {
-    /// The same time as a ``Clocks`` has it.
-    init(sinceStart: Duration) { self = MonotonicTime(nanoseconds: 0) + sinceStart }
-}

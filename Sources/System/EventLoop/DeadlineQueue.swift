@@ -11,7 +11,7 @@ public struct DeadlineQueue: Sendable {
     private let nanoseconds: UInt64
 
     private struct Link {
-        var deadline = MonotonicTime(nanoseconds: 0)
+        var deadline = MonotonicTime.start
         var previous: Int32 = Self.none
         var next: Int32 = Self.none
         var isQueued = false
@@ -25,7 +25,7 @@ public struct DeadlineQueue: Sendable {
 
     public init(after duration: Duration) {
         self.duration = duration
-        nanoseconds = (MonotonicTime(nanoseconds: 0) + duration).nanoseconds
+        nanoseconds = MonotonicTime(sinceStart: duration).nanoseconds
     }
 
     /// Whether no slot has a deadline.

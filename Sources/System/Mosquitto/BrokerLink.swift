@@ -52,9 +52,9 @@ public struct BrokerLink: ~Copyable {
 
     /// When ``attend(_:now:)`` has something to do, even if the loop has no event for it; `nil` if never.
     public var deadline: MonotonicTime? {
-        guard let session, events.isEmpty else { return events.isEmpty ? nil : MonotonicTime(nanoseconds: 0) }
+        guard let session, events.isEmpty else { return events.isEmpty ? nil : MonotonicTime.start }
         let isOwed = session.hasEvents || session.hasMore || session.watch != watched
-        return isOwed ? MonotonicTime(nanoseconds: 0) : nextCare
+        return isOwed ? MonotonicTime.start : nextCare
     }
 
     /// Does what is due, and returns what happened: at most ``BrokerLimit/readsPerRound`` packets, and one more for each

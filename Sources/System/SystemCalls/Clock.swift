@@ -1,12 +1,8 @@
 internal import Glibc
+// Whoever waits or watches with this module says until when, so all its users see the type.
+@_exported public import Time
 
-/// A point in time that no step of the wall clock moves.
-public struct MonotonicTime: Comparable, Hashable, Sendable {
-    /// Nanoseconds since this machine was started, those in which it slept included.
-    public let nanoseconds: UInt64
-
-    public init(nanoseconds: UInt64) { self.nanoseconds = nanoseconds }
-
+extension MonotonicTime {
     /// Source: CLOCK_BOOTTIME of clock_gettime(2), which unlike CLOCK_MONOTONIC goes on while the machine sleeps.
     public static var now: MonotonicTime {
         var time = timespec()
@@ -19,22 +15,6 @@ public struct MonotonicTime: Comparable, Hashable, Sendable {
     public func sleep() {
         var time = timespec(tv_sec: Int(nanoseconds / 1_000_000_000), tv_nsec: Int(nanoseconds % 1_000_000_000))
         while unsafe clock_nanosleep(CLOCK_BOOTTIME, TIMER_ABSTIME, &time, nil) == EINTR {}
-    }
-
-    public static func < (left: Self, right: Self) -> Bool { left.nanoseconds < right.nanoseconds }
-
-    /// The point `duration` later. A negative duration counts as none.
-    public static func + (time: Self, duration: Duration) -> Self {
-        let (seconds, attoseconds) = duration.components
-        guard duration > .zero else { return time }
-        return MonotonicTime(
-            nanoseconds: time.nanoseconds + UInt64(seconds) * 1_000_000_000 + UInt64(attoseconds / 1_000_000_000)
-        )
-    }
-
-    /// The time from `right` to `left`, negative if `left` came first.
-    public static func - (left: Self, right: Self) -> Duration {
-        .nanoseconds(Int64(bitPattern: left.nanoseconds &- right.nanoseconds))
     }
 }
 
