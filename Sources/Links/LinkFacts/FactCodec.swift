@@ -59,8 +59,8 @@ extension Fact {
         }
     }
 
-    /// Reads the facts that stand one behind another in `bytes`, all of them or none: a receiver cannot know how long a fact
-    /// is that it does not understand, and those of the field drop what came before it as well.
+    /// Reads facts that stand one behind another, all of them or none. The length of an unknown fact is unknown too, so
+    /// what comes after it cannot be read. The field also drops what came before it.
     public static func facts(in bytes: [UInt8]) throws(MalformedFact) -> [Fact] {
         var reader = FactReader(bytes)
         var facts: [Fact] = []

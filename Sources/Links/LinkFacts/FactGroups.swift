@@ -1,7 +1,7 @@
-/// Shares facts out over datagrams, in the order in which they come: a group holds what fits in
-/// ``WireFormat/maximumGroup``. A single fact that is longer goes alone.
+/// Distributes facts over datagrams, in their order. A group has at most ``WireFormat/maximumGroup`` bytes of facts. A
+/// single fact that is longer goes alone.
 public struct FactGroups: Sendable {
-    /// The facts of each group as they are on the wire, one behind another. None is empty.
+    /// The facts of each group as they are on the wire, one behind another. No group is empty.
     public private(set) var groups: [[UInt8]] = []
     private let limit: Int
 
@@ -21,7 +21,7 @@ public struct FactGroups: Sendable {
         groups.append(group)
     }
 
-    /// Adds a fact that is worth no datagram of its own.
+    /// Adds a fact that is not worth a datagram of its own.
     ///
     /// - Returns: `false` if there is no group yet, or no room in the last one.
     public mutating func appendIfRoom(_ fact: Fact) -> Bool {

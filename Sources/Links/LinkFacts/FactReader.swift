@@ -1,7 +1,7 @@
 internal import NetworkAddresses
 internal import WireGuardTypes
 
-/// Takes a datagram apart from its beginning. What is not there is `nil`, and then nothing is taken.
+/// Reads a datagram from its beginning. Each function returns `nil` if there are too few bytes, and then takes none.
 struct FactReader {
     private var rest: ArraySlice<UInt8>
 
@@ -23,7 +23,7 @@ struct FactReader {
         Int(exactly: count).flatMap { bytes($0) }
     }
 
-    /// The next `length` bytes as something to be read by itself.
+    /// A reader of the next `length` bytes.
     mutating func reader(length: UInt64) -> FactReader? { bytes(length).map { FactReader($0) } }
 
     mutating func varint() -> UInt64? { Varint.take(from: &rest) }
@@ -35,10 +35,11 @@ struct FactReader {
     }
 }
 
-/// A number of seven bits in each byte, the least significant first; the top bit says that another byte follows.
+/// A number with seven bits in each byte, the least significant first. The top bit is set if another byte follows.
 enum Varint {
-    /// Takes a number. `nil` if the bytes end within it; `UInt64.max` for all that is more. Forms that are longer than
-    /// needed are taken, as in the field.
+    /// Takes a number, also one with more bytes than it needs, as the field does.
+    ///
+    /// - Returns: `nil` if the bytes end within the number; `UInt64.max` if it is that or more.
     static func take(from bytes: inout ArraySlice<UInt8>) -> UInt64? {
         var value: UInt64 = 0
         for (index, byte) in bytes.prefix(10).enumerated() {

@@ -1,4 +1,4 @@
-/// Facts by their keys, each until it expires. Times are those of one clock that never goes back, from any beginning.
+/// Facts by their keys, each until it expires. Times are of one clock that never goes back, and start anywhere.
 public struct FactSet: Sendable {
     /// A fact that is known, and until when.
     public struct Entry: Hashable, Sendable {
@@ -36,7 +36,7 @@ public struct FactSet: Sendable {
 
     public init(capacity: Int) { self.capacity = capacity }
 
-    /// Takes a fact that was received at `now`. Of two with one key that which expires later stays.
+    /// Takes a fact that was received at `now`. Of two facts with one key the one that expires later stays.
     public mutating func merge(_ fact: Fact, at now: Duration) -> Outcome {
         guard fact.timeToLive > .none else { return .expired }
         let entry = Entry(fact: fact, expiry: fact.timeToLive.expiry(receivedAt: now))
@@ -52,7 +52,7 @@ public struct FactSet: Sendable {
 
     public mutating func remove(_ key: Fact.Key) { entries[key] = nil }
 
-    /// Forgets what holds no longer.
+    /// Removes the facts that have expired.
     public mutating func removeExpired(at now: Duration) {
         entries = entries.filter { $0.value.expiry > now }
     }

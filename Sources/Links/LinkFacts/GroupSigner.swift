@@ -2,12 +2,11 @@ internal import Keys
 public import NetworkAddresses
 public import WireGuardTypes
 
-/// Makes the datagrams of one member and reads those that are for it.
+/// Makes the datagrams of one member and reads the datagrams for it.
 ///
-/// A tag needs the secret of two members, which takes some 50 µs to compute, so those of the members that were heard or spoken
-/// to last are kept.
+/// A tag needs the secret of two members, which takes some 50 µs to compute. The secrets that were used last are kept.
 public struct GroupSigner: Sendable {
-    /// Most secrets that are kept. In a mesh of half as many members none is computed twice.
+    /// Most secrets that are kept. In a mesh of half as many members no secret is computed twice.
     public static let maximumSecrets = 2048
 
     /// The member whose datagrams are made here.
@@ -26,8 +25,8 @@ public struct GroupSigner: Sendable {
     /// Makes a datagram for a member.
     ///
     /// - Parameters:
-    ///   - facts: a group of ``FactGroups/groups``; none at all is a group as well.
-    ///   - random: for the nonce. Nobody must be able to foretell it outside of tests.
+    ///   - facts: a group of ``FactGroups/groups``. It may be empty.
+    ///   - random: for the nonce. Outside of tests it must be one that nobody can predict.
     public mutating func datagram(
         of facts: [UInt8],
         for member: PublicKey,
@@ -43,10 +42,10 @@ public struct GroupSigner: Sendable {
         return SignedGroup(signer: publicKey, nonce: nonce, tag: tag, facts: facts).datagram
     }
 
-    /// Reads a datagram: its form, whether it comes from its signer's address, whether the tag is the signer's, and only then
-    /// its facts. It may be an old one that somebody sends again: times to live count from now on all the same.
+    /// Reads a datagram. It checks the form, then the source, then the tag, and then reads the facts, all of them or none.
+    /// It does not notice a datagram that was sent before.
     ///
-    /// - Parameter source: where the datagram came from, without its interface.
+    /// - Parameter source: the address that the datagram came from, without its interface.
     public mutating func facts(
         in datagram: Span<UInt8>,
         from source: IPv6Address
@@ -56,7 +55,7 @@ public struct GroupSigner: Sendable {
         guard signer.memberAddress == source else { throw .address(signer: signer, source: source) }
         guard let pair = try? pairs[signer] ?? PairKey(privateKey, signer) else { throw .weakKey(signer) }
         guard pair.verifies(group.tag, of: group.facts, nonce: group.nonce) else { throw .tag(signer: signer) }
-        // Only now: invented signers must not displace members.
+        // Only after the check, so that invented signers do not displace members.
         pairs[signer] = pair
         do throws(MalformedFact) {
             return (signer, try Fact.facts(in: group.facts))

@@ -17,7 +17,7 @@ public enum MalformedFact: Error, Hashable, Sendable {
     /// Attribute 0, a ping of a format that nobody speaks any more.
     case legacyPing
     case unknownAttribute(UInt8)
-    /// More than 65535 seconds; `UInt64.max` stands for itself and for all that is more.
+    /// More than 65535 seconds. `UInt64.max` means that or more.
     case timeToLive(UInt64)
     /// A group within a group.
     case nestedGroup
@@ -26,7 +26,7 @@ public enum MalformedFact: Error, Hashable, Sendable {
     /// Longer than the address.
     case prefixLength(UInt8)
     case metadata(MalformedMetadata)
-    /// Behind a fact that should be alone there are so many bytes more.
+    /// So many bytes follow a fact that should be alone.
     case trailingBytes(Int)
 }
 
@@ -46,7 +46,7 @@ extension MalformedFact: CustomStringConvertible {
     }
 }
 
-/// Why some bytes are not what is known of a member.
+/// Why some bytes are not metadata of a member.
 public enum MalformedMetadata: Error, Hashable, Sendable {
     /// There is no length, or the bytes end before the length does.
     case short
@@ -54,7 +54,7 @@ public enum MalformedMetadata: Error, Hashable, Sendable {
     case length(UInt64)
     /// An attribute has no length.
     case attributeLength(UInt8)
-    /// An attribute is longer than what is left: by its own word, in bytes.
+    /// An attribute, and its length in bytes, which is more than what is left.
     case attributeOverrun(UInt8, UInt64)
     case duplicateAttribute(UInt8)
     /// The name is not UTF-8.

@@ -1,26 +1,25 @@
-/// What is known of a member beside that it is one: a map from attributes, a byte each, to bytes.
+/// More about a member: a map from attributes, a byte each, to bytes.
 ///
 /// ```
 /// length of the rest | any number of: attribute (1), length, bytes
 /// ```
 ///
-/// Lengths are written as a fact's time to live. What a newer member adds is kept and relayed as it came. Two of these are equal
-/// if they have the same attributes, in whatever order those came. Source: wirelink's wire format, measured.
+/// Lengths are written as a fact's time to live. Attributes that are not known here are kept and relayed unchanged. Two values
+/// are equal if they have the same attributes, in whatever order. Source: wirelink's wire format, measured.
 public struct MemberMetadata: Hashable, Sendable {
     private static let nameAttribute = UInt8(ascii: "n")
     private static let basicAttribute = UInt8(ascii: "b")
 
     private var attributes: [UInt8: [UInt8]]
 
-    /// Says nothing.
+    /// Without attributes.
     public init() { attributes = [:] }
 
     /// - Parameters:
-    ///   - name: how people call the member. The field wants at most 16 printable characters without blanks, and checks
-    ///     nothing.
-    ///   - isBasic: whether the member runs plain WireGuard and no program that speaks of facts.
-    ///   - other: attributes that are neither of these; what they say of these two is checked and counts if the parameter
-    ///     is `nil`.
+    ///   - name: what people call the member. The field asks for at most 16 printable characters without blanks, and
+    ///     does not check.
+    ///   - isBasic: whether the member runs plain WireGuard, without a program that sends facts.
+    ///   - other: the other attributes, ``WireFormat/maximumMetadata`` bytes at most with these two.
     public init(
         name: String? = nil,
         isBasic: Bool? = nil,
@@ -44,10 +43,10 @@ public struct MemberMetadata: Hashable, Sendable {
         }
     }
 
-    /// How people call the member; `nil` if nobody said. Any text: whoever prints it minds that.
+    /// What people call the member, if that is known. It may be any text, control characters included.
     public var name: String? { attributes[Self.nameAttribute].map { String(decoding: $0, as: UTF8.self) } }
 
-    /// Whether the member runs plain WireGuard; `nil` if nobody said.
+    /// Whether the member runs plain WireGuard, if that is known.
     public var isBasic: Bool? { attributes[Self.basicAttribute].map { $0 == [1] } }
 
     /// The attributes that are neither of these.
@@ -68,7 +67,7 @@ extension MemberMetadata {
         return Varint.length(length) + length
     }
 
-    /// The name comes first and then the others by their bytes, so that all members write the same.
+    /// Writes the name first and then the others in ascending order, so that all members write the same.
     func append(to bytes: inout [UInt8]) {
         Varint.append(encodedAttributes, to: &bytes)
         func rank(_ attribute: UInt8) -> Int { attribute == Self.nameAttribute ? -1 : Int(attribute) }

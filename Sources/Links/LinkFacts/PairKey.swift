@@ -2,11 +2,10 @@ internal import Keys
 internal import Secrets
 internal import WireGuardTypes
 
-/// What two members have in common and nobody else has: the shared secret of their keys, as it is. It is the same in both
-/// directions and for ever.
+/// The key of two members: the shared secret of their keys, without a hash. It is the same in both directions and never
+/// changes.
 ///
-/// What it protects is not hidden: the facts are the authenticated bytes of an empty message. Source: wirelink's wire format,
-/// measured.
+/// It hides nothing. The facts are the authenticated bytes of an empty message. Source: wirelink's wire format, measured.
 struct PairKey: Sendable {
     private let key: SymmetricKey
 

@@ -1,7 +1,7 @@
 internal import WireGuardTypes
 
-/// The secrets that were used last, in bounded memory: when half of the places are taken by those used lately, those that
-/// were not are forgotten.
+/// The secrets that were used last, in bounded memory. When recent ones fill half of the places, they become the older ones,
+/// and the older ones before them are dropped.
 struct PairKeys: Sendable {
     private var recent: [PublicKey: PairKey] = [:]
     private var older: [PublicKey: PairKey] = [:]

@@ -1,21 +1,21 @@
 public import NetworkAddresses
 public import WireGuardTypes
 
-/// Why a datagram counts for nothing, all of it.
+/// Why a datagram is refused as a whole.
 public enum RefusedDatagram: Error, Hashable, Sendable {
     /// More than ``WireFormat/maximumDatagram`` bytes.
     case tooLong(Int)
     /// No fact, or a group whose head is not whole.
     case malformed(MalformedFact)
-    /// A well-formed fact that is in no group: anybody could have made it.
+    /// A well-formed fact that is not in a group.
     case unsigned(Fact)
     /// It does not come from the address of its signer.
     case address(signer: PublicKey, source: IPv6Address)
-    /// The signer's key has no secret in common with anybody: it is of small order.
+    /// The signer's key is of small order, so everybody knows the secret.
     case weakKey(PublicKey)
-    /// The signer did not make it for this receiver, or it was changed on its way.
+    /// The signer did not make the datagram for this receiver, or it was changed on its way.
     case tag(signer: PublicKey)
-    /// It is the signer's, and what it holds is not only facts.
+    /// The tag is right, and the facts are malformed.
     case facts(signer: PublicKey, MalformedFact)
 }
 
@@ -35,7 +35,7 @@ extension RefusedDatagram: CustomStringConvertible {
 
 /// Why a group cannot be made for a member.
 public struct WeakKey: Error, Hashable, Sendable {
-    /// Of small order: the secret in common would be zero.
+    /// Of small order: the shared secret would be zero.
     public let key: PublicKey
 }
 

@@ -1,5 +1,5 @@
-/// The SHA-1 digest of one short message: one block, so no state; libsodium does not have it. It spreads keys over addresses, as
-/// the field does: nothing rests on its strength.
+/// The SHA-1 digest of a short message of one block. libsodium does not have SHA-1. It spreads keys over addresses, as in the
+/// field, and nothing depends on its strength.
 ///
 /// Source: RFC 3174.
 struct SHA1 {

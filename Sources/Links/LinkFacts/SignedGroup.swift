@@ -1,20 +1,20 @@
 internal import WireGuardTypes
 
-/// A datagram of facts: the only fact that counts when it comes alone.
+/// A datagram: facts and a tag.
 ///
 /// ```
-/// 'S' | time to live (1 to 3), means nothing | signer (32) | nonce (24) | tag (16) | facts
+/// 'S' | time to live (1 to 3), ignored | signer (32) | nonce (24) | tag (16) | facts
 /// ```
 ///
-/// The tag is made with what signer and receiver have in common, so it shows the receiver that one of them made it, and
-/// nobody else anything. It covers the facts and the nonce, not what stands before. Source: wirelink's wire format, measured.
+/// The key of the tag is known to signer and receiver only. The tag depends on the nonce and the facts, and not on the bytes
+/// before them. Source: wirelink's wire format, measured.
 struct SignedGroup: Sendable {
     let signer: PublicKey
     /// ``WireFormat/nonceLength`` bytes.
     let nonce: [UInt8]
     /// ``WireFormat/tagLength`` bytes.
     let tag: [UInt8]
-    /// Facts, one behind another, if the signer is honest.
+    /// One behind another, not yet read.
     let facts: [UInt8]
 
     init(signer: PublicKey, nonce: [UInt8], tag: [UInt8], facts: [UInt8]) {
@@ -24,7 +24,7 @@ struct SignedGroup: Sendable {
         self.facts = facts
     }
 
-    /// Takes a datagram apart. Nothing of it is checked yet but its form.
+    /// Reads the form of a datagram. It does not check the tag.
     init(_ datagram: Span<UInt8>) throws(RefusedDatagram) {
         guard datagram.count <= WireFormat.maximumDatagram else { throw .tooLong(datagram.count) }
         var reader = FactReader(datagram.indices.map { datagram[$0] })

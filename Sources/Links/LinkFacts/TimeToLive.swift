@@ -1,25 +1,25 @@
-/// For how long a fact holds from when it is sent or received, in whole seconds. What is relayed has only what is left of
-/// it, so no fact grows older than its source meant.
+/// How long a fact holds from when it is sent or received, in whole seconds. A relayed fact has only the time that is left,
+/// so relaying does not prolong it.
 public struct TimeToLive: Hashable, Sendable {
     /// 0 to 65535.
     public let seconds: UInt16
 
-    /// Nothing is left: groups have it, where it means nothing.
+    /// No time is left. Groups have it, where it has no meaning.
     public static let none = TimeToLive(seconds: 0)
-    /// What members give the facts that they make.
+    /// What members give to facts of their own.
     public static let usual = TimeToLive(seconds: 255)
 
     public init(seconds: UInt16) { self.seconds = seconds }
 
-    /// Takes the nearest that can be said: 0 for less than that, 65535 for more.
+    /// Takes 0 for a negative number and 65535 for a larger one.
     public init(clamping seconds: Int64) { self.seconds = UInt16(clamping: seconds) }
 
-    /// What is left at `now` of a fact that holds until `expiry`, both by one clock: whole seconds, the rest cut off.
+    /// The time left at `now` until `expiry`, both by one clock, rounded down.
     public init(until expiry: Duration, at now: Duration) {
         self.init(clamping: (expiry - now).components.seconds)
     }
 
-    /// Until when a fact holds that was received at `time`.
+    /// When a fact expires that was received at `time`.
     public func expiry(receivedAt time: Duration) -> Duration { time + .seconds(Int64(seconds)) }
 }
 
