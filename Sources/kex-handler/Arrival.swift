@@ -1,7 +1,7 @@
 internal import KexGateway
 internal import KexProtocol
 
-/// A registration, and who brings it: that is known from the local socket, not from the frame.
+/// A registration, and who brings it. The local socket says who; the frame does not.
 struct Arrival {
     /// Chosen by whoever asked; the answer carries it back.
     let id: UInt32

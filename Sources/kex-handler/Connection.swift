@@ -6,10 +6,10 @@ internal import SystemCalls
 final class Connection {
     let socket: HandlerSocket
     let peer: PeerCredentials
-    /// While packets wait in it, the program is asked for nothing new: so they are never more than the answers to what was
-    /// taken at once.
+    /// While packets wait in it, nothing new is read from the program. So there are never more than the answers to one
+    /// read.
     let packets: PacketConnection
-    /// Domains that it wants swept, and has no report of yet. While there are any, it is asked for nothing new.
+    /// Sweeps that it asked for and has no report of yet. While there are any, nothing new is read from it.
     var sweeps: ArraySlice<SweepRequest> = []
     /// Whether the first of them has been begun.
     var isSweeping = false

@@ -47,7 +47,7 @@ struct HandlerService: ~Copyable {
     private var written: Int?
     /// What `systemctl status` shows.
     private var reportedStatus: (inService: Int, domains: Int)?
-    /// When connections are taken again after the system had no descriptor left.
+    /// When connections are accepted again after the system had no descriptor left.
     private var nextAccept: MonotonicTime?
     private var packet: [UInt8] = []
 
@@ -67,14 +67,15 @@ struct HandlerService: ~Copyable {
         listeners: [LocalSocketListener],
         log: Logger
     ) throws {
-        // All that can fail comes before the first property, or the compiler cannot take a half-made struct apart.
+        // Everything that can fail comes before the first property is set: the compiler cannot destroy a half-made
+        // struct.
         let context = try DomainContext(
             log: log,
             stateDirectory: configuration.stateDirectory,
             unlimitedSources: configuration.unlimitedSources,
             bootID: bootID
         )
-        // Before the domains are refreshed: what changes meanwhile is read again.
+        // The watches begin before the domains read the kernel, so no change in between is missed.
         let links = try LinkWatch()
         let fdb = try FdbWatch()
         let learning = try LearningWatch()
@@ -98,7 +99,7 @@ struct HandlerService: ~Copyable {
         for listener in listeners { self.listeners[newToken()] = listener }
     }
 
-    /// Reads the kernel, reports that the service is ready, and serves until SIGTERM or SIGINT.
+    /// Refreshes all domains, reports that the service is ready, and serves until SIGTERM or SIGINT.
     mutating func run() throws(SystemCallError) {
         try loop.watch(signals.descriptor, for: .readable, token: Self.signalToken)
         try loop.watch(links.descriptor, for: .readable, token: Self.linksToken)
@@ -153,7 +154,7 @@ struct HandlerService: ~Copyable {
         }
     }
 
-    /// Does something with a domain, after which it is asked anew what it waits for.
+    /// Does something with a domain. Its deadlines are read again afterwards.
     private mutating func touch<Result>(_ index: Int, _ body: (MeshDomain) throws -> Result) rethrows -> Result {
         timetable.noteChange(of: index)
         return try body(domains[index])
@@ -166,8 +167,8 @@ struct HandlerService: ~Copyable {
     /// For `systemctl status`.
     private var status: String { "\(timetable.inService) of \(domains.count) domains in service" }
 
-    /// What is reported when every domain was refreshed, and all is done that the refreshes found. What is wrong with one domain is in
-    /// the log; the others work.
+    /// What is reported once every domain is settled. A domain that is out of service is in the log, and does not hold
+    /// up the others.
     private enum Announcement {
         case ready
         case reloaded
@@ -192,7 +193,7 @@ struct HandlerService: ~Copyable {
         reportedStatus = now
     }
 
-    /// Now if there is a sweep to go on with; else whatever comes first.
+    /// Now if a sweep can go on, and otherwise the earliest deadline.
     private var nextDeadline: MonotonicTime? {
         if connections.contains(where: { isSweepDue(for: $0.value, token: $0.key) }) { return .now }
         let ours = earliest(
@@ -233,7 +234,7 @@ struct HandlerService: ~Copyable {
         }
     }
 
-    /// What comes faster than it is read waits in the kernel, which drops the rest.
+    /// Reads at a limited rate. The kernel keeps what comes faster, and drops what finds no room.
     private mutating func watchLearning() throws(SystemCallError) {
         let isWanted = learning.resumption.map { $0 <= .now } ?? true
         if isWanted, learning.resumption != nil { noticeFrames() }
@@ -247,7 +248,7 @@ struct HandlerService: ~Copyable {
         isLearningWatched = isToBeWatched
     }
 
-    /// Takes in what was done beside the loop.
+    /// Hands out the results of what ran beside the loop.
     private mutating func takeWorks() {
         context.crew.deliver()
         for name in context.takeTouched() {
@@ -257,7 +258,7 @@ struct HandlerService: ~Copyable {
 
     // MARK: - State
 
-    /// Writes down the domain whose turn it is, one at a time.
+    /// Saves the state of the domain whose turn it is, one at a time.
     private mutating func writeNext() {
         guard written == nil, let index = timetable.domainToWrite(at: .now) else { return }
         written = index
@@ -274,7 +275,7 @@ struct HandlerService: ~Copyable {
         Heap.trim()
     }
 
-    /// For the end of the process, or of a domain.
+    /// Saves all states now: the process ends, or a domain does.
     private mutating func writeEverything() {
         if let result = writer.waitUntilFinished() { finishWriting(result) }
         for domain in domains where domain.nextWrite != nil {
@@ -291,7 +292,7 @@ struct HandlerService: ~Copyable {
 
     // MARK: - Reload
 
-    /// Reads the configuration again. If it cannot be used, everything stays as it was.
+    /// Reads the configuration again. If it has a mistake, everything stays as it was.
     private mutating func reload() {
         ServiceState.reloading()
         do {
@@ -334,7 +335,8 @@ struct HandlerService: ~Copyable {
 
     // MARK: - Connections
 
-    /// Without a descriptor left no local socket is watched for a while, so that those who wait do not wake the loop.
+    /// After the system had no descriptor left, local sockets are not watched for a while. Otherwise the connections
+    /// that wait would keep waking the loop.
     private mutating func watchListeners() throws(SystemCallError) {
         guard context.pulse.isReady else { return }
         if let time = nextAccept, time <= .now { nextAccept = nil }
@@ -383,8 +385,8 @@ struct HandlerService: ~Copyable {
         }
     }
 
-    /// What waits is brought into the kernel together: up to a frame's worth, and what came in the frame that made it that
-    /// many. Questions about domains count as well. A request of another kind is dealt with at once.
+    /// Reads what waits, up to a frame's worth of registrations and status requests, so that they go to the kernel
+    /// together. A request of another kind is answered at once.
     private mutating func takeRequests(
         of connection: Connection
     ) throws(Disconnect) -> (arrivals: [Arrival], statuses: [DomainName]) {
@@ -425,7 +427,7 @@ struct HandlerService: ~Copyable {
         return received
     }
 
-    /// Both sides are ours. One that sends nonsense is broken, or somebody else's by now.
+    /// Both sides are part of kex. A program that sends a malformed frame is broken, or under somebody else's control.
     private func wellFormed<Value>(_ body: () throws(MalformedFrame) -> Value) throws(Disconnect) -> Value {
         do throws(MalformedFrame) {
             return try body()
@@ -453,7 +455,7 @@ struct HandlerService: ~Copyable {
         )
     }
 
-    /// Why a connection ends; no reason if the other side ended it.
+    /// Why a connection ends. `reason` is `nil` if the other side ended it.
     private struct Disconnect: Error {
         let reason: String?
     }
@@ -468,7 +470,7 @@ struct HandlerService: ~Copyable {
 
     // MARK: - Requests
 
-    /// One batch for each domain, however the requests are mixed. The answers come in no order.
+    /// Registers one batch for each domain, however the requests are mixed. The answers come in no order.
     private mutating func answer(_ requests: [Arrival], _ connection: Connection, token: UInt64) {
         guard let name = requests.first?.registration.domain else { return }
         var answers: [RegistrationAnswer] = []
@@ -502,7 +504,7 @@ struct HandlerService: ~Copyable {
             answers += requests.map { RegistrationAnswer(id: $0.id, refusal: .invalidDomain) }
             return
         }
-        // Several routers behind one key, or one that asks twice: one question, the same answer for all.
+        // A key that comes several times is registered once, and all of its requests get the same answer.
         var keys: [(key: PublicKey, origin: Origin)] = []
         var positions: [PublicKey: Int] = [:]
         let questions = requests.map { request in
@@ -524,7 +526,7 @@ struct HandlerService: ~Copyable {
         }
     }
 
-    /// Asks again for those who wait, when their domain has made room, and for those who cannot wait any longer.
+    /// Asks again for parked registrations whose domain is ready, and for those whose deadline has come.
     private mutating func askParkedAgain() {
         for name in parked.domains {
             guard let index = timetable.index(of: name), domains[index].isWaiting, !parked.isOverdue(name) else {
@@ -568,7 +570,7 @@ struct HandlerService: ~Copyable {
         }
     }
 
-    /// What other gateways say is brought into the kernel as registrations are.
+    /// Takes in what other gateways report, and answers it as registrations are answered.
     private mutating func answer(_ news: [RouterNews], _ connection: Connection) {
         var answers: [RegistrationAnswer] = []
         for (name, own) in Dictionary(grouping: news, by: \.registration.domain) {
@@ -611,7 +613,7 @@ struct HandlerService: ~Copyable {
         return domains[index].hasSweepReport(for: token)
     }
 
-    /// Sweeps one domain for each program that waits for one and has taken the report of the one before.
+    /// Goes on with the sweeps of each program: begins the next one, or sends its report.
     private mutating func sweepNext() {
         for (token, connection) in connections where isSweepDue(for: connection, token: token) {
             guard let request = connection.sweeps.first, let name = request.domain else { continue }

@@ -1,14 +1,14 @@
 internal import KexProtocol
 internal import SystemCalls
 
-/// Registrations that are asked again in a moment, because their domain has to make room first. Whoever registered waits
-/// meanwhile, which is better than a refusal: routers try again a minute later.
+/// Registrations that are tried again in a moment, because their domain is being refreshed or has to make room first.
+/// The router waits meanwhile. That is better than a refusal, after which routers try again a minute later.
 struct ParkedRequests {
     struct Request {
         /// Of the connection that it came over.
         let token: UInt64
         let request: Arrival
-        /// When it is answered in any case.
+        /// When it is answered, whatever the answer is then.
         let deadline: MonotonicTime
     }
 
@@ -44,6 +44,6 @@ struct ParkedRequests {
         return taken
     }
 
-    /// Whether one of the domain's can wait no longer.
+    /// Whether a deadline of the domain's has come.
     func isOverdue(_ name: DomainName) -> Bool { requests[name]?.first.map { $0.deadline <= .now } ?? false }
 }

@@ -5,15 +5,15 @@ internal import SystemCalls
 
 /// When each domain has something to do without being asked.
 ///
-/// A gateway may have a hundred domains, and the loop needs these times in each of its rounds. So a domain is asked only
-/// after something was done with it.
+/// A gateway may have a hundred domains, and the loop needs these deadlines in each round. So a domain's deadlines are
+/// read again only after it may have changed.
 struct Timetable {
     /// In the order of the domains; ``never`` for one that waits for nothing.
     private var wakes: [MonotonicTime]
     private var writes: [MonotonicTime]
     private var areInService: [Bool]
     private let indices: [DomainName: Int]
-    /// Those that must be asked.
+    /// Domains whose deadlines must be read again.
     private var changed: [Int]
     private(set) var inService = 0
     private(set) var nextWake: MonotonicTime?
@@ -33,12 +33,12 @@ struct Timetable {
     /// The index of the domain of this name, `nil` if there is none.
     func index(of name: DomainName) -> Int? { indices[name] }
 
-    /// Something is done with the domain of this index.
+    /// The domain of this index may have changed.
     mutating func noteChange(of index: Int) {
         if changed.last != index { changed.append(index) }
     }
 
-    /// Asks those with whom something was done.
+    /// Re-reads the deadlines of changed domains.
     mutating func update(from domains: [MeshDomain]) {
         guard !changed.isEmpty else { return }
         for index in changed {
@@ -52,14 +52,14 @@ struct Timetable {
         nextWrite = writes.min().flatMap { $0 < Self.never ? $0 : nil }
     }
 
-    /// Those whose time has come.
+    /// The domains whose deadlines have come.
     func domainsToWake(at now: MonotonicTime) -> [Int] {
         guard let nextWake, nextWake <= now else { return [] }
         return wakes.indices.filter { wakes[$0] <= now }
     }
 
-    /// The one whose state should have been written longest ago: else one that changes all the time would keep the others
-    /// from it.
+    /// The domain whose state has been due longest. Otherwise one that changes all the time would keep the others from
+    /// being saved.
     func domainToWrite(at now: MonotonicTime) -> Int? {
         guard let nextWrite, nextWrite <= now else { return nil }
         return writes.firstIndex(of: nextWrite)

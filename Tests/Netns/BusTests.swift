@@ -502,7 +502,7 @@ import WireGuardTypes
         let peers = try #require(configuration.range(of: "[Peer]"))
         try configuration[..<peers.lowerBound].write(toFile: path, atomically: true, encoding: .utf8)
         try Command.check("wg syncconf \(wireGuard) \(path)")
-        try first.handler?.waitFor(#/3 of 3 routers went from \S+ at once; bringing them back/#)
+        try first.handler?.waitFor(#/3 of 3 routers disappeared from \S+ at once; bringing them back/#)
         try wait(for: "the routers") { try haveAll(first) }
         // Two lists of the handler's later nobody has been told anything.
         usleep(11_000_000)
@@ -510,7 +510,7 @@ import WireGuardTypes
         #expect(second.handler?.output.contains(#/removed /#) == false)
 
         try Command.check("wg set \(wireGuard) peer \(routers[0]) remove")
-        try first.handler?.waitFor(#/somebody took its peer out/#)
+        try first.handler?.waitFor(#/somebody removed its peer from/#)
         usleep(11_000_000)
         #expect(try first.peers()[routers[0]] == nil)
         #expect(try haveAll(second), "it is silent there or it is not")

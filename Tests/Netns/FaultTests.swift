@@ -151,7 +151,7 @@ import Testing
         brake.end(with: SIGTERM)
         cleanup.waitForEnd()
         try wait(for: "the router to be brought back") { try gateway.peers()[ExchangeTests.key] != nil }
-        #expect(handler.output.contains("went, or is being made anew"))
+        #expect(handler.output.contains("is gone, or is being made again"))
     }
 
     @Test("After a slow look at the kernel the handler does not believe its picture for a hundred times as long")

@@ -58,7 +58,7 @@ import WireGuardTypes
         }
         #expect(try gateway.peers().count == 51)
         #expect(
-            try gateway.handler?.waitFor(#/was full: took out \d+ MAC addresses learned of (\S+),/#).1
+            try gateway.handler?.waitFor(#/was full: removed \d+ MAC addresses learned from (\S+),/#).1
                 == hoarder[...]
         )
         // Without a newcomer as well, while the interface still learns.
@@ -81,7 +81,7 @@ import WireGuardTypes
         try gateway.startHandler()
         let handler = try #require(gateway.handler)
         let endless = try handler.waitFor(
-            #/learns any number of MAC addresses from its routers; make it anew, .*: (ip .*)/#
+            #/learns any number of MAC addresses from its routers; make it again, .*: (ip .*)/#
         )
         try make(endless.1)
         #expect(try limit().contains("maxaddr 16384"))

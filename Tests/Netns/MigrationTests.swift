@@ -64,7 +64,7 @@ import Testing
         try wait(for: "the ping from the other address") { try old.ping(1).status == 0 }
         try wait(for: "the flood entry") { try gateway.fdb() == [old.floodEntry(.ffmuc), new.floodEntry(.ffmuc)] }
         print("from the router's other address to its flood entry: \(-start.timeIntervalSinceNow * 1000) ms")
-        #expect(gateway.handler?.output.contains("\(old.key) is at \(old.address(.ffmuc))") == true)
+        #expect(gateway.handler?.output.contains("\(old.key) moved to \(old.address(.ffmuc))") == true)
         #expect(try entries(to: old.address(.eui64), in: gateway).isEmpty)
     }
 

@@ -35,7 +35,7 @@ import WireGuardTypes
         try Command.check("wg syncconf \(interface) \(empty)")
         #expect(try gateway.peers().isEmpty)
         try look(gateway)
-        try handler.waitFor(#/3 of 3 routers went from \S+ at once; bringing them back/#)
+        try handler.waitFor(#/3 of 3 routers disappeared from \S+ at once; bringing them back/#)
         #expect(try Set(gateway.peers().keys) == Set(routers))
         for router in routers { #expect(try entries(of: router, in: gateway).count == 1) }
         // One that is taken out by hand stays out, with its entries.

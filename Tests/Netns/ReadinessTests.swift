@@ -71,7 +71,7 @@ import Testing
         let wireGuard = gateway.domains[0].wireGuard
         try Command.check("ip -n \(gateway.namespace) address delete \(Self.address)/64 dev \(wireGuard)")
         let handler = try #require(gateway.handler)
-        try handler.waitFor(#/out of service: vx\S+ sends from \S+, which \S+ has not/#)
+        try handler.waitFor(#/out of service: vx\S+ sends from \S+, which \S+ does not have/#)
         try Command.check("ip -n \(gateway.namespace) address add \(Self.address)/64 dev \(wireGuard) nodad")
         try handler.waitFor(#/in service again/#)
     }

@@ -13,7 +13,8 @@ internal import WireGuardTypes
 /// ```
 ///
 /// Wall clock times are seconds since 1970, the others nanoseconds since the start of the machine. `BOOT` is `-` if the
-/// interface is not known. `LINES` is the number of those between the first and the last. `CHECK` is made from the line before it, so what is damaged is left out, and the rest is used.
+/// interface is not known. `LINES` is the number of those between the first and the last. `CHECK` is made from the line
+/// before it, so what is damaged is left out, and the rest is used.
 package enum StateText {
     /// Longest line in bytes, its line feed included.
     static let maximumLine = 256

@@ -150,7 +150,7 @@ extension MeshDomain {
         // Who cannot be reached any more stays without.
         backlog.isStuck = failure != nil || repairs.missing.isEmpty
         if let failure, failure != repairFailure, !failure.isTableFull || learned.hopelessUntil > context.now {
-            log(.failed, .error, "fdb entries are not as they should be: \(failure)")
+            log(.failed, .error, "cannot repair fdb entries: \(failure)")
         }
         repairFailure = failure
     }

@@ -38,11 +38,11 @@ extension MeshDomain {
                 "removed \(key): it was never heard of, and another router has its address"
             )
         case .crowdedOut:
-            let reason = "the domain is full, and more routers than others have come from its address"
+            let reason = "the domain is full, and its network holds more routers than others"
             noteStranger(.removed, .info, key, "removed \(key): \(reason)")
         case .expired: noteStranger(.expired, .info, key, "removed \(key): not heard of since it registered")
         case .removedInFleet:
-            let reason = "another gateway took it out, and it is silent here too"
+            let reason = "another gateway removed it, and it is silent here too"
             noteStranger(.removed, .info, key, "removed \(key): \(reason)")
         case .prohibited: log(.removed, .info, key: key, "removed \(key): the operator's lists do not allow it")
         case .silent: log(.removed, .info, key: key, "removed \(key): silent in two sweeps")
@@ -50,8 +50,8 @@ extension MeshDomain {
         }
     }
 
-    /// Takes routers out, with everything that leads to them. Entries first, peers second, so that no frame is sent towards a
-    /// peer that is gone. What was learned of them goes soon after.
+    /// Takes routers out, with everything that leads to them. Entries first, peers second, so that no frame is sent
+    /// towards a peer that is gone. What was learned of them goes soon after.
     ///
     /// - Returns: the keys that are still there.
     private func remove(_ departures: [Departure]) -> Set<PublicKey> {

@@ -10,7 +10,8 @@ public import SourceLimits
 public import SystemCalls
 public import Systemd
 
-/// What all domains of a process share: the log, the watchdog, the threads beside the loop, the clock, and the way to the kernel.
+/// What all domains of a process share: the log, the watchdog, the threads beside the loop, the clock, and the way to
+/// the kernel.
 public final class DomainContext {
     public let log: Logger
     public let pulse: Pulse
@@ -19,11 +20,11 @@ public final class DomainContext {
     var refusalNotices = RefusalNotices()
     /// What each source has left of new keys, in all domains together.
     public var newKeys: SourceLimits
-    /// How many domains share this process. What each does without being asked, it does that much more rarely.
+    /// How many domains share this process. Each refreshes itself that much more rarely.
     public var domainCount = 1
     /// For what would keep the loop waiting.
     public let crew: SideCrew
-    /// The domains that something was done with beside the loop, until ``takeTouched()``.
+    /// The domains that got a result from beside the loop, until ``takeTouched()``.
     private var touched: [DomainName] = []
     let access: KernelAccess
     /// For what the loop's sockets receive.
@@ -49,12 +50,12 @@ public final class DomainContext {
         self.stateDirectory = stateDirectory
         self.access = access
         self.clock = clock
-        // A name of its own where it cannot be known: then nothing that was saved belongs to this run.
+        // A unique name where the ID cannot be read: then no saved state belongs to this run.
         let bootID = bootID ?? readBootID() ?? "unknown-\(MonotonicTime.now.nanoseconds)"
         machine = Machine(bootID: bootID, networkNamespace: try networkNamespaceCookie())
         crew = try SideCrew(size: Self.crewSize)
         pulse = Pulse()
-        // Under systemd it is there (StateDirectory=). If it cannot be made, the first write says so.
+        // systemd makes it (StateDirectory=). If it cannot be made here, the first write reports that.
         try? File.makeDirectory(stateDirectory)
     }
 
@@ -74,14 +75,14 @@ public final class DomainContext {
         }
     }
 
-    /// Whose works were handed over since the last call.
+    /// The domains that got a result since the last call.
     public func takeTouched() -> [DomainName] {
         defer { touched = [] }
         return touched
     }
 
-    /// The pause before a domain asks the kernel again for everything: so long that all domains together ask for one part
-    /// in `share` of the time, but not longer than `limit` and a tenth of a second for each domain.
+    /// The pause before a domain's next refresh. All domains together refresh for one part in `share` of the time,
+    /// unless that would be longer than `limit` and a tenth of a second for each domain.
     func pause(after cost: Duration, share: Int, limit: Duration) -> Duration {
         min(cost * share * domainCount, limit + .milliseconds(100) * domainCount)
     }
@@ -90,7 +91,7 @@ public final class DomainContext {
     var clocks: Clocks { clock.both }
 }
 
-/// What the domains take for the time.
+/// The clocks that the domains read.
 public struct DomainClock: Sendable {
     var now: @Sendable () -> MonotonicTime
     /// Seconds since 1970.
@@ -122,15 +123,15 @@ struct Machine: Sendable {
     }
 }
 
-/// Reports to systemd that work goes on. Whatever takes long calls ``beat()``, so that a handler that hangs differs from one that is
-/// busy.
+/// Reports to systemd that work goes on. Whatever takes long calls ``beat()``, so that a handler that hangs differs
+/// from one that is busy.
 public final class Pulse {
     private var watchdog = Watchdog()
-    /// Once the service is ready, its watchdog is what counts; before, it is the time that systemd gives a start.
+    /// Once the service is ready, the watchdog is fed. Before, the time that systemd allows for a start is extended.
     public var isReady = false
     private var nextExtension = MonotonicTime(nanoseconds: 0)
 
-    /// What a start may take from one beat to the next.
+    /// Longest time from one beat to the next during the start.
     static let startExtension = Duration.seconds(30)
 
     public var nextBeat: MonotonicTime? { isReady ? watchdog.nextFeed : nil }

@@ -5,13 +5,15 @@ public import VXLANFdb
 public import WireGuardControl
 public import WireGuardTypes
 
-/// What a domain asks of the kernel: of its WireGuard interface, of its VXLAN interface's forwarding database, and of links.
+/// What a domain asks of the kernel: of its WireGuard interface, of its VXLAN interface's forwarding database, and of
+/// links.
 ///
-/// An instance has sockets of its own, and one thread at a time uses it: the loop has one for each domain, and whatever is done
-/// beside the loop makes another one (``KernelAccess``). `LinuxKernel` is the real one; a test brings one that fails on demand.
+/// An instance has sockets of its own, and one thread at a time uses it: the loop has one for each domain, and whatever
+/// is done beside the loop makes another one (``KernelAccess``). `LinuxKernel` is the real one; a test brings one that
+/// fails on demand.
 public protocol DomainKernel: AnyObject {
-    /// Opens what changes need, so that a failure shows now. It stays open: after the interface was made anew, another instance is
-    /// needed.
+    /// Opens what changes need, so that a failure shows now. It stays open: after the interface was made anew, another
+    /// instance is needed.
     func prepare(_ vxlan: InterfaceIndex) throws(DomainFailure)
 
     /// The interface of that name; `nil` if there is none.
@@ -28,8 +30,8 @@ public protocol DomainKernel: AnyObject {
 
     /// Changes peers, in order.
     ///
-    /// - Throws: at the first change that fails, and those before it may be in effect: ``DomainFailure/Kind/refused`` if WireGuard
-    ///   answered, anything else if there is no use in asking it further.
+    /// - Throws: at the first change that fails, and those before it may be in effect: ``DomainFailure/Kind/refused``
+    ///   if WireGuard answered, anything else if there is no use in asking it further.
     func apply(_ changes: [PeerChange]) throws(DomainFailure)
 
     /// Puts permanent entries in. One that is there already is no failure.
@@ -62,8 +64,8 @@ public protocol DomainKernel: AnyObject {
     ) throws(DomainFailure)
 }
 
-/// Makes an instance for a domain with this WireGuard interface. Nothing is opened yet. The buffer is for what its sockets receive;
-/// instances of one thread may share one.
+/// Makes an instance for a domain with this WireGuard interface. Nothing is opened yet. The buffer is for what its
+/// sockets receive; instances of one thread may share one.
 public typealias KernelAccess = @Sendable (_ wireGuard: InterfaceName, _ buffer: DatagramBuffer) -> any DomainKernel
 
 /// One line of a list of the forwarding database.

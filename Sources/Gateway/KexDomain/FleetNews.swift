@@ -7,9 +7,9 @@ internal import Logging
 internal import SystemCalls
 internal import Systemd
 
-/// What is reported of routers on the bus, and what is reported there.
+/// What other gateways report of routers, and what this one reports to them.
 extension MeshDomain {
-    /// Takes in what gateways say: others, and this one before it lost a router.
+    /// Takes in reports of other gateways, and of this one from before it lost a router.
     ///
     /// - Returns: for each `nil`, or why it could not be taken in.
     public func take(_ news: [RouterNews]) -> [Refusal?] {
@@ -46,8 +46,8 @@ extension MeshDomain {
         return refusals
     }
 
-    /// All routers, and who was taken out on purpose after the removal of this number; `nil` if the domain is out of
-    /// service, and it is not known who they are.
+    /// All routers, and the keys removed on purpose after the removal of this number. `nil` if the domain is out of
+    /// service: then it does not know its routers.
     public func list(after number: UInt64) -> (routers: [RouterRecord], removals: [RouterRemoval], lastRemoval: UInt64)?
     {
         guard isInService else { return nil }

@@ -6,7 +6,7 @@ public import WireGuardTypes
 /// The operator's lists of keys, as the files were when they were read.
 public struct KeyLists {
     public var prohibited: Set<PublicKey> = []
-    /// The closed domains: who may register there, and what the operator calls them.
+    /// The closed domains, with the keys that may register and the operator's names for them.
     public var allowed: [DomainName: [PublicKey: String]] = [:]
 
     /// Reads every file that the configuration names.
@@ -19,20 +19,20 @@ public struct KeyLists {
         }
         for domain in configuration.domains {
             guard let path = domain.allowedKeys else { continue }
-            let present = "those that are in now: wg show \(domain.wireGuard) peers > \(path)"
+            let present = "the present ones: wg show \(domain.wireGuard) peers > \(path)"
             let advice = "AllowedKeys= of domain \(domain.name) says who may register; \(present)"
             let keys = try KeyFile.readNames(path: path, ifMissing: advice)
             allowed[domain.name] = keys
             let location = ConfigurationLocation(file: path, line: nil)
-            // A file that lost its content looks like this. Everybody in the domain would be taken out.
+            // A file that lost its content looks like this, and it would remove every router of the domain.
             guard !keys.isEmpty else {
-                let reason = "no key in it, so domain \(domain.name) would take all its routers out"
+                let reason = "no key in it, so domain \(domain.name) would remove all its routers"
                 throw ConfigurationError([ConfigurationMistake(at: location, "\(reason); \(present)")])
             }
-            // Which of the two is meant?
+            // It is not clear which of the two is meant.
             guard prohibited.isDisjoint(with: keys.keys) else {
                 let mistakes = prohibited.intersection(keys.keys).map { "\($0)" }.sorted().map { key in
-                    ConfigurationMistake(at: location, "\(key) is in ProhibitedKeys= as well: take it out of one")
+                    ConfigurationMistake(at: location, "\(key) is in ProhibitedKeys= as well: remove it from one")
                 }
                 throw ConfigurationError(mistakes)
             }

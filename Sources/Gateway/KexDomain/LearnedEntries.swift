@@ -11,30 +11,33 @@ internal import Systemd
 internal import VXLANFdb
 internal import WireGuardTypes
 
-/// What the VXLAN interface of a domain learns from frames. Routers, and whoever has the key of one, can make any number of
-/// these entries, so the loop never asks for them: it is told of a few (``LearningWatch``), and what has to be done with many is
-/// done beside it, with a limit. See docs/decisions/0017-snapshots-beside-the-loop.md.
+/// What the VXLAN interface of a domain learns from frames. A router can make any number of these entries, so the loop
+/// never lists them. The kernel reports a few (``LearningWatch``), and work with many of them runs beside the loop,
+/// with a limit. See docs/decisions/0017-snapshots-beside-the-loop.md.
 struct LearnedEntries {
-    /// Most entries of a list that are read. More take the kernel seconds, with the lock held that all network configuration
-    /// needs (measured: 131,072 in 1.5 s, 200,000 in 4 s, 1,000,000 in two minutes).
+    /// Most entries that are read of a list. A longer list takes the kernel seconds, and it holds the lock of all
+    /// network configuration meanwhile (measured: 131,072 in 1.5 s, 200,000 in 4 s, 1,000,000 in two minutes).
     static let listLimit = 131_072
-    /// Destinations that wait for their learned entries to be taken out. What finds no place goes when it is old.
+    /// Destinations that wait for the removal of their learned entries. Further ones are left to the kernel, which
+    /// removes old entries.
     static let departedLimit = 1024
-    /// Destinations in one go: the kernel walks its whole table for each.
+    /// Destinations in one round. The kernel walks its whole table for each.
     static let departedPerRound = 16
-    /// Taking out takes one part in so many of the time at most, because it keeps all network configuration waiting.
+    /// Removals take one part in so many of the time at most, because they keep all network configuration waiting.
     static let share = 10
-    /// How long entries are put in again after room was made in vain.
+    /// Shortest pause between two rounds, and how long nobody waits for room after none could be made.
     static let shortestPause = Duration.milliseconds(100)
-    /// Room is made again after this time at the latest, well within the two seconds for which the handler keeps those who wait.
+    /// Longest pause before room is made again. It is well within the two seconds for which the handler parks a
+    /// registration.
     static let longestRoomPause = Duration.milliseconds(300)
-    /// While the interface learns, this often it is tried whether its table is full.
+    /// How often a probe tries whether the table is full, while the interface learns.
     static let probePause = Duration.seconds(5)
-    /// For how long after the last news. A router that teaches too much is not told of for ``LearningWatch/silence``.
+    /// How long after the last report. A router that sends from too many MACs is not reported for
+    /// ``LearningWatch/silence``.
     static let probeTime = LearningWatch.silence + .seconds(15)
-    /// Making room ends when one part in so many of the table is free.
+    /// Room is made until one part in so many of the table is free.
     static let freeShare = 4
-    /// How much of the table has room at least for what is not learned, beside ``Configuration/Domain/maximumPeers``.
+    /// Room that a table should have at least beyond ``Configuration/Domain/maximumPeers``.
     static let spareRoom = 2048
 
     /// What `maxaddress` should say.
@@ -44,30 +47,30 @@ struct LearnedEntries {
 
     /// What `maxaddress` says; `nil` if the interface has no limit.
     var limit: UInt32?
-    /// What was said of it last.
+    /// What the log said of it last.
     var reportedLimit: (device: InterfaceIndex, limit: UInt32?)?
-    /// Whose learned entries are to go.
+    /// Destinations whose learned entries are to be removed.
     var departed: [IPv6Address] = []
     /// Whether the table was full, and room is to be made.
     var isFull = false
     /// New routers whose entries wait for room.
     var unfinished: [PublicKey: RouterAddresses] = [:]
-    /// Until then there is no use in waiting for room: nothing was there that could go.
+    /// Until then nobody waits for room: there was nothing that could go.
     var hopelessUntil = MonotonicTime(nanoseconds: 0)
-    /// Whether a thread is at work.
+    /// Whether a round is running beside the loop.
     var isAtWork = false
     /// Nothing is begun before this.
     var earliest = MonotonicTime(nanoseconds: 0)
     var nextProbe: MonotonicTime?
     var probeEnd = MonotonicTime(nanoseconds: 0)
 
-    /// When there is something to begin with.
+    /// When the next round or probe is due.
     var nextWork: MonotonicTime? {
         let isWanted = !isAtWork && (isFull || !departed.isEmpty)
         return KexDomain.earliest(isWanted ? earliest : nil, nextProbe)
     }
 
-    /// What has become of a work.
+    /// What a round did.
     struct Outcome: Sendable {
         var evicted: [(destination: IPv6Address, count: Int)] = []
         var failure: String?
@@ -76,7 +79,7 @@ struct LearnedEntries {
 }
 
 extension MeshDomain {
-    /// Names what is missing at the interface, once.
+    /// Warns once of an interface without a limit, or with too low a one.
     func noteLimit(of vxlan: Link) {
         learned.limit = vxlan.addressLimit
         guard learned.reportedLimit.map({ $0.device != vxlan.index || $0.limit != vxlan.addressLimit }) ?? true else {
@@ -85,7 +88,7 @@ extension MeshDomain {
         learned.reportedLimit = (vxlan.index, vxlan.addressLimit)
         guard vxlan.learns else { return }
         let needed = settings.maximumPeers + LearnedEntries.spareRoom
-        let advice = "make it anew, and put it into its bridge or mesh again: \(remake(vxlan))"
+        let advice = "make it again, and add it to its bridge or mesh: \(remake(vxlan))"
         if let limit = vxlan.addressLimit {
             guard limit < needed else { return }
             log(.failed, .warning, "\(vxlan.name) takes \(limit) MAC addresses, too few for its routers; \(advice)")
@@ -94,7 +97,7 @@ extension MeshDomain {
         }
     }
 
-    /// The commands that make the interface as it is, with a limit: the kernel takes one only when an interface is made.
+    /// The commands that make the interface anew with a limit. The kernel accepts a limit only for a new interface.
     private func remake(_ vxlan: Link) -> String {
         let numbers = "id \(vxlan.identifier) dstport \(vxlan.port)"
         // A domain whose interface has an IPv4 address is not in service.
@@ -104,8 +107,8 @@ extension MeshDomain {
         return "ip link delete \(vxlan.name) && \(new) \(limit) && ip link set \(vxlan.name) mtu \(vxlan.mtu) up"
     }
 
-    /// Has the entries go that were learned of these destinations, which are gone: the kernel tells only of MACs that it does not
-    /// know yet.
+    /// Has the entries removed that were learned of these destinations, which are gone. If one comes back, the kernel
+    /// reports its first frame only if no such entry is left.
     func forgetLearned(of destinations: some Sequence<IPv6Address>) {
         learned.departed += destinations.prefix(LearnedEntries.departedLimit - learned.departed.count)
     }
@@ -118,7 +121,7 @@ extension MeshDomain {
         learned.nextProbe = learned.nextProbe ?? now + LearnedEntries.probePause
     }
 
-    /// Begins with what is due.
+    /// Begins what is due.
     func careForLearned(at now: MonotonicTime) {
         guard let device = state.interfaces?.vxlan else { return }
         if let next = learned.nextProbe, next <= now {
@@ -135,8 +138,8 @@ extension MeshDomain {
         }
     }
 
-    /// Whether one more address finds room: one that nobody has is put in and taken out again. The kernel does not tell how
-    /// many it has.
+    /// Tries whether one more address finds room: one that nobody has is added and deleted again. The kernel does not
+    /// say how many it has.
     private func probe() {
         guard let via = state.interfaces?.wireGuard else { return }
         // "kex" with the bit of addresses that nobody has bought, and a destination that is nobody's.
@@ -168,7 +171,7 @@ extension MeshDomain {
         case .failure(let error): outcome = LearnedEntries.Outcome(failure: "\(error)", duration: .zero)
         }
         let pause = max(outcome.duration * LearnedEntries.share, LearnedEntries.shortestPause)
-        // Whoever waits for room is not to wait for that.
+        // A registration that waits for room does not wait for the share.
         learned.earliest = now + (learned.isFull ? min(pause, LearnedEntries.longestRoomPause) : pause)
         if let failure = outcome.failure {
             context.budget.log(
@@ -183,7 +186,7 @@ extension MeshDomain {
             let owner = table.owner(of: destination)
             let name = owner.map { "\($0)" } ?? "\(destination)"
             let line =
-                "the table of \(settings.vxlan) was full: took out \(count) MAC addresses learned of \(name), which had most"
+                "the table of \(settings.vxlan) was full: removed \(count) MAC addresses learned from \(name), which had most"
             context.budget.log(
                 .evicted,
                 .warning,
@@ -199,7 +202,7 @@ extension MeshDomain {
             learned.hopelessUntil = now + LearnedEntries.probePause
             learned.earliest = learned.hopelessUntil
         }
-        // Those that found no room. If there is none again, that begins anew.
+        // Entries that found no room are tried again. If there is none, this begins anew.
         backlog.isStuck = false
     }
 }
@@ -217,7 +220,7 @@ private struct LearnedEntriesWork {
     func makeRoom(limit: Int) -> LearnedEntries.Outcome {
         measured { outcome throws(DomainFailure) in
             var counts: [IPv6Address: Int] = [:]
-            // A part of a table that is longer shows as well who has most.
+            // If the list is too long, a part of it shows as well who has most.
             _ = try kernel.list(device, atMost: LearnedEntries.listLimit) { record in
                 if record.isLearned { counts[record.entry.destination, default: 0] += 1 }
             }
@@ -238,7 +241,7 @@ private struct LearnedEntriesWork {
             do throws(DomainFailure) {
                 try kernel.deleteLearned(of: destinations, from: device, atMost: LearnedEntries.listLimit)
             } catch {
-                // It goes with its interface, and nobody waits for it.
+                // The entries went with their interface.
                 if error.kind != .interfaceGone { throw error }
             }
         }

@@ -6,7 +6,8 @@ public import VXLANFdb
 public import WireGuardControl
 public import WireGuardTypes
 
-/// The kernel itself, and the process that runs WireGuard where one does. Each socket is opened when it is needed first.
+/// The kernel itself, and the process that runs WireGuard where one does. Each socket is opened when it is needed
+/// first.
 public final class LinuxKernel: DomainKernel {
     private let name: InterfaceName
     private let buffer: DatagramBuffer

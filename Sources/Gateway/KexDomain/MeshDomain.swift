@@ -39,14 +39,21 @@ public final class MeshDomain {
         let kernel: any DomainKernel
     }
 
-    /// Routers on their way back into a WireGuard interface that lost them.
-    struct Restoration {
+    /// Routers on their way back into a WireGuard interface that lost them. A class, because there may be fifty thousand:
+    /// a value inside the state would be copied for each round.
+    final class Restoration {
         /// Those who are not back yet.
         var waiting: [PublicKey: DomainTable.Admission]
         /// How many there were.
         let count: Int
         /// The interface that they are in when all are back.
         let identity: DeviceIdentity
+
+        init(of missing: [DomainTable.Admission], into identity: DeviceIdentity) {
+            waiting = Dictionary(missing.map { ($0.key, $0) }) { first, _ in first }
+            count = waiting.count
+            self.identity = identity
+        }
     }
 
     /// Whether registrations can be carried out. Only this file changes it.
@@ -55,8 +62,8 @@ public final class MeshDomain {
         case unread
         /// The table says what the interfaces hold.
         case inService(Interfaces)
-        /// In service, while routers come back. There is no refresh meanwhile: those who are not back yet would seem to be
-        /// missing.
+        /// In service, while routers come back. There is no refresh meanwhile: those who are not back yet would seem to
+        /// be missing.
         case restoring(Interfaces, Restoration)
         /// The interfaces are not there, cannot carry traffic, or do not answer.
         case outOfService(DomainFailure)
@@ -221,13 +228,12 @@ public final class MeshDomain {
             settle(in: identity)
             state = .inService(interfaces)
         } else {
-            let waiting = Dictionary(missing.map { ($0.key, $0) }) { first, _ in first }
-            state = .restoring(interfaces, Restoration(waiting: waiting, count: waiting.count, identity: identity))
+            state = .restoring(interfaces, Restoration(of: missing, into: identity))
         }
     }
 
-    /// Answers nobody until a refresh succeeds. The next one waits for as long as this one took, so that a domain which does not
-    /// answer keeps a thread for half of the time at most.
+    /// Answers nobody until a refresh succeeds. The next one waits for as long as this one took, so that a domain which
+    /// does not answer keeps a thread for half of the time at most.
     ///
     /// - Parameter start: when what failed was begun.
     func leaveService(_ failure: DomainFailure, since start: MonotonicTime) {
@@ -240,12 +246,9 @@ public final class MeshDomain {
 
     /// These routers are back in the WireGuard interface.
     func noteRestored(_ keys: some Sequence<PublicKey>) {
-        guard case .restoring(let interfaces, var restoration) = state else { return }
+        guard case .restoring(let interfaces, let restoration) = state else { return }
         for key in keys { restoration.waiting[key] = nil }
-        guard restoration.waiting.isEmpty else {
-            state = .restoring(interfaces, restoration)
-            return
-        }
+        guard restoration.waiting.isEmpty else { return }
         state = .inService(interfaces)
         mustRestore = false
         settle(in: restoration.identity)

@@ -7,8 +7,8 @@ internal import NetworkAddresses
 internal import WireGuardControl
 internal import WireGuardTypes
 
-/// What `--check-config` says of peers that are taken for the operator's. Interfaces that are not there, or may not be asked, are
-/// passed over.
+/// What `--check-config` says about peers that kex takes for the operator's. Interfaces that do not exist or cannot be
+/// read are skipped.
 public func remarksOnPeers(_ configuration: Configuration, _ keys: KeyLists) -> [String] {
     configuration.domains.flatMap { settings -> [String] in
         guard let state = try? LinuxKernel(settings.wireGuard, buffer: DatagramBuffer()).state() else { return [] }
@@ -42,8 +42,8 @@ extension DomainTable.OperatorsPeer {
             }
         let whose =
             isRouter
-            ? "\(key) is a router with settings of the operator's: \(sign). It is served, and never taken out"
+            ? "\(key) is a router with settings of the operator's: \(sign). It is served, and never removed"
             : "\(key) is a peer of the operator's and no router: \(sign). It is left alone"
-        return "\(whose). If that is wrong, take it out with: wg set \(interface) peer \(key) remove"
+        return "\(whose). If that is wrong, remove it with: wg set \(interface) peer \(key) remove"
     }
 }

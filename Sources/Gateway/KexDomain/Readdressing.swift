@@ -10,13 +10,13 @@ internal import WireGuardTypes
 
 /// Routers get the addresses of other profiles.
 extension MeshDomain {
-    /// Routers whose peers change in one go; then the watchdog is fed.
+    /// Routers whose peers change in one request. The watchdog is fed in between.
     private static let readdressedPerRound = 64
 
     /// Gives routers that came with other profiles the allowed IPs of the domain's, and leaves their sessions alone.
     func readdress(_ items: [DomainTable.Readdressing]) {
         guard !items.isEmpty else { return }
-        // First what leads to an address, then the address: what is left half-done is found by the next snapshot.
+        // Entries go before addresses, so that the next snapshot finds whatever is left half done.
         let leading = items.flatMap { item in
             table.formerAddresses(of: item.key).filter { item.surplus.contains($0.linkLocal) }
         }.flatMap { entries([.mac, .flood], of: $0) }

@@ -2,8 +2,8 @@ internal import KexConfiguration
 internal import LinkControl
 internal import NetworkAddresses
 
-/// Whether the two interfaces of a domain can carry traffic, as far as that can be seen: a domain that cannot is out of service,
-/// or routers would be sent here to talk to nobody.
+/// Whether the two interfaces of a domain can carry traffic, as far as that can be seen. If they cannot, the domain is
+/// out of service, because routers would come here and reach nobody.
 struct Readiness {
     var wireGuard: InterfaceName
     var vxlan: InterfaceName
@@ -26,10 +26,10 @@ struct Readiness {
     static let smallestMTU: UInt32 = 1280
     /// What ip-link(8) gives a WireGuard interface.
     private static let usualMTU = 1420
-    /// A router's address that is asked for: one that no key gives, since derived ones have ff:fe in the middle.
+    /// The address that the route is looked up for. No key gives it: derived addresses have ff:fe in the middle.
     static let probe = IPv6Address(high: 0xfe80 << 48, low: 0x0200_0000_0000_0001)
 
-    /// What is wrong, and the commands that put it right; `nil` if nothing is.
+    /// What is wrong, and the commands that correct it; `nil` if nothing is wrong.
     var failure: String? {
         if mtu < Self.smallestMTU {
             let command = "ip link set \(wireGuard) mtu \(Self.usualMTU)"
@@ -47,10 +47,10 @@ struct Readiness {
             return "\(vxlan) sends from \(local), and routers have IPv6 addresses: \(commands)"
         }
         if let linkAddress, !has(linkAddress) {
-            return "\(wireGuard) has not the address \(linkAddress) of LinkAddress=: \(addAddress)"
+            return "\(wireGuard) does not have the address \(linkAddress) of LinkAddress=: \(addAddress)"
         }
         if case .v6(let local) = vxlanLocal, !has(local) {
-            return "\(vxlan) sends from \(local), which \(wireGuard) has not: \(command(adding: local))"
+            return "\(vxlan) sends from \(local), which \(wireGuard) does not have: \(command(adding: local))"
         }
         guard addresses.contains(where: { isLinkLocal($0) }) else {
             return "\(wireGuard) has no link-local address: \(addAddress)"
@@ -64,7 +64,7 @@ struct Readiness {
         return "there is no route to fe80::/64 over \(wireGuard): \(command)"
     }
 
-    /// How to set a WireGuard interface up: its addresses went when it was set down.
+    /// The commands that set a WireGuard interface up. It lost its addresses when it was set down.
     static func remedy(down wireGuard: InterfaceName, address: IPv6Address?) -> String {
         let address = address.map { "\($0)" } ?? "ADDRESS"
         return "ip link set \(wireGuard) up && ip address replace \(address)/64 dev \(wireGuard) nodad"
@@ -98,7 +98,7 @@ struct Readiness {
 extension RefreshRequest {
     /// Checks whether the interfaces can carry traffic. Both are up.
     ///
-    /// - Throws: what is in the way.
+    /// - Throws: what keeps them from it.
     func checkReadiness(_ wireGuard: Link, _ vxlan: Link, _ kernel: any DomainKernel) throws(DomainFailure) {
         let readiness = Readiness(
             wireGuard: wireGuard.name,

@@ -11,7 +11,7 @@ internal import VXLANFdb
 internal import WireGuardControl
 internal import WireGuardTypes
 
-/// What a domain's refresh is to find out. It is carried out beside the loop, with sockets of its own; the loop goes on
+/// What a refresh of a domain is to find out. It runs beside the loop, with sockets of its own, and the loop goes on
 /// with the table meanwhile. See docs/decisions/0017-snapshots-beside-the-loop.md.
 struct RefreshRequest: Sendable {
     let settings: Configuration.Domain
@@ -39,7 +39,7 @@ struct RefreshRequest: Sendable {
     enum SweepKind: Sendable { case dry, real }
 }
 
-/// Counts the peers that this process takes out of one interface: each may end a list early that is being made.
+/// Counts the peers that this process removes from one interface. A removal may end a list early that is being made.
 final class RemovalCounter: Sendable {
     private let value = Atomic<Int>(0)
 
@@ -56,7 +56,7 @@ struct Refresh: Sendable {
     let standing: Standing
     /// With the snapshot.
     let comparison: Comparison
-    /// Who is missing in the list, if that means nothing yet.
+    /// Who is missing in the list, if the list was interrupted.
     let absent: Set<PublicKey>
     var cost: Duration
 
@@ -69,7 +69,7 @@ struct Refresh: Sendable {
 }
 
 extension RefreshRequest {
-    /// Refreshes. It takes as long as WireGuard takes to answer.
+    /// Reads the kernel and compares the table with it. It takes as long as WireGuard takes to answer.
     func run() -> Result<Refresh, DomainFailure> {
         let began = clock.now()
         do throws(DomainFailure) {
@@ -91,11 +91,11 @@ extension RefreshRequest {
         if needsEntries || vxlan != vxlanLink.index || wireGuard != via {
             try listEntries(of: vxlanLink.index, via: via, into: &snapshot, kernel)
         }
-        // WireGuard is asked by name. An interface that was made anew meanwhile would seem to be the old one, without peers,
-        // and everybody would be forgotten.
+        // WireGuard is read by name. A new interface would pass for the old one without peers, and all routers would be
+        // forgotten.
         let again = try kernel.link(named: settings.wireGuard)
         guard again?.index == via else {
-            throw DomainFailure("\(settings.wireGuard) went, or is being made anew")
+            throw DomainFailure("\(settings.wireGuard) is gone, or is being made again")
         }
         var comparison = comparison
         var absent: Set<PublicKey> = []
@@ -130,7 +130,7 @@ extension RefreshRequest {
     }
 
     private func connected(among peers: [Peer], at now: Clocks) -> Int {
-        // A handshake of the future was made before the clock went back: the peer is there.
+        // A handshake in the future was made before the clock went back, so the peer is there.
         peers.count { peer in
             peer.lastHandshake.map { now.wallClock - $0 < DomainStatus.freshness.components.seconds } ?? false
         }
@@ -177,8 +177,8 @@ extension RefreshRequest {
         return found
     }
 
-    /// Lists the fdb, unless that would take too long because of what was learned: then all entries count as missing, or stay
-    /// as they are known, and the repairs put them in, which does no harm to those that are there.
+    /// Lists the fdb, unless too many learned entries make that take too long. Then the entries stay as they are known,
+    /// or count as missing. The repairs add them, which does no harm to those that are there.
     private func listEntries(
         of device: InterfaceIndex,
         via: InterfaceIndex,

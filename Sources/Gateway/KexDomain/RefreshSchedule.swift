@@ -20,8 +20,8 @@ struct RefreshSchedule {
     var last: MonotonicTime?
     /// When registrations want a newer one.
     var expires = MonotonicTime(nanoseconds: 0)
-    /// How long a refresh takes: the quicker one of the last two, because one is slow too when WireGuard in user space was stopped
-    /// for a while.
+    /// How long a refresh takes: the quicker one of the last two, because one is slow too when WireGuard in user space
+    /// was stopped for a while.
     private(set) var cost = Duration.zero
     private var lastCost: Duration?
     /// Until then the table is kept fresh.
@@ -32,8 +32,8 @@ struct RefreshSchedule {
     var absent: Set<PublicKey> = []
 
     /// How much longer a refresh is used than it took: so at most this share of the time goes into asking the kernel,
-    /// however fast registrations come in. What somebody else changes meanwhile is seen that much later: some hundredths of
-    /// a second with 10 peers, half a second with 1,000.
+    /// however fast registrations come in. What somebody else changes meanwhile is seen that much later: some
+    /// hundredths of a second with 10 peers, half a second with 1,000.
     static let use = 100
     /// Refreshes that are asked for take one part in so many of the time at most.
     static let share = 20
@@ -43,7 +43,8 @@ struct RefreshSchedule {
     static let shortCost = Duration.milliseconds(2)
     /// Registrations wait for a refresh when the last one is older than this, however long it takes.
     static let oldest = Duration.seconds(60)
-    /// For how long after the last registration or question the table is kept fresh, so that the next one need not wait.
+    /// For how long after the last registration or question the table is kept fresh, so that the next one need not
+    /// wait.
     static let demandTime = Duration.seconds(60)
     /// After a failure the domain rests for this long at least.
     static let restAfterFailure = Duration.milliseconds(100)
@@ -109,7 +110,8 @@ struct RefreshSchedule {
     }
 }
 
-/// The earlier one of two times that may be never. Asked for each domain in each round of the loop, so it makes no array.
+/// The earlier one of two times that may be never. Asked for each domain in each round of the loop, so it makes no
+/// array.
 public func earliest(_ one: MonotonicTime?, _ other: MonotonicTime?) -> MonotonicTime? {
     guard let one, let other else { return one ?? other }
     return min(one, other)

@@ -15,8 +15,8 @@ extension MeshDomain {
         guard isInService, !schedule.isOutdated else { return false }
         if now < schedule.expires { return true }
         scheduleRefresh(at: now)
-        // Registrations wait for a short refresh. While a long one is made they use the table as it is, unless there was none for
-        // long.
+        // Registrations wait for a short refresh. While a long one is made they use the table as it is, unless there
+        // was none for long.
         let isShort = schedule.cost <= RefreshSchedule.shortCost
         return !isShort && schedule.last.map { now - $0 < RefreshSchedule.oldest } ?? false
     }

@@ -2,8 +2,8 @@ internal import KexProtocol
 internal import SystemCalls
 internal import WireGuardTypes
 
-/// Which refusals are in the log already: each is worth one line for a key and an hour. Its memory does not grow: when two
-/// share a place, the older one may be written again.
+/// Which refusals are in the log already. Each gets one line for a key and an hour. The table has a fixed size: when
+/// two share a place, the older one may be logged again.
 struct RefusalNotices {
     private struct Place {
         var subject = 0

@@ -14,15 +14,15 @@ public import WireGuardTypes
 
 /// Routers come in.
 extension MeshDomain {
-    /// What is said about a registration.
+    /// The answer to a registration.
     public enum RegistrationAnswer {
         /// `nil` for success, or why not.
         case said(Refusal?)
-        /// To be asked again in a moment: the VXLAN interface has no room, and some is being made.
+        /// Ask again in a moment, when ``MeshDomain/isWaiting`` ends.
         case later
     }
 
-    /// Brings routers in. Every answer of success is given after the kernel has acknowledged everything.
+    /// Registers routers. Success is answered only after the kernel has acknowledged everything.
     ///
     /// - Parameters:
     ///   - keys: each once.
@@ -46,7 +46,7 @@ extension MeshDomain {
             }
             switch table.decide(key, from: origin, at: now, limits: &context.newKeys) {
             case .present:
-                // A session that is certainly dead ends before its router is answered and begins the next one.
+                // If the session seems to be dead, it is reset before the router is answered and begins the next one.
                 if mayWait, table.isToBeChecked(key, at: now.sinceStart) {
                     answers[index] = .later
                     schedule.isAwaited = true
@@ -63,7 +63,7 @@ extension MeshDomain {
             }
         }
         guard !admissions.isEmpty else { return answers }
-        // Those whose places are needed leave first.
+        // Expired routers leave, because their places are needed.
         backlog.add(table.expired(at: context.clocks.sinceStart))
         let mayWait = mayWait && learned.hopelessUntil <= context.now
         let outcomes = admit(admissions.map(\.admission), mayWait: mayWait)
@@ -102,8 +102,8 @@ extension MeshDomain {
         noteStranger(isNew ? .registered : .repaired, .info, key, line)
     }
 
-    /// Peer first, entries second: an entry without a peer would send frames nowhere. If only the room for the entries is
-    /// missing, and that may be waited for, the peer stays.
+    /// Adds the peers first and the entries second, because an entry without a peer would send frames nowhere. If only
+    /// the room for the entries is missing, and the registration may wait for it, the peer stays.
     ///
     /// - Returns: for each admission `nil`, or why it is not in the kernel.
     func admit(_ admissions: [DomainTable.Admission], mayWait: Bool) -> [DomainFailure?] {
@@ -136,9 +136,10 @@ extension MeshDomain {
         let new = admissions.indices.filter { admissions[$0].isNewPeer }
         var results = [DomainFailure?](repeating: nil, count: admissions.count)
         guard apply(new.map { admissions[$0].peerChange }) != nil else { return results }
-        // One of them was refused, and the rest may or may not be in. Adding is safe to repeat, so one by one tells.
+        // One of them was refused, and the rest may or may not be in. An addition can be repeated, so each is tried by
+        // itself.
         for index in new { results[index] = apply([admissions[index].peerChange]) }
-        // Out of service: nobody is in, those whose peer was there before included.
+        // Out of service nobody is in, not even a router whose peer was there before.
         if let failure = state.failure { return admissions.map { _ in failure } }
         return results
     }
@@ -157,9 +158,8 @@ extension MeshDomain {
         return entries
     }
 
-    /// Has the peers of half-done admissions removed, beside the loop, as far as WireGuard shows them as routers: somebody may have
-    /// made one of them a peer of the operator's own meanwhile. WireGuard alone is asked, because the VXLAN interface may be what
-    /// is missing. Nothing is taken for granted after a failure, so the next registration wants a new refresh.
+    /// Removes the peers of failed admissions, beside the loop. WireGuard is read first: the operator may have made one
+    /// of them a peer of his own meanwhile. The VXLAN interface is not touched, because it may be what is missing.
     private func takeBackPeers(of admissions: [DomainTable.Admission]) {
         invalidate(.table)
         let keys = Set(admissions.filter(\.isNewPeer).map(\.key))
@@ -168,7 +168,7 @@ extension MeshDomain {
         let (name, access, removals) = (settings.wireGuard, context.access, removals)
         let empty = DomainTable(rules: table.rules)
         context.run(of: self) {
-            // If it fails, the peer is in the next refresh, as a router that was never heard of, and goes in time.
+            // If this fails, the next refresh finds the peer as a pending router, which expires.
             let kernel = access(name, DatagramBuffer())
             guard let peers = try? kernel.state().peers else { return }
             let routers = peers.filter { keys.contains($0.publicKey) && empty.isRouter($0) }
@@ -179,8 +179,8 @@ extension MeshDomain {
         }
     }
 
-    /// Changes peers. If WireGuard does not so much as refuse, the domain leaves service, and every further change fails
-    /// at once: one that does not answer would cost a time limit for each.
+    /// Changes peers. If WireGuard gives no answer at all, the domain leaves service, and every further change fails at
+    /// once. Otherwise each would cost a time limit.
     func apply(_ changes: [PeerChange]) -> DomainFailure? {
         if let failure = state.failure { return failure }
         guard !changes.isEmpty, let kernel = state.interfaces?.kernel else { return nil }

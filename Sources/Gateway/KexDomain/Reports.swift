@@ -11,12 +11,12 @@ extension MeshDomain {
     func report(_ findings: Findings) {
         if let loss = findings.massLoss {
             let what =
-                "\(loss.lost) of \(loss.known) routers went from \(settings.wireGuard) at once; bringing them back"
-            let why = "wg syncconf, wg setconf and networkctl reload take out every peer that their files do not name"
+                "\(loss.lost) of \(loss.known) routers disappeared from \(settings.wireGuard) at once; bringing them back"
+            let why = "wg syncconf, wg setconf and networkctl reload remove every peer that their files do not name"
             log(.massLoss, .warning, "\(what). \(why)")
         }
         for key in findings.forgotten {
-            noteStranger(.removed, .notice, key, "forgot \(key): somebody took its peer out of \(settings.wireGuard)")
+            noteStranger(.removed, .notice, key, "forgot \(key): somebody removed its peer from \(settings.wireGuard)")
         }
     }
 

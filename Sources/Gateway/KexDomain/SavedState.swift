@@ -5,7 +5,7 @@ internal import Logging
 public import SystemCalls
 internal import Systemd
 
-/// Where a domain's routers are written down, and when next.
+/// The file of a domain's routers, and when it is written next.
 struct SavedState {
     let file: StateFile
     /// Whether the file must be written although the routers are the same.
@@ -17,8 +17,8 @@ struct SavedState {
     /// Why the last write failed.
     var failure: SystemCallError?
 
-    /// Shortest time from one write to the next: what happens in between is lost in a power cut. A write that takes long
-    /// is followed by a pause that is ``pauseShare`` times as long.
+    /// Shortest time from one write to the next. A power cut loses what happened in between. After a slow write the
+    /// pause is ``pauseShare`` times as long as the write.
     static let pause = Duration.seconds(1)
     static let pauseShare = 20
     /// After a write that failed.
@@ -89,7 +89,7 @@ extension MeshDomain {
             savedState.mustWrite = true
             savedState.earliestWrite = context.now + SavedState.pauseAfterFailure
             if savedState.failure != error {
-                let consequence = "what a reboot would bring back stays as it was; trying again"
+                let consequence = "a reboot would bring back an older state; trying again"
                 log(.stateUnwritten, .error, "\(error): \(consequence)")
             }
             savedState.failure = error

@@ -6,25 +6,25 @@ internal import Systemd
 public import VXLANFdb
 internal import WireGuardTypes
 
-/// When WireGuard is asked for signs of life. It does not tell of handshakes (kernel: the family has no multicast group),
-/// so it is asked often just after a registration, and more and more rarely while nobody new comes.
+/// When WireGuard is polled for signs of life. It does not report handshakes (kernel: the family has no multicast
+/// group). So it is polled often just after a registration, and more and more rarely while nobody new comes.
 struct Polling {
-    /// `nil` while nobody is awaited.
+    /// `nil` while no router is awaited.
     var next: MonotonicTime?
-    /// When somebody was last answered with success.
+    /// When a registration last succeeded.
     var news = MonotonicTime(nanoseconds: 0)
-    /// Not before this, however many register: see ``share``.
+    /// No poll before this, however many register: see ``share``.
     var earliest = MonotonicTime(nanoseconds: 0)
 
     static let shortestPause = Duration.milliseconds(250)
     static let longestPause = Duration.seconds(5)
     /// The pause is this part of the time since the last news.
     static let newsShare = 4
-    /// Asking takes at most this share of the time, unless one question takes so long that it would be asked more rarely
-    /// than every ``longestPause``.
+    /// Polls take at most this share of the time, unless one takes so long that there would be fewer than one in
+    /// ``longestPause``.
     static let share = 100
 
-    /// The pause before the next question, if there is one more.
+    /// The pause before the next poll.
     func pause(at now: MonotonicTime) -> Duration {
         min(max((now - news) / Self.newsShare, Self.shortestPause), Self.longestPause)
     }
@@ -32,9 +32,9 @@ struct Polling {
 
 /// Routers are heard of, or their sessions found dead.
 extension MeshDomain {
-    /// Asks WireGuard soon for signs of life, if there is anybody who has not given one.
+    /// Has WireGuard polled soon, if a router is awaited.
     ///
-    /// - Parameter isNews: whether somebody has just been answered with success.
+    /// - Parameter isNews: whether a registration has just succeeded.
     func schedulePolling(isNews: Bool) {
         let now = context.now
         if isNews {
@@ -47,7 +47,7 @@ extension MeshDomain {
         polling.next = min(polling.next ?? next, next)
     }
 
-    /// A refresh has said who shook hands.
+    /// A refresh counts as a poll.
     func notePolled() {
         let now = context.now
         polling.next = nil
@@ -61,9 +61,9 @@ extension MeshDomain {
         guard let interfaces = state.interfaces else { return }
         if !news.isWhole {
             noteLearning()
-            // As rarely as without the kernel's word: strangers can cause this at any time.
+            // It is polled no earlier than without reports, because strangers can cause a loss of reports at any time.
             if table.awaitsSomebody { polling.next = min(polling.next ?? polling.earliest, polling.earliest) }
-            // Who moved, what was learned tells.
+            // The learned entries show who moved.
             if isMigration { invalidate(.entries) }
         }
         let now = context.clocks
@@ -73,23 +73,23 @@ extension MeshDomain {
         guard !sightings.isEmpty else { return }
         noteHeard(sightings.filter(\.isFirst).map(\.key))
         for (key, place) in sightings.compactMap({ sighting in sighting.place.map { (sighting.key, $0) } }) {
-            noteStranger(.readdressed, .info, key, "\(key) is at \(place)")
+            noteStranger(.readdressed, .info, key, "\(key) moved to \(place)")
         }
         backlog.isStuck = false
         repair()
     }
 
-    /// Takes the peers of such routers out and puts them in again. WireGuard forgets their last handshakes then, which may
-    /// have been in their future.
+    /// Removes and adds the peers of routers whose sessions are dead. WireGuard then forgets their last handshakes,
+    /// which may have been in the router's future.
     func resetSome() {
         for router in backlog.takeResets() where table.addresses(of: router.key) != nil {
-            // One message: no moment without the peer, and no other registration in between.
+            // One request, so there is no moment without the peer, and no other change in between.
             if let failure = apply([.remove(router.key), router.peerChange]) {
                 log(.failed, .error, key: router.key, "could not reset the session of \(router.key): \(failure)")
                 invalidate(.table)
             } else {
                 table.take(.reset(router.key, at: context.clocks.sinceStart))
-                log(.reset, .info, key: router.key, "reset the session of \(router.key): nothing came in it any more")
+                log(.reset, .info, key: router.key, "reset the session of \(router.key): nothing arrived in it")
             }
         }
         schedulePolling(isNews: false)

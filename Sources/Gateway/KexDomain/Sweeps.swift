@@ -8,7 +8,7 @@ internal import SystemCalls
 internal import Systemd
 internal import WireGuardTypes
 
-/// Sweeps of one domain: each waits for a refresh, and for the removals that it leads to.
+/// The sweeps of one domain. Each waits for a refresh, and for the removals that follow from it.
 struct Sweeps {
     typealias Report = MeshDomain.SweepReport
 
@@ -19,7 +19,7 @@ struct Sweeps {
 
     /// In the order in which they asked.
     private var waiting: [Waiter] = []
-    /// Whose refresh is being made, or whose removals are.
+    /// The one whose refresh or whose removals are under way.
     private var current: Waiter?
     /// Whose reports are ready, by the connection that asked.
     private var reports: [UInt64: Report] = [:]
@@ -40,7 +40,7 @@ struct Sweeps {
         return waiter.isDryRun ? .dry : .real
     }
 
-    /// The refresh was worth nothing; another one follows.
+    /// The refresh was dropped, and another one follows.
     mutating func retry() {
         guard progress == nil else { return }
         if let current { waiting.insert(current, at: 0) }
@@ -122,15 +122,16 @@ struct Sweeps {
 
 /// Routers that stay silent go.
 extension MeshDomain {
-    /// What came of a sweep: what became of each router that was stale, and how many routers there were; or why there was none.
+    /// What came of a sweep: what became of each router that was stale, and how many routers there were; or why there
+    /// was none.
     public typealias SweepReport = Result<(events: [SweepEvent], peers: Int), DomainFailure>
 
-    /// Has this domain swept for a program.
+    /// Asks for a sweep.
     ///
-    /// - Parameter token: under which it gets the report: see ``takeSweepReport(for:)``.
+    /// - Parameter token: of whoever asks, for ``takeSweepReport(for:)``.
     public func sweep(for token: UInt64, isDryRun: Bool) {
         sweeps.ask(token, isDryRun: isDryRun)
-        // A domain that rests is left to rest.
+        // After a failure the domain rests.
         if let failure = state.failure, !schedule.isOutdated, context.now < schedule.earliest {
             return sweeps.fail(failure)
         }

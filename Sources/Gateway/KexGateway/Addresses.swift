@@ -3,8 +3,8 @@ public import NetworkAddresses
 public import WireGuardTypes
 
 // A domain whose routers migrate from one address profile to another has both for that time. Each router's peer has the
-// addresses of all profiles, and the router uses one of them, today this and after an update of its firmware that. Which one,
-// its frames tell: the VXLAN interface learns the address that they come from, and the kernel tells of it.
+// addresses of all profiles, and the router uses one of them: another one after an update of its firmware. Its frames
+// show which: the VXLAN interface learns the address that they come from, and the kernel reports it.
 // See docs/decisions/0014-two-addresses.md.
 
 extension DomainRules {
@@ -24,9 +24,10 @@ extension DomainRules {
 
     /// The entries that a registered router gets.
     ///
-    /// With several profiles the unicast entry is left to the kernel, which learns it. A permanent one that leads to another
-    /// address than the router's makes the kernel drop all that the router sends, without a word; one that leads to the right
-    /// address keeps the kernel from telling where the frames come from (both measured on 6.1 and 6.18).
+    /// With several profiles the unicast entry is left to the kernel, which learns it. A permanent one that leads to
+    /// another address than the router's makes the kernel drop all that the router sends, without a word; one that
+    /// leads to the right address keeps the kernel from telling where the frames come from (both measured on 6.1 and
+    /// 6.18).
     var entries: FdbEntries { isMigration ? fdbEntries.subtracting(.mac) : fdbEntries }
 }
 
@@ -46,7 +47,7 @@ extension DomainTable {
         public var entries: FdbEntries
     }
 
-    /// What a frame tells of its router.
+    /// What a frame shows of its router.
     public struct Sighting: Hashable, Sendable {
         public var key: PublicKey
         /// Whether it is the first sign of life in this device.
@@ -55,8 +56,8 @@ extension DomainTable {
         public var place: IPv6Address?
     }
 
-    /// Which of its addresses the router uses. What the kernel has learned is newer than the flood list, and what was heard
-    /// since the snapshot before is newer than both, unless they say otherwise.
+    /// Which of its addresses the router uses. What the kernel has learned is newer than the flood list, and what was
+    /// heard since the snapshot before is newer than both, unless they say otherwise.
     func place(among all: [RouterAddresses], _ known: RouterAddresses?, _ snapshot: Snapshot) -> RouterAddresses {
         if !snapshot.hasEntries, let known, all.contains(known) { return known }
         let learned = all.filter { snapshot.learned.contains($0.linkLocal) }
@@ -74,8 +75,8 @@ extension DomainTable {
         }
     }
 
-    /// Makes the missing addresses the routers' own, when it is known whose every address is. One that is another peer's stays
-    /// there, because WireGuard would take it away from that peer without a word.
+    /// Makes the missing addresses the routers' own, when it is known whose every address is. One that is another
+    /// peer's stays there, because WireGuard would take it away from that peer without a word.
     mutating func claimAddresses() {
         readdressings = readdressings.compactMap { item in
             var item = item
@@ -103,21 +104,20 @@ extension DomainTable {
 
     // MARK: - What is to be done
 
-    /// Routers whose peers need other allowed IPs, as of the last snapshot: bring that into the kernel. Until the next snapshot
-    /// they count as done.
+    /// Routers whose peers need other allowed IPs, as of the last snapshot. Until the next snapshot they count as done.
     mutating func takeReaddressings() -> [Readdressing] {
         defer { readdressings = [] }
         return readdressings
     }
 
-    /// Entries that lead to where routers are not: take them out, after ``repairs()`` have been made, so that no broadcast is
+    /// Entries that lead to where routers are not. They go after the ``repairs(atMost:)``, so that no broadcast is
     /// lost.
     mutating func takeStrays() -> [Stray] {
         defer { strays = [] }
         return strays
     }
 
-    /// Goes on with other rules. With other profiles the next snapshot tells what has to be done.
+    /// Goes on with other rules. With other profiles the next snapshot shows what has to be done.
     public mutating func change(rules: DomainRules) {
         let profiles = self.rules.profiles
         self.rules = rules
@@ -154,7 +154,8 @@ extension DomainTable {
         return isGone
     }
 
-    /// As in a snapshot: an entry that leads to where its router is not, or that keeps the kernel from learning where it is.
+    /// As in a snapshot: an entry that leads to where its router is not, or that keeps the kernel from learning where
+    /// it is.
     private mutating func noteStray(_ addresses: RouterAddresses, _ kind: FdbEntries, _ isGone: Bool) -> Bool {
         guard !isGone else { return false }
         strays.append(Stray(addresses: addresses, entries: kind))
@@ -166,8 +167,8 @@ extension DomainTable {
 
     // MARK: - Where routers are
 
-    /// Takes in that a frame has come from this address through WireGuard, which lets through only what the address's peer
-    /// has sent in a session.
+    /// Takes in that a frame has come from this address through WireGuard, which lets through only what the address's
+    /// peer has sent in a session.
     ///
     /// - Returns: `nil` if it is no news.
     public mutating func hear(from address: IPv6Address, at now: Clocks) -> Sighting? {

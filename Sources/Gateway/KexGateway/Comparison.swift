@@ -3,10 +3,10 @@ public import WireGuardTypes
 
 /// A comparison of a table with the kernel, beside the loop that goes on with the table.
 ///
-/// A copy takes in the snapshot, and then takes the table's place. Going through all routers takes tens of milliseconds when there
-/// are 50,000. What was done with the table since the copy was made is newer than the snapshot, which may have been begun before
-/// it or after. So the keys that were touched meanwhile are left out of the comparison, and stay as they are. The next one covers
-/// them.
+/// A copy takes in the snapshot, and then takes the table's place. Going through all routers takes tens of milliseconds
+/// when there are 50,000. What was done with the table since the copy was made is newer than the snapshot, which may
+/// have been begun before it or after. So the keys that were touched meanwhile are left out of the comparison, and stay
+/// as they are. The next one covers them.
 ///
 /// A copy costs nothing until one of both changes; then the dictionary that changes is copied, in some milliseconds.
 public struct Comparison: Sendable {
@@ -67,7 +67,8 @@ public struct Comparison: Sendable {
 
 /// What a comparison found: work that is to be done, and what is worth reporting.
 public struct Findings: Sendable {
-    /// Peers that a new device lacks, or that were lost all at once. While they are brought back, there is no use in another snapshot.
+    /// Peers that a new device lacks, or that were lost all at once. While they are brought back, there is no use in
+    /// another snapshot.
     public var missing: [DomainTable.Admission]
     /// Routers that gave their places to others: they leave before anybody is let in.
     public var displaced: [Departure]
@@ -75,8 +76,8 @@ public struct Findings: Sendable {
     public var readdressings: [DomainTable.Readdressing]
     /// Routers that are to leave, those that a sweep found included.
     public var departures: [Departure]
-    /// Routers whose peers are to be taken out and put in again, with one message: they registered, and the snapshot shows no living
-    /// session.
+    /// Routers whose peers are to be taken out and put in again, with one message: they registered, and the snapshot
+    /// shows no living session.
     public var deadSessions: [DomainTable.Admission]
     /// `nil` if there was no sweep.
     public var sweep: SweepFindings?
@@ -89,7 +90,8 @@ public struct Findings: Sendable {
 }
 
 extension DomainTable {
-    /// Begins a comparison. From now on the table notes what is done with it, until ``finish(_:at:)`` or ``endComparison()``.
+    /// Begins a comparison. From now on the table notes what is done with it, until ``finish(_:at:)`` or
+    /// ``endComparison()``.
     public mutating func beginComparison() -> Comparison {
         routers.beginNoting()
         marks.beginNoting()
@@ -207,8 +209,8 @@ extension DomainTable {
         }
     }
 
-    /// Completes a snapshot that may lack peers, because the list was interrupted by changes: who is missing for the first time
-    /// is taken for present.
+    /// Completes a snapshot that may lack peers, because the list was interrupted by changes: who is missing for the
+    /// first time is taken for present.
     ///
     /// - Parameters:
     ///   - snapshot: what was listed.

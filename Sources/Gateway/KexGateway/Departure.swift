@@ -1,6 +1,7 @@
 public import WireGuardTypes
 
-/// A router that is to leave the kernel, with everything that leads to it. What became of it goes into ``DomainTable/take(_:)``.
+/// A router that is to leave the kernel, with everything that leads to it. What became of it goes into
+/// ``DomainTable/take(_:)``.
 public struct Departure: Hashable, Sendable {
     /// Why it leaves.
     public enum Cause: Hashable, Sendable {

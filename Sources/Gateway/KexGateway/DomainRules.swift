@@ -4,8 +4,8 @@ public import WireGuardTypes
 
 /// What the operator allows in one domain.
 public struct DomainRules: Sendable {
-    /// How routers derive their addresses, the preferred way first, each once; never empty. There are several while routers
-    /// migrate from one to another: see `Addresses.swift`.
+    /// How routers derive their addresses, the preferred way first, each once; never empty. There are several while
+    /// routers migrate from one to another: see `Addresses.swift`.
     public var profiles: [AddressProfile]
     /// Where a router's addresses come from. A test may put in a derivation that collides.
     public var derive: @Sendable (PublicKey, AddressProfile) -> RouterAddresses

@@ -5,8 +5,8 @@ public import WireGuardTypes
 
 /// What one domain holds, and what a registration means for it.
 ///
-/// The table is a snapshot of the kernel: ``reset(to:isNewDevice:sinceStart:)`` takes a new one, decisions change it ahead
-/// of the kernel, and whoever carries them out says how that went. It does no I/O and knows no clock.
+/// The table is a snapshot of the kernel: ``reset(to:isNewDevice:sinceStart:)`` takes a new one, decisions change it
+/// ahead of the kernel, and whoever carries them out says how that went. It does no I/O and knows no clock.
 public struct DomainTable: Sendable {
     /// What the kernel said when it was last asked.
     public struct Snapshot: Sendable {
@@ -17,8 +17,8 @@ public struct DomainTable: Sendable {
         public var unicastEntries: Set<RouterAddresses>
         /// The destinations of the flood list that are reached through the WireGuard device.
         public var floodList: Set<IPv6Address>
-        /// The destinations that the VXLAN interface has learned, through the WireGuard device. Only several profiles need
-        /// them.
+        /// The destinations that the VXLAN interface has learned, through the WireGuard device. Only several profiles
+        /// need them.
         public var learned: Set<IPv6Address>
         /// Whether the fdb was listed. Otherwise the three sets say nothing, and what is known of entries stays: see
         /// ``DomainTable/noteEntry(mac:to:isGone:)``.
@@ -48,7 +48,7 @@ public struct DomainTable: Sendable {
         case present
         /// Bring this into the kernel, then call ``DomainTable/confirm(_:)`` or ``DomainTable/abandon(_:)``.
         case admit(Admission)
-        /// Say no; the reason is for the log.
+        /// Refuse; the reason is for the log.
         case refuse(Refusal, reason: String)
     }
 
@@ -64,8 +64,8 @@ public struct DomainTable: Sendable {
         public var missingEntries: FdbEntries
     }
 
-    /// Somebody in the WireGuard device. There may be a hundred thousand, so what few of them have is kept apart: ``marks``,
-    /// ``resets``.
+    /// Somebody in the WireGuard device. There may be a hundred thousand, so what few of them have is kept apart:
+    /// ``marks``, ``resets``.
     struct Router: Hashable, Sendable {
         // In this order they take 56 bytes.
 
@@ -115,7 +115,7 @@ public struct DomainTable: Sendable {
             set { set(.hasSession, newValue) }
         }
 
-        /// Whether its peer shows the operator's hand: it is served, and neither taken out nor changed.
+        /// Whether the operator has changed its peer. Then it is served, and neither removed nor changed.
         var isHeld: Bool {
             get { traits.contains(.isHeld) }
             set { set(.isHeld, newValue) }
@@ -170,7 +170,7 @@ public struct DomainTable: Sendable {
     private var distrustedUntil = Duration.zero
     /// Every other peer. They are the operator's own, and are never touched.
     var staticPeers: Set<PublicKey> = []
-    /// Who was taken out on purpose.
+    /// Routers that were removed on purpose.
     public internal(set) var removals = RemovalRecord()
     /// See ``takeDisplaced()``.
     var displaced: [Departure] = []
@@ -179,7 +179,7 @@ public struct DomainTable: Sendable {
     var lastNumber: UInt32 = 0
     /// Peers that have the address of a router, and show the operator's hand.
     public internal(set) var operatorsPeers: [PublicKey: OperatorsPeer] = [:]
-    /// Whose each single IPv6 address is. WireGuard *moves* an allowed IP to whoever asks last, without a word.
+    /// The owner of each single IPv6 address. WireGuard silently moves an allowed IP to the peer that gets it last.
     var owners: [IPv6Address: PublicKey] = [:]
     /// See ``takeReaddressings()``.
     var readdressings: [Readdressing] = []
@@ -192,14 +192,14 @@ public struct DomainTable: Sendable {
     /// When a sweep found first that ``suspiciousShare`` of the routers should go at once, time since the start of the
     /// machine.
     var suspicion: Duration?
-    /// Time since the start of the machine at which the WireGuard device was filled from the saved state: nobody could be heard
-    /// before.
+    /// Time since the start of the machine at which the WireGuard device was filled from the saved state: nobody could
+    /// be heard before.
     public internal(set) var restoredAt = Duration.zero
     /// Grows whenever ``knownRouters`` becomes different in more than the times.
     public internal(set) var changeCount = 0
 
-    /// Routers whose keys the rules do not allow, as of the last snapshot: take them out of the kernel, then call ``remove(_:)``. What
-    /// the operator has his hand on is left to him.
+    /// Routers whose keys the rules do not allow, as of the last snapshot, except those whose peers the operator has
+    /// changed.
     var prohibited: [Departure] = []
 
     public init(rules: DomainRules) {
@@ -272,9 +272,9 @@ public struct DomainTable: Sendable {
 
     /// Takes a new snapshot of the kernel, and keeps what is known about the routers that are still there.
     ///
-    /// What the kernel has lost while the device stayed, somebody took out, and it is forgotten here too, with its entries, unless
-    /// it is a ``massLoss``. What is missing then, or in a new device, comes back. Its entries are among the ``repairs()``: the
-    /// unicast entry at once, the flood entry when it is heard of.
+    /// What the kernel has lost while the device stayed, somebody took out, and it is forgotten here too, with its
+    /// entries, unless it is a ``massLoss``. What is missing then, or in a new device, comes back. Its entries are
+    /// among the ``repairs()``: the unicast entry at once, the flood entry when it is heard of.
     ///
     /// - Parameters:
     ///   - isNewDevice: whether the WireGuard device is another one than in the snapshot before.
@@ -372,11 +372,11 @@ public struct DomainTable: Sendable {
         return missing
     }
 
-    /// Somebody has taken a router's peer out. What leads to it goes too: every broadcast would be copied for nobody.
+    /// Somebody removed a router's peer. Its entries go too, or every broadcast would be copied for nobody.
     private mutating func forget(_ key: PublicKey, _ router: Router, _ snapshot: Snapshot) {
         forgottenInSnapshot.append(key)
         noteRemoval(of: key, lastHeard: router.lastHeard)
-        // An address that is another peer's by now leads there.
+        // Entries of an address that belongs to another peer by now stay.
         for addresses in allAddresses(of: key, at: router.addresses) where owners[addresses.linkLocal] == nil {
             let entries = entries(to: addresses, of: router, snapshot)
             if !entries.isEmpty { strays.append(Stray(addresses: addresses, entries: entries)) }
@@ -401,7 +401,7 @@ public struct DomainTable: Sendable {
         guard !lost.isEmpty else { return [] }
         restoredAt = sinceStart
         var admissions: [Admission] = []
-        // Should there be too many, those heard of last are in.
+        // If there are too many, those heard of last come back.
         for (key, router) in lost.sorted(by: { $0.value.lastHeard ?? .min > $1.value.lastHeard ?? .min }) {
             let hasRoom = routers.count < rules.maximumPeers || router.lastHeard == nil
             guard hasRoom, rules.objection(to: key) == nil, key != ownKey, !staticPeers.contains(key),
@@ -411,12 +411,12 @@ public struct DomainTable: Sendable {
             for other in yielding { displace(other, .displaced) }
             let (addresses, lastHeard) = (router.addresses, router.lastHeard)
             own(key, addresses)
-            // Without a list, those of another device say nothing.
+            // Without a list, the known entries are those of the old device.
             let isKnown = snapshot.hasEntries || !isNewDevice
             var present = isKnown ? entries(to: addresses, of: router, snapshot) : []
             // Until it is heard of again, broadcasts are not for it.
             if present.remove(.flood) != nil { strays.append(Stray(addresses: addresses, entries: .flood)) }
-            // Those of whoever had the address go with it.
+            // The entries of a router that gives way go with it.
             if rules.isMigration || !yielding.isEmpty { present = [] }
             routers[key] = Router(addresses: addresses, entries: present, lastHeard: lastHeard, number: router.number)
             admissions.append(newPeer(key, addresses, missing: []))
@@ -430,8 +430,8 @@ public struct DomainTable: Sendable {
     public struct Repairs: Hashable, Sendable {
         /// Routers that lack entries. Report each with ``Outcome/admitted(_:)`` when the kernel has its entries.
         public var missing: [Admission]
-        /// Entries that lead to where routers are not. They go after the missing ones are in, so that no broadcast is lost. They are
-        /// handed out once.
+        /// Entries that lead to where routers are not. They go after the missing ones are in, so that no broadcast is
+        /// lost. They are handed out once.
         public var strays: [Stray]
     }
 
@@ -517,7 +517,7 @@ public struct DomainTable: Sendable {
         if let reason = rules.objection(to: key) { return .refuse(.prohibitedKey, reason: reason) }
         if key == ownKey { return .refuse(.prohibitedKey, reason: "the key is the gateway's own") }
         guard staticPeers.contains(key) else { return nil }
-        return .refuse(.prohibitedKey, reason: "the key is a peer that was not made by a registration")
+        return .refuse(.prohibitedKey, reason: "the key belongs to a peer that no registration made")
     }
 
     /// Whether a newcomer may have its addresses.
@@ -528,8 +528,8 @@ public struct DomainTable: Sendable {
     }
 
     /// Whether a newcomer may have these addresses. A router that was never heard of gives way to one that was; and to
-    /// another newcomer when it has had ``DomainLimit/pendingGrace``, so that nobody keeps a router out with a key that is never
-    /// used.
+    /// another newcomer when it has had ``DomainLimit/pendingGrace``, so that nobody keeps a router out with a key that
+    /// is never used.
     ///
     /// - Parameter isProven: whether somebody has the newcomer's private key.
     func addresses(
@@ -660,8 +660,8 @@ public struct DomainTable: Sendable {
         at now: Duration,
         _ limits: inout SourceLimits
     ) -> Decision? {
-        // Whether somebody gives way is decided when the newcomer has shaken hands, by where its tunnel comes from. Who would
-        // not get a place then is told so now.
+        // Whether another router gives way is decided at the newcomer's first handshake, by where its tunnel comes
+        // from. A newcomer that would get no place then is refused now.
         var home: IPv6Address?
         if case .source(let source) = origin, !limits.isUnlimited(source) { home = SourceLimits.home(of: source) }
         if !hasRoom {
@@ -679,12 +679,12 @@ public struct DomainTable: Sendable {
         if case .source(let source) = origin {
             isFresh = limits.isFresh(source, at: now)
             guard limits.take(from: source, at: now) else {
-                return .refuse(.rateLimited, reason: "its source has brought too many new keys")
+                return .refuse(.rateLimited, reason: "its source registered too many new keys")
             }
         }
         guard isFresh && freshKeys.take(DomainLimit.newKeys, at: now) || newKeys.take(DomainLimit.newKeys, at: now)
         else {
-            return .refuse(.rateLimited, reason: "too many new keys come from everywhere")
+            return .refuse(.rateLimited, reason: "too many new keys from all sources together")
         }
         guard pending.makeRoom(forOneFrom: home, at: now) else {
             return .refuse(.rateLimited, reason: "too many keys wait for their first handshake")
@@ -709,8 +709,8 @@ public struct DomainTable: Sendable {
         if admission.isNewPeer { remove(admission.key) }
     }
 
-    /// Notes that a router goes on purpose. To be called before ``remove(_:)``, and not if it goes because another gateway
-    /// said so, or because nobody ever heard of it.
+    /// Notes that a router goes on purpose, before ``remove(_:)``. Not for one that goes because another gateway said
+    /// so, or that was never heard of.
     mutating func noteRemoval(of key: PublicKey) { noteRemoval(of: key, lastHeard: routers[key]?.lastHeard) }
 
     private mutating func noteRemoval(of key: PublicKey, lastHeard: Int64?) {
@@ -745,11 +745,11 @@ public struct DomainTable: Sendable {
     /// When ``expired(at:)`` has somebody, time since the start of the machine.
     public var nextExpiry: Duration? { pending.nextDue }
 
-    /// When ``deadSessions(_:at:)`` should be asked, time since the start of the machine.
+    /// When a comparison could find dead sessions, time since the start of the machine.
     public var nextCheck: Duration? { checks.nextDue }
 
-    /// Routers whose peers should be taken out and put in again, with one message: they registered, and the last snapshot
-    /// shows no living session. Call ``noteReset(_:at:)`` after that.
+    /// Routers whose peers should be removed and added again, with one message: they registered, and the last snapshot
+    /// shows no living session.
     ///
     /// - Parameters:
     ///   - time: when the snapshot was begun, time since the start of the machine.
@@ -778,8 +778,7 @@ public struct DomainTable: Sendable {
         resets[key] = now
     }
 
-    /// Has the session looked at now if it is too old to be used, and otherwise when there was time for an authenticated
-    /// byte.
+    /// Has the session checked now if it is too old to be used, and otherwise after the time for an authenticated byte.
     private mutating func armCheck(of key: PublicKey, _ router: Router, at now: Clocks) {
         let lastReset = resets.isEmpty ? nil : resets[key]
         if let lastReset, now.sinceStart - lastReset < DomainLimit.resetPause { return }
@@ -812,7 +811,7 @@ public struct DomainTable: Sendable {
     /// Where the router is; `nil` if it is none.
     public func addresses(of key: PublicKey) -> RouterAddresses? { routers[key]?.addresses }
 
-    /// Whether ``repairs(atMost:)`` or ``takeStrays()`` have somebody.
+    /// Whether ``takeRepairs(atMost:)`` has something.
     public var needsRepairs: Bool { !routers.lacking.isEmpty || !strays.isEmpty }
 
     private mutating func noteClocks(_ now: Clocks) {

@@ -3,8 +3,8 @@ public import WireGuardTypes
 
 /// What other gateways of the same domain say of routers. Whoever brings it here has made sure that a gateway said it.
 extension DomainTable {
-    /// Takes in that another gateway has heard of a router: it is let in here too, so that it may come at any moment, and it is
-    /// not stale here as long as it is heard there. Its flood entry comes when it is heard here.
+    /// Takes in that another gateway has heard of a router: it is let in here too, so that it may come at any moment,
+    /// and it is not stale here as long as it is heard there. Its flood entry comes when it is heard here.
     ///
     /// The limits for new keys are not for it, because its owner has proved to have the private key;
     /// ``DomainRules/maximumPeers`` is.
@@ -38,14 +38,14 @@ extension DomainTable {
 
     /// Takes in that another gateway has taken a router out, by a sweep or by its operator's hand.
     ///
-    /// That is weighed against all that is known here, because the broker may keep the word back and say it again at any
-    /// time: it has to be newer than every sign of life that this gateway knows of, and the router silent for as long as for
-    /// a sweep. So nobody needs to remember earlier words, and whoever the operator of another gateway does not want is
-    /// gone there alone. A router that had a session in this WireGuard device is left to the sweeps here, which know more
-    /// of it; so is everybody after a step of the wall clock, and whoever registered a moment ago.
+    /// That is weighed against all that is known here, because the broker may keep the word back and say it again at
+    /// any time: it has to be newer than every sign of life that this gateway knows of, and the router silent for as
+    /// long as for a sweep. So nobody needs to remember earlier words, and whoever the operator of another gateway does
+    /// not want is gone there alone. A router that had a session in this WireGuard device is left to the sweeps here,
+    /// which know more of it; so is everybody after a step of the wall clock, and whoever registered a moment ago.
     ///
     /// - Parameter time: seconds since 1970, by the other gateway's clock.
-    /// - Returns: the router, if it is to go here too: take it out of the kernel, then call ``remove(_:)``.
+    /// - Returns: the departure, if it is to go here too.
     public mutating func forget(
         inFleet key: PublicKey,
         at time: Int64,

@@ -5,8 +5,8 @@ internal import WireGuardTypes
 
 /// The network that a router's tunnel comes from.
 ///
-/// It is the endpoint of the WireGuard session that counts, because WireGuard takes an endpoint only from a packet that the
-/// router's key has authenticated. Where a registration comes from says nothing: anybody may send any key.
+/// It is the endpoint of the WireGuard session that counts, because WireGuard takes an endpoint only from a packet that
+/// the router's key has authenticated. Where a registration comes from says nothing: anybody may send any key.
 struct Home: Hashable, Sendable {
     enum Kind: UInt8, Sendable {
         case none, address, link, subnet, site
@@ -73,8 +73,8 @@ struct Holdings: Sendable {
     /// - Parameter home: `nil` if it is not known.
     func mayJoin(_ home: Home?) -> Bool { (crowded > 0 || !guests.isEmpty) && (home.map(hasShareLeft) ?? true) }
 
-    /// Whose place one more from this home takes: that of the last who came to a network that holds more than its share, or
-    /// else of the last guest.
+    /// Whose place one more from this home takes: that of the last who came to a network that holds more than its
+    /// share, or else of the last guest.
     ///
     /// - Parameter isThere: whether a router is still in the table.
     mutating func makeRoom(forOneFrom home: Home, isThere: (PublicKey) -> Bool) -> PublicKey? {

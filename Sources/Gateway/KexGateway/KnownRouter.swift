@@ -1,7 +1,7 @@
 public import WireGuardTypes
 
-/// What is worth knowing about a router when the kernel has forgotten it: after a reboot, or when its WireGuard interface
-/// was made anew.
+/// What is worth knowing about a router when the kernel has forgotten it: after a reboot, or when its WireGuard
+/// interface was made anew.
 public struct KnownRouter: Hashable, Sendable {
     public var key: PublicKey
     /// Seconds since 1970.

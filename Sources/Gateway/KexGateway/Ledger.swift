@@ -45,8 +45,8 @@ struct Ledger<Value: Sendable>: Sendable {
 
     mutating func endNoting() { touched = nil }
 
-    /// Takes the place of `current`, from which this is a copy that others have changed since: for the keys whose entries
-    /// were touched there, they are what they are there.
+    /// Takes the place of `current`, from which this is a copy that others have changed since: for the keys whose
+    /// entries were touched there, they are what they are there.
     mutating func take(touchedIn current: Ledger) {
         for key in current.touched ?? [] { entries[key] = current.entries[key] }
         touched = nil

@@ -2,7 +2,8 @@ internal import EUI64
 internal import NetworkAddresses
 public import WireGuardTypes
 
-// Whose a peer is. The operator's own are never taken out, swept or changed; see docs/decisions/0015-whose-a-peer-is.md.
+// Whose a peer is. The operator's own are never taken out, swept or changed; see
+// docs/decisions/0015-whose-a-peer-is.md.
 
 extension DomainTable {
     /// Why a peer that has the address of a router is taken for the operator's.
@@ -13,7 +14,8 @@ extension DomainTable {
         case furtherPrefixes
         /// It is in the operator's list of prohibited keys, and kex has not made it.
         case listedKey
-        /// It had an endpoint before anything came from it. One that WireGuard has learned comes with a packet, which is counted.
+        /// It had an endpoint before anything came from it. One that WireGuard has learned comes with a packet, which
+        /// is counted.
         case configuredEndpoint
     }
 
@@ -29,15 +31,16 @@ extension DomainTable {
         case operators
     }
 
-    /// Whether a registration may have made this peer, whoever has made it: it has nothing that a registration does not give.
+    /// Whether a registration may have made this peer, whoever has made it: it has nothing that a registration does not
+    /// give.
     public func isRouter(_ peer: Peer) -> Bool {
         isRouter(peer, at: rules.allAddresses(of: peer.publicKey), isKnown: false)
     }
 
     /// - Parameters:
     ///   - own: what the peer should have.
-    ///   - isKnown: whether the key is a router's as far as it is known. Then the addresses of other profiles will do: the
-    ///     operator has changed the domain's. A stranger must have at least one of the domain's.
+    ///   - isKnown: whether the key is a router's as far as it is known. Then the addresses of other profiles will do:
+    ///     the operator has changed the domain's. A stranger must have at least one of the domain's.
     private func isRouter(_ peer: Peer, at own: [RouterAddresses], isKnown: Bool) -> Bool {
         guard sign(of: peer) == nil, !peer.allowedIPs.isEmpty else { return false }
         var own = own.map { IPPrefix(host: $0.linkLocal) }
@@ -96,14 +99,15 @@ extension DomainTable {
         let key = peer.publicKey
         let isOwn = known != nil && known?.isAdopted == false
         let sign = hand ?? (isOwn ? nil : foreignSign(of: peer, isKnown: known != nil))
-        // A listed key takes a peer from the routers, if kex has not made it: it is refused, so it is not one that is served.
+        // A listed key takes a peer from the routers, if kex has not made it: it is refused, so it is not one that is
+        // served.
         let isRouter = known != nil && sign != .listedKey
         operatorsPeers[key] = sign.map { OperatorsPeer(sign: $0, isRouter: isRouter) }
         guard isRouter || sign == nil else { return .operators }
         return .router(at: place(&self), isHeld: sign != nil)
     }
 
-    /// What tells that somebody else than kex, or a deployed worker, has made a peer.
+    /// The sign that somebody other than kex, or a deployed worker, made a peer.
     private func foreignSign(of peer: Peer, isKnown: Bool) -> OperatorsSign? {
         if rules.prohibitedKeys.contains(peer.publicKey) { return .listedKey }
         guard !isKnown else { return nil }
@@ -134,8 +138,7 @@ extension DomainTable {
         return place
     }
 
-    /// Keys whose peers are the operator's although nothing but the moment at which they were seen first tells it: what must
-    /// be remembered of them.
+    /// Keys of the operator's peers that only the moment at which they were first seen gives away. They must be saved.
     public var rememberedOperatorsPeers: [PublicKey] {
         operatorsPeers.filter { $0.value.sign == .configuredEndpoint }.map(\.key)
     }

@@ -3,8 +3,8 @@ internal import WireGuardTypes
 
 /// Routers that registered and have not been heard of yet, in the order of their registrations.
 ///
-/// Anybody can register any number of keys, so there is room for few, and for a short time. A newcomer takes the place of
-/// the oldest one when there is no other: who has a key of a router's own shakes hands within seconds.
+/// Anybody can register any number of keys, so there is room for few, and for a short time. A newcomer takes the place
+/// of the oldest one when there is no other: who has a key of a router's own shakes hands within seconds.
 struct PendingRouters: Sendable {
     private struct Entry: Sendable {
         /// Tells it from an earlier one of the same key.

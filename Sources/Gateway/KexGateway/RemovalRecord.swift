@@ -2,8 +2,8 @@ public import WireGuardTypes
 
 /// Who was taken out of a domain on purpose: by a sweep, by the operator's lists, or by hand.
 ///
-/// These alone are reported to the other gateways. A router that is missing from a list without being recorded here may have been
-/// lost by the machine, or taken out because another gateway said so; neither is this gateway's word on it.
+/// These alone are reported to the other gateways. A router that is missing from a list without being recorded here may
+/// have been lost by the machine, or taken out because another gateway said so; neither is this gateway's word on it.
 public struct RemovalRecord: Sendable {
     /// Number of the last removal. They are counted from 1.
     public private(set) var lastNumber: UInt64 = 0
@@ -14,7 +14,8 @@ public struct RemovalRecord: Sendable {
 
     /// Notes a removal.
     ///
-    /// - Parameter heard: the last sign of life that is known of the router, here or at another gateway, seconds since 1970.
+    /// - Parameter heard: the last sign of life that is known of the router, here or at another gateway, seconds since
+    ///   1970.
     public mutating func note(_ key: PublicKey, lastHeard heard: Int64) {
         if keys.count >= DomainLimit.removals {
             // The older half at once, so that a removal does not move all the others.
@@ -37,10 +38,11 @@ public struct RemovalRecord: Sendable {
     /// What was known of a router that was noted.
     func lastHeard(of key: PublicKey) -> Int64? { lastHeard[key] }
 
-    /// Whether the router was taken out when a handshake at this time was known already. Old evidence does not bring it back.
+    /// Whether the router was taken out when a handshake at this time was known already. Old evidence does not bring it
+    /// back.
     ///
-    /// - Parameter now: seconds since 1970. What was noted of a later time is from before the clock was put back, and says
-    ///   nothing.
+    /// - Parameter now: seconds since 1970. What was noted of a later time is from before the clock was put back, and
+    ///   says nothing.
     func isOld(_ time: Int64, of key: PublicKey, at now: Int64) -> Bool {
         lastHeard[key].map { time <= $0 && $0 <= now } ?? false
     }

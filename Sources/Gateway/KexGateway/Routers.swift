@@ -1,7 +1,7 @@
 internal import WireGuardTypes
 
-/// The routers of a table, with what would otherwise be looked for among all of them again and again: who was not heard of in
-/// this WireGuard device, and who lacks fdb entries.
+/// The routers of a table, and what would otherwise take a pass over all of them again and again: how many were not
+/// heard of in this WireGuard device, and who lacks fdb entries.
 struct Routers: Sendable {
     typealias Router = DomainTable.Router
 

@@ -4,16 +4,17 @@ internal import WireGuardTypes
 /// Routers that registered although they have a peer, and what there is against their sessions.
 ///
 /// A router whose clock went back is kept out by its own last handshake: WireGuard takes none that claims to be older
-/// (whitepaper, section 5.1), and forgets only with the peer. But public keys are public, so whoever registers one must not
-/// be able to end its owner's session. So the session itself is looked at: what it receives is authenticated, and a router
-/// that is there sends something.
+/// (whitepaper, section 5.1), and forgets only with the peer. But public keys are public, so whoever registers one must
+/// not be able to end its owner's session. So the session itself is checked: what it receives is authenticated, and a
+/// router that is there sends something.
 struct SessionChecks: Sendable {
     private struct Check: Sendable {
         /// Time since the start of the machine.
         var due: Duration
         /// If WireGuard has not received more than this by then, the session is dead.
         var receivedBytes: UInt64
-        /// Time since the start of the machine. A snapshot that was begun later knows better what had been received then.
+        /// Time since the start of the machine. A snapshot that was begun later knows better what had been received
+        /// then.
         let since: Duration
     }
 
@@ -22,28 +23,29 @@ struct SessionChecks: Sendable {
     /// When ``expired(_:at:)`` has something to find, time since the start of the machine.
     private(set) var nextDue: Duration?
 
-    /// Has the router looked at, unless that is to be done already.
+    /// Schedules a check of the router, unless there is one.
     mutating func arm(_ key: PublicKey, receivedBytes: UInt64, at now: Duration, due: Duration) {
         guard checks[key] == nil else { return }
         checks[key] = Check(due: due, receivedBytes: receivedBytes, since: now)
         nextDue = min(nextDue ?? due, due)
     }
 
-    /// Whether the router registered a moment ago, and is still to be looked at.
+    /// Whether the router registered a moment ago, and is still to be checked.
     func isArmed(_ key: PublicKey) -> Bool { checks[key] != nil }
 
-    /// When the router is to be looked at; `nil` for never.
+    /// When the router is to be checked; `nil` for never.
     func due(of key: PublicKey) -> Duration? { checks[key]?.due }
 
     mutating func remove(_ key: PublicKey) {
-        // Looking for the next one would take as long as there are checks, for each of many that are removed at once. One refresh
-        // too early costs less.
+        // To find the next one takes a pass over all checks, for each of many removals at once. One check too early
+        // costs less.
         checks[key] = nil
         if checks.isEmpty { nextDue = nil }
     }
 
-    /// Takes in what a snapshot of WireGuard says of those who registered shortly before it was begun: what the table knew then may
-    /// have been older. Not of those who are to be looked at now: of them only what has come in since is evidence.
+    /// Takes in what a snapshot of WireGuard says of those who registered shortly before it was begun: what the table
+    /// knew then may have been older. Not of those who are to be checked now: for them only what has come in since is
+    /// evidence.
     mutating func begin(inSnapshotOf time: Duration, receivedBytes: (PublicKey) -> UInt64?) {
         for (key, check) in checks
         where check.due > check.since && check.since <= time && time < check.since + DomainLimit.evidenceDelay {

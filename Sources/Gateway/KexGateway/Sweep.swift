@@ -40,10 +40,11 @@ extension DomainTable {
     /// slow corrections of NTP between two sweeps, and less than anything that could make a router stale.
     public static let clockStep = Duration.seconds(60)
 
-    /// Removals in one sweep from which they are compared with ``suspiciousShare``; below, a small domain is just small.
+    /// Removals in one sweep from which they are compared with ``suspiciousShare``; below, a small domain is just
+    /// small.
     public static let suspiciousRemovals = 10
-    /// If more than one of this many routers should go at once, the gateway is the more likely culprit: a clock, or its own
-    /// way to the internet.
+    /// If more than one of this many routers should go at once, the gateway is the more likely culprit: a clock, or its
+    /// own way to the internet.
     public static let suspiciousShare = 2
 
     /// Whether the last sweep removed nobody because of ``suspiciousShare``.
@@ -55,9 +56,9 @@ extension DomainTable {
     /// A router is stale if its last handshake is older than ``DomainRules/staleAfter``, or if there never was one. One
     /// that was brought back into a new device is given that time from then on.
     ///
-    /// WireGuard tells handshakes by the wall clock. So a handshake of the future counts as fresh, two more things are
-    /// asked before a router is taken out: that no authenticated byte came in since it was marked, and that the clock
-    /// was not stepped since; after a step all marks are set anew.
+    /// WireGuard dates handshakes by the wall clock. So a handshake in the future counts as fresh, and a router is
+    /// removed only if no authenticated byte came in since it was marked, and if the clock was not stepped since. After
+    /// a step all marks are set anew.
     ///
     /// If ``suspiciousShare`` of the routers should be taken out at once, they have to stay silent for one more
     /// ``DomainRules/sweepInterval``.
@@ -66,7 +67,7 @@ extension DomainTable {
     mutating func sweep(_ now: Clocks, isDryRun: Bool) -> [SweepVerdict] {
         let step = clockStep(until: now)
         var verdicts: [SweepVerdict] = []
-        // What the operator has his hand on is left to him.
+        // Routers whose peers the operator has changed are left alone.
         for (key, router) in routers where !router.isHeld {
             var lastHeard = router.lastHeard
             // Remembered by this process, so it can be moved along; handshakes in the kernel cannot.

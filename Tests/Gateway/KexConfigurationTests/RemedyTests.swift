@@ -71,7 +71,7 @@ import Testing
             let result = try check("kex-handler", configuration)
             #expect(result.status == 78)
             #expect(
-                result.errors == "kex-handler: \(file): no key in it, so domain a would take all its routers out; "
+                result.errors == "kex-handler: \(file): no key in it, so domain a would remove all its routers; "
                     + "those that are in now: \(command)\n"
             )
         }
@@ -91,7 +91,7 @@ import Testing
         #expect(result.status == 78)
         #expect(
             result.errors
-                == "kex-handler: \(allowed): \(Self.key) is in ProhibitedKeys= as well: take it out of one\n"
+                == "kex-handler: \(allowed): \(Self.key) is in ProhibitedKeys= as well: remove it from one\n"
         )
     }
 

@@ -50,10 +50,10 @@ import Testing
                 == "vx0 sends from 192.0.2.1, and routers have IPv6 addresses: ip link delete vx0 && ip link add vx0 type "
                 + "vxlan id 7 dstport 8472 local fe80::1 dev wg0 && ip link set vx0 mtu 1280 up"
         )
-        #expect(none.failure == "wg0 has not the address fe80::1 of LinkAddress=: \(address)")
+        #expect(none.failure == "wg0 does not have the address fe80::1 of LinkAddress=: \(address)")
         #expect(
             readiness { $0.vxlanLocal = IPPrefix("fe80::2")!.address }.failure
-                == "vx0 sends from fe80::2, which wg0 has not: ip address replace fe80::2/64 dev wg0 nodad"
+                == "vx0 sends from fe80::2, which wg0 does not have: ip address replace fe80::2/64 dev wg0 nodad"
         )
         #expect(
             readiness {

@@ -75,7 +75,7 @@ import WireGuardTypes
         kernel.pass(.seconds(1))
         bench.domain.wake()
         try bench.deliver()
-        #expect(bench.log.count(of: "wg0 went, or is being made anew") == 1)
+        #expect(bench.log.count(of: "wg0 is gone, or is being made again") == 1)
         kernel.work()
         try bench.run(after: .seconds(1))
         #expect(Array(kernel.state.peers.keys) == [key(1)])

@@ -99,7 +99,7 @@ import WireGuardTypes
         #expect(try bench.register(key(1)) == [nil])
         #expect(bench.kernel.state.learned.isEmpty)
         #expect(bench.kernel.state.entries == bench.entries(of: key(1), isHeard: false))
-        #expect(bench.log.count(of: "took out 40 MAC addresses") == 1)
+        #expect(bench.log.count(of: "removed 40 MAC addresses") == 1)
     }
 
     @Test("The fdb is full, and nothing in it can go: unavailable, and the peer is taken back")
@@ -143,7 +143,7 @@ import WireGuardTypes
             try bench.run(after: .seconds(1))
         }
         #expect(bench.kernel.state.entries == bench.entries(of: key(1), isHeard: false))
-        #expect(bench.log.count(of: "fdb entries are not as they should be: no entry") == 1)
+        #expect(bench.log.count(of: "cannot repair fdb entries: no entry") == 1)
         bench.kernel.work()
         _ = bench.domain.status
         try bench.run(after: .seconds(1))

@@ -99,7 +99,7 @@ import WireGuardTypes
         bench.kernel.change { $0.peers = [:] }
         bench.kernel.fail { if case .apply = $0 { DomainFailure("no answer") } else { nil } }
         try bench.refresh()
-        #expect(bench.log.count(of: "3 of 3 routers went from wg0 at once") == 1)
+        #expect(bench.log.count(of: "3 of 3 routers disappeared from wg0 at once") == 1)
         #expect(!bench.domain.isInService && bench.domain.mustRestore)
         bench.kernel.work()
         try bench.run(after: .seconds(2))
