@@ -64,7 +64,7 @@ import Testing
         let command = "wg show wgnone peers > \(file)"
         #expect(
             missing.errors == "kex-handler: \(file): cannot read: No such file or directory (errno 2); AllowedKeys= of "
-                + "domain a says who may register; those that are in now: \(command)\n"
+                + "domain a says who may register; the present ones: \(command)\n"
         )
         for empty in ["", "\n", "# nobody\n", "\u{feff}"] {
             try folder.write(empty, to: "allowed")
@@ -72,7 +72,7 @@ import Testing
             #expect(result.status == 78)
             #expect(
                 result.errors == "kex-handler: \(file): no key in it, so domain a would remove all its routers; "
-                    + "those that are in now: \(command)\n"
+                    + "the present ones: \(command)\n"
             )
         }
         // As the command does it for an interface with a router.
