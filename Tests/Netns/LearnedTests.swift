@@ -88,7 +88,9 @@ import WireGuardTypes
         try handler.waitFor(#/in service again/#)
         try Command.check("ip -n \(gateway.namespace) link delete \(vxlan)")
         try gateway.makeVXLAN(gateway.domains[0], options: "maxaddress 100")
-        let small = try handler.waitFor(#/takes 100 MAC addresses, too few for its routers; make it again, .*: (ip .*)/#)
+        let small = try handler.waitFor(
+            #/takes 100 MAC addresses, too few for its routers; make it again, .*: (ip .*)/#
+        )
         try make(small.1)
         #expect(try limit().contains("maxaddr 16384"))
     }
