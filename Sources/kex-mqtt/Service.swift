@@ -281,6 +281,11 @@ struct Service: ~Copyable {
             budget.log(.busIncomplete, .error, reason == 135 ? "\(line); \(Self.accountAdvice)" : line, to: log)
         case .accepted(let topic):
             budget.log(.busIncomplete, .notice, "the broker accepts \(topic) again", to: log)
+        case .unread(let filter):
+            let line = "the broker accepts what this gateway publishes, and does not send it \(filter)"
+            budget.log(.busIncomplete, .error, "\(line): may the account read it? \(Self.accountAdvice)", to: log)
+        case .readAgain(let filter):
+            budget.log(.busIncomplete, .notice, "the broker sends \(filter) again", to: log)
         }
     }
 

@@ -98,6 +98,17 @@ import WireGuardTypes
         #expect(mqtt.output.matches(of: #/the broker refused kex\/ffww01\/router/#).count == 1)
     }
 
+    @Test("An account that may not read what gateways say is told so, although its subscriptions succeed")
+    func unreadable() throws {
+        let whole = try rules()
+        let lines = whole.split(separator: "\n").filter { $0 != "pattern read kex/+/count/+" }
+        try #require(lines.count == whole.split(separator: "\n").count - 1)
+        let broker = try broker(lines.joined(separator: "\n"))
+        let gateway = try gateway("gw01", broker.port)
+        try gateway.mqtt?.waitFor(#/does not send it kex\/ffww01\/count\/\+: may the account read it\? .*MIGRATION.md/#)
+        broker.stop()
+    }
+
     @Test("A password that is wrong when the broker is back is said, although it was said before that it was lost")
     func changedPassword() throws {
         let broker = try broker(try rules())

@@ -46,6 +46,8 @@ public enum BusLimit {
 
     /// Shortest time from one notice about what the broker refuses to the next.
     static let refusalInterval = Duration.seconds(60)
+    /// How long the broker may take to send back what it has accepted.
+    static let echoTime = Duration.seconds(15)
     /// Domains that this gateway served once, according to what the broker keeps.
     static let formerDomains = 256
     /// How often what somebody else says of this gateway is corrected.

@@ -23,6 +23,7 @@ public struct BusMember: Sendable {
     private var late = LateRegistrations()
     private var own: [OwnRouters]
     private var replays: [Replay]
+    private var echoes: [Echo]
     private var gateways: Gateways
     private var presence: Presence
     private var corrections = Corrections()
@@ -42,6 +43,7 @@ public struct BusMember: Sendable {
         domains = Dictionary(uniqueKeysWithValues: settings.domains.enumerated().map { ($1.name, $0) })
         own = settings.domains.map { OwnRouters($0) }
         replays = settings.domains.map { _ in Replay() }
+        echoes = settings.domains.map { _ in Echo() }
         gateways = Gateways(settings)
         presence = Presence(settings, formerDomains: formerDomains)
     }
@@ -70,6 +72,7 @@ extension BusMember {
         for index in settings.domains.indices {
             own[index].publishAgain()
             replays[index].forget()
+            echoes[index].restart()
         }
         // Who is a gateway is known before its notes come.
         var wanted = [BusTopic.allStatus, BusTopic.allData, BusTopic.allConnectedPeers].flatMap(
@@ -94,7 +97,10 @@ extension BusMember {
         requests.lose()
         for router in broker.disconnect() { late.insert(router, at: now.sinceStart) }
         corrections.forget()
-        for index in replays.indices { replays[index].forget() }
+        for index in settings.domains.indices {
+            replays[index].forget()
+            echoes[index].restart()
+        }
     }
 
     /// Whether the broker has owed an answer for too long. The connection is of no more use then.
@@ -127,6 +133,11 @@ extension BusMember {
             notices.add(notice)
             // What the broker refused before is missing there.
             if case .accepted = notice { for index in own.indices { own[index].publishAgain() } }
+        }
+        if reason < 128, case .count(let domain, _)? = BusTopic(Array(publication.topic.utf8).span),
+            let index = domains[domain]
+        {
+            echoes[index].await(at: now.sinceStart)
         }
         conclude(publication, isAccepted: reason < 128, at: now)
     }
@@ -286,6 +297,9 @@ extension BusMember {
             gateways.take(name, peers: peers, in: domain, isRetained: isRetained, at: time)
         case .count(let domain, let name, let note):
             if !isRetained { _ = checkTime(of: note.time, by: name, isNew: true, now) }
+            if name == settings.name, let index = domains[domain], echoes[index].hear() {
+                notices.add(.readAgain(filter: BusTopic.allCounts(of: domain)))
+            }
             if isGateway(name), let index = domains[domain] { replays[index].take(note.count, of: name) }
         // Other front doors matter to nobody here.
         case .frontDoor: break
@@ -538,6 +552,9 @@ extension BusMember {
             case nil: break
             }
         }
+        for (index, domain) in settings.domains.enumerated() where echoes[index].isMissing(at: time) {
+            notices.add(.unread(filter: BusTopic.allCounts(of: domain.name)))
+        }
         notices.advance(to: time, dropped: handler.dropped)
     }
 
@@ -548,7 +565,7 @@ extension BusMember {
         times += gatewayIndices.map { handler.listDue(own[$0].nextList) }
         if broker.isConnected {
             times += [presence.deadline, recent.due, corrections.due]
-            times += gatewayIndices.map { own[$0].countDue } + replays.map(\.due)
+            times += gatewayIndices.map { own[$0].countDue } + replays.map(\.due) + echoes.map(\.due)
         }
         return times.compactMap(\.self).min()
     }
