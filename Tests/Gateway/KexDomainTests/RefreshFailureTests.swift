@@ -115,19 +115,6 @@ import WireGuardTypes
         #expect(!bench.domain.hasSweepReport(for: 7))
     }
 
-    @Test("A router that registers while the kernel is read stays, although the list that was begun before lacks it")
-    func meanwhile() throws {
-        let bench = try Bench()
-        bench.notice(ScriptedKernel.wireGuard, index: 10, isGone: false)
-        try bench.run(after: .seconds(1))
-        bench.domain.scheduleRefresh(at: bench.kernel.state.now, isUrgent: true)
-        bench.domain.wake()
-        _ = bench.domain.register([(key(1), .fleet)], mayWait: false)
-        bench.kernel.change { $0.peers = [:] }
-        try bench.deliver()
-        #expect(bench.domain.table.routerCount == 1)
-    }
-
     @Test("An interrupted list: who is missing once is taken for present, and who is missing twice was taken out")
     func interrupted() throws {
         let bench = try Bench()
