@@ -4,8 +4,10 @@
 Another implementation of the datagrams with facts, from docs/PROTOCOL.md and the RFCs (7748, 8439, and the draft of
 XChaCha20), for tests: it shares nothing with the product. It is slow, and its secrets are no secrets.
 
-make    prints COUNT lines: private key of the signer, of the receiver, the datagram, all in hexadecimal; then the facts
-read    reads lines with the private key of the receiver, the source, and a datagram; prints the facts, or `refused`
+make    prints COUNT lines: the private key of the receiver, the source, a datagram, and the facts in it
+read    reads lines with a private key, a source and a datagram, and prints the facts, or `refused`
+
+Keys and datagrams are hexadecimal.
 
 A fact in a line is ` | `, its time to live, its subject, and what it says.
 """
@@ -203,8 +205,9 @@ def main():
             signer, receiver = noise.randbytes(32), noise.randbytes(32)
             facts = b"".join(random_fact(noise) for _ in range(noise.randrange(6)))
             data = group(signer, public_key(receiver), facts, noise)
-            print(signer.hex(), receiver.hex(), data.hex(), end="")
-            print(read(receiver, address(public_key(signer)), data))
+            source = address(public_key(signer))
+            print(receiver.hex(), source, data.hex(), end="")
+            print(read(receiver, source, data))
     else:
         sys.exit(__doc__)
 

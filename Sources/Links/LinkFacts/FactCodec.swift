@@ -66,13 +66,12 @@ extension Fact {
         var facts: [Fact] = []
         while reader.count > 0 {
             let header = try FactHeader(&reader)
-            guard header.attribute != .group else { throw .nestedGroup }
             facts.append(try Fact(header, &reader))
         }
         return facts
     }
 
-    /// Reads the value of a fact that is no group.
+    /// Reads the value of a fact. A group is none.
     init(_ header: FactHeader, _ reader: inout FactReader) throws(MalformedFact) {
         func value(_ length: Int) throws(MalformedFact) -> ArraySlice<UInt8> {
             guard let bytes = reader.bytes(length) else { throw .short(.value) }

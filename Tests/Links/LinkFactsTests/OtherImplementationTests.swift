@@ -50,12 +50,12 @@ private func member(_ arguments: String, input: String = "") throws -> [String] 
         var count = 0
         for text in lines {
             let words = text.split(separator: " ", maxSplits: 2)
-            let receiver = try #require(PrivateKey(bytes: fromHex(String(words[1]))))
+            let secret = try #require(PrivateKey(bytes: fromHex(String(words[0]))))
+            let source = try #require(IPv6Address(String(words[1])))
             let parts = words[2].split(separator: " ", maxSplits: 1, omittingEmptySubsequences: false)
             let datagram = fromHex(String(parts[0]))
-            var reader = GroupSigner(privateKey: receiver)
-            let signer = PublicKey(hexadecimal: hexadecimal(datagram[2..<34]))
-            let facts = try reader.facts(in: datagram.span, from: signer.memberAddress).facts
+            var receiver = GroupSigner(privateKey: secret)
+            let facts = try receiver.facts(in: datagram.span, from: source).facts
             #expect(facts.map(line).joined() == (parts.count > 1 ? " " + parts[1] : ""))
             count += facts.count
         }
