@@ -4,7 +4,8 @@ public import WireGuardTypes
 
 /// Makes the datagrams of one member and reads the datagrams for it.
 ///
-/// A tag needs the secret of two members, which takes some 50 µs to compute. The secrets that were used last are kept.
+/// A tag needs the secret of two members, which takes tens of microseconds to compute. The secrets that were used last are
+/// kept.
 public struct GroupSigner: Sendable {
     /// Most secrets that are kept. In a mesh of half as many members no secret is computed twice.
     public static let maximumSecrets = 2048
