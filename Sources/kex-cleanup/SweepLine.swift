@@ -25,7 +25,7 @@ struct SweepLine: CustomStringConvertible {
         case .marked: "\(silence); a sweep \(later) from now or later removes it if it is still silent"
         case .waiting: "\(silence); marked less than \(later) ago, so not removed yet"
         case .removed: "\(silence), in two sweeps"
-        case .returned: "it has shaken hands again"
+        case .returned: "it registered, or was heard of, again"
         case .failed: "the kernel refused, see the handler's log; the next sweep tries again"
         }
     }

@@ -125,7 +125,9 @@ struct Service: ~Copyable {
     }
 
     private var deadline: MonotonicTime? {
-        var times = [link.deadline, nextConnect, watchdog.nextFeed, handler.nextAttempt, frontDoors.nextAccept]
+        // A machine without a gateway never connects to a handler.
+        let attempt = membership.member.hasGateway ? handler.nextAttempt : nil
+        var times = [link.deadline, nextConnect, watchdog.nextFeed, attempt, frontDoors.nextAccept]
         let due = member.deadline(at: moment)
         times += [greetingDue, due.map { MonotonicTime(nanoseconds: 0) + $0 }]
         return times.compactMap(\.self).min()

@@ -204,6 +204,11 @@ import WireGuardTypes
             return false
         }
         try wait(for: "both routers") { try Set(gateway.peers().keys) == [first, second] }
+        // Nothing is to be done there, and nothing is done.
+        let process = try #require(front.mqtt).processIdentifier
+        let before = try processorTime(of: process)
+        usleep(1_000_000)
+        #expect(try processorTime(of: process) - before < 0.2)
         #expect(FieldRouter(domain: "other", key: first).post(v1, front.httpPort) == .failed(8))
         // A handler has nothing to do there, and says so.
         let check = ["--config", "\(front.folder)/kex.conf", "--check-config"]

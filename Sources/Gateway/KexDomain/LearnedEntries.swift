@@ -72,6 +72,8 @@ struct LearnedEntries {
 
     /// What a round did.
     struct Outcome: Sendable {
+        /// Whether it was to make room.
+        var isForRoom = false
         var evicted: [(destination: IPv6Address, count: Int)] = []
         var failure: String?
         var duration: Duration
@@ -82,6 +84,8 @@ extension MeshDomain {
     /// Warns once of an interface without a limit, or with too low a one.
     func noteLimit(of vxlan: Link) {
         learned.limit = vxlan.addressLimit
+        // Only a table with a limit can be full.
+        if learned.limit == nil { learned.isFull = false }
         guard learned.reportedLimit.map({ $0.device != vxlan.index || $0.limit != vxlan.addressLimit }) ?? true else {
             return
         }
@@ -196,7 +200,8 @@ extension MeshDomain {
                 to: context.log
             )
         }
-        guard learned.isFull else { return }
+        // The end of another round says nothing of the room.
+        guard learned.isFull, outcome.isForRoom else { return }
         learned.isFull = false
         if outcome.evicted.isEmpty {
             learned.hopelessUntil = now + LearnedEntries.probePause
@@ -219,6 +224,7 @@ private struct LearnedEntriesWork {
     /// Takes out what was learned of those who have most, until there is room.
     func makeRoom(limit: Int) -> LearnedEntries.Outcome {
         measured { outcome throws(DomainFailure) in
+            outcome.isForRoom = true
             var counts: [IPv6Address: Int] = [:]
             // If the list is too long, a part of it shows as well who has most.
             _ = try kernel.list(device, atMost: LearnedEntries.listLimit) { record in

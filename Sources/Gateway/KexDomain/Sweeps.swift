@@ -21,6 +21,8 @@ struct Sweeps {
     private var waiting: [Waiter] = []
     /// The one whose refresh or whose removals are under way.
     private var current: Waiter?
+    /// Whether nobody waits for the report of ``current`` any more.
+    private var isForgotten = false
     /// Whose reports are ready, by the connection that asked.
     private var reports: [UInt64: Report] = [:]
 
@@ -37,19 +39,21 @@ struct Sweeps {
         guard isWanted else { return nil }
         let waiter = waiting.removeFirst()
         current = waiter
+        isForgotten = false
         return waiter.isDryRun ? .dry : .real
     }
 
     /// The refresh was dropped, and another one follows.
     mutating func retry() {
         guard progress == nil else { return }
-        if let current { waiting.insert(current, at: 0) }
+        if let current, !isForgotten { waiting.insert(current, at: 0) }
         current = nil
     }
 
     /// The kernel cannot be read.
     mutating func fail(_ failure: DomainFailure) {
-        for waiter in [current].compactMap(\.self) + waiting { reports[waiter.token] = .failure(failure) }
+        let first = isForgotten ? nil : current
+        for waiter in [first].compactMap(\.self) + waiting { reports[waiter.token] = .failure(failure) }
         current = nil
         progress = nil
         waiting = []
@@ -103,7 +107,7 @@ struct Sweeps {
                 }
             return SweepEvent(domain: domain, key: verdict.key, action: action, silence: verdict.silence)
         }
-        if let current { reports[current.token] = .success((events, progress.findings.routerCount)) }
+        if let current, !isForgotten { reports[current.token] = .success((events, progress.findings.routerCount)) }
         current = nil
         self.progress = nil
     }
@@ -116,6 +120,8 @@ struct Sweeps {
     /// Nobody waits for it any more.
     mutating func forget(_ token: UInt64) {
         waiting.removeAll { $0.token == token }
+        // What is under way goes on, or the next sweep would begin among its removals.
+        if current?.token == token { isForgotten = true }
         reports[token] = nil
     }
 }

@@ -1,6 +1,7 @@
 internal import CMNL
 internal import Netlink
 internal import NetworkAddresses
+internal import Secrets
 internal import SystemCalls
 internal import SystemPackage
 internal import WireGuardTypes
@@ -58,7 +59,7 @@ final class KernelWireGuard: WireGuardInterface {
         guard privateKey != nil || listenPort != nil || firewallMark != nil else { return }
         try run(.configure) { family throws(NetlinkError) in
             let request = try message(family, WG_CMD_SET_DEVICE) { message throws(NetlinkError) in
-                if let privateKey { try message.put(DeviceAttribute.privateKey, bytes: privateKey.bytes) }
+                if let privateKey { try message.put(DeviceAttribute.privateKey, secret: privateKey.bytes) }
                 if let listenPort { try message.put(DeviceAttribute.listenPort, listenPort) }
                 if let firewallMark { try message.put(DeviceAttribute.firewallMark, firewallMark) }
             }
@@ -112,13 +113,20 @@ extension MessageBuilder {
         return count
     }
 
+    /// Puts a copy of a secret, and wipes it. What the message itself has of it goes with the message.
+    fileprivate mutating func put(_ type: Int, secret: consuming [UInt8]) throws(NetlinkError) {
+        var bytes = secret
+        defer { SecretBytes.wipe(&bytes) }
+        try put(type, bytes: bytes)
+    }
+
     private mutating func put(_ change: PeerChange) throws(NetlinkError) {
         try put(PeerAttribute.publicKey, bytes: change.publicKey.bytes)
         switch change {
         case .remove:
             try put(PeerAttribute.flags, UInt32(WGPEER_F_REMOVE_ME.rawValue))
         case .add(let settings), .update(let settings):
-            if let key = settings.presharedKey { try put(PeerAttribute.presharedKey, bytes: key.bytes) }
+            if let key = settings.presharedKey { try put(PeerAttribute.presharedKey, secret: key.bytes) }
             var flags = settings.replacesAllowedIPs ? UInt32(WGPEER_F_REPLACE_ALLOWEDIPS.rawValue) : 0
             if case .update = change { flags |= UInt32(WGPEER_F_UPDATE_ONLY.rawValue) }
             if flags != 0 { try put(PeerAttribute.flags, flags) }

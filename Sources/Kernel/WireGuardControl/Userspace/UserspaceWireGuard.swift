@@ -79,7 +79,10 @@ final class UserspaceWireGuard: WireGuardInterface {
 
     func configure(privateKey: PrivateKey?, listenPort: UInt16?, firewallMark: UInt32?) throws(WireGuardError) {
         guard privateKey != nil || listenPort != nil || firewallMark != nil else { return }
-        var lines = Array("set=1\n".utf8)
+        var lines: [UInt8] = []
+        // More than all of it: an array that grows leaves a copy of the key behind.
+        lines.reserveCapacity(256)
+        lines += "set=1\n".utf8
         if let privateKey {
             lines += "private_key=".utf8
             lines.appendHexadecimal(privateKey)
