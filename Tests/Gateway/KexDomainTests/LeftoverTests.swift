@@ -1,4 +1,5 @@
 import NetworkAddresses
+import SystemCalls
 import Testing
 import VXLANFdb
 
