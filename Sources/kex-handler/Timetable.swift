@@ -8,9 +8,9 @@ internal import SystemCalls
 /// A gateway may have a hundred domains, and the loop needs these deadlines in each round. So a domain's deadlines are
 /// read again only after it may have changed.
 struct Timetable {
-    /// In the order of the domains; ``never`` for one that waits for nothing.
-    private var wakes: [MonotonicTime]
-    private var writes: [MonotonicTime]
+    /// In the order of the domains; `nil` for one that waits for nothing.
+    private var wakes: [MonotonicTime?]
+    private var writes: [MonotonicTime?]
     private var areInService: [Bool]
     private let indices: [DomainName: Int]
     /// Domains whose deadlines must be read again.
@@ -19,10 +19,8 @@ struct Timetable {
     private(set) var nextWake: MonotonicTime?
     private(set) var nextWrite: MonotonicTime?
 
-    private static let never = MonotonicTime(nanoseconds: .max)
-
     init(of domains: [MeshDomain]) {
-        wakes = domains.map { _ in Self.never }
+        wakes = domains.map { _ in nil }
         writes = wakes
         areInService = domains.map { _ in false }
         indices = Dictionary(uniqueKeysWithValues: domains.enumerated().map { ($0.element.settings.name, $0.offset) })
@@ -42,20 +40,20 @@ struct Timetable {
     mutating func update(from domains: [MeshDomain]) {
         guard !changed.isEmpty else { return }
         for index in changed {
-            wakes[index] = domains[index].nextWake ?? Self.never
-            writes[index] = domains[index].nextWrite ?? Self.never
+            wakes[index] = domains[index].nextWake
+            writes[index] = domains[index].nextWrite
             areInService[index] = domains[index].isInService
         }
         changed.removeAll(keepingCapacity: true)
         inService = areInService.count { $0 }
-        nextWake = wakes.min().flatMap { $0 < Self.never ? $0 : nil }
-        nextWrite = writes.min().flatMap { $0 < Self.never ? $0 : nil }
+        nextWake = wakes.lazy.compactMap(\.self).min()
+        nextWrite = writes.lazy.compactMap(\.self).min()
     }
 
     /// The domains whose deadlines have come.
     func domainsToWake(at now: MonotonicTime) -> [Int] {
         guard let nextWake, nextWake <= now else { return [] }
-        return wakes.indices.filter { wakes[$0] <= now }
+        return wakes.indices.filter { wakes[$0].map { $0 <= now } ?? false }
     }
 
     /// The domain whose state has been due longest. Otherwise one that changes all the time would keep the others from

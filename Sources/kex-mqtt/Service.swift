@@ -23,7 +23,7 @@ struct Service: ~Copyable {
     private var link: BrokerLink
     private var backoff = Backoff(first: BrokerLimit.firstRetry, longest: BrokerLimit.longestRetry)
     /// When to connect to the broker; `nil` while there is a connection, or an attempt.
-    private var nextConnect: MonotonicTime? = MonotonicTime(nanoseconds: 0)
+    private var nextConnect: MonotonicTime? = MonotonicTime.start
     private var onlineSince: MonotonicTime?
     private var member: BusMember
     /// A publication for which the link had no room.
@@ -129,7 +129,7 @@ struct Service: ~Copyable {
         let attempt = membership.member.hasGateway ? handler.nextAttempt : nil
         var times = [link.deadline, nextConnect, watchdog.nextFeed, attempt, frontDoors.nextAccept]
         let due = member.deadline(at: moment)
-        times += [greetingDue, due.map { MonotonicTime(nanoseconds: 0) + $0 }]
+        times += [greetingDue, due.map { MonotonicTime(sinceStart: $0) }]
         return times.compactMap(\.self).min()
     }
 

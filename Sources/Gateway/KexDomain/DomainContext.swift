@@ -129,7 +129,7 @@ public final class Pulse {
     private var watchdog = Watchdog()
     /// Once the service is ready, the watchdog is fed. Before, the time that systemd allows for a start is extended.
     public var isReady = false
-    private var nextExtension = MonotonicTime(nanoseconds: 0)
+    private var nextExtension = MonotonicTime.start
 
     /// Longest time from one beat to the next during the start.
     static let startExtension = Duration.seconds(30)

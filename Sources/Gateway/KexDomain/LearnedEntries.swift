@@ -56,13 +56,13 @@ struct LearnedEntries {
     /// New routers whose entries wait for room.
     var unfinished: [PublicKey: RouterAddresses] = [:]
     /// Until then nobody waits for room: there was nothing that could go.
-    var hopelessUntil = MonotonicTime(nanoseconds: 0)
+    var hopelessUntil = MonotonicTime.start
     /// Whether a round is running beside the loop.
     var isAtWork = false
     /// Nothing is begun before this.
-    var earliest = MonotonicTime(nanoseconds: 0)
+    var earliest = MonotonicTime.start
     var nextProbe: MonotonicTime?
-    var probeEnd = MonotonicTime(nanoseconds: 0)
+    var probeEnd = MonotonicTime.start
 
     /// When the next round or probe is due.
     var nextWork: MonotonicTime? {

@@ -267,7 +267,7 @@ public final class MeshDomain {
     func invalidate(_ what: Invalidation) {
         let now = context.now
         switch what {
-        case .table: schedule.expires = MonotonicTime(nanoseconds: 0)
+        case .table: schedule.expires = MonotonicTime.start
         case .entries:
             schedule.needsEntries = true
             scheduleRefresh(at: now + RefreshSchedule.settlingTime)

@@ -6,7 +6,7 @@ struct RefreshSchedule {
     /// When the next refresh is to be begun; `nil` for not before somebody asks.
     var next: MonotonicTime?
     /// No refresh before this.
-    var earliest = MonotonicTime(nanoseconds: 0)
+    var earliest = MonotonicTime.start
     var isRunning = false
     /// Something happened while one was made.
     var isWantedAgain = false
@@ -19,13 +19,13 @@ struct RefreshSchedule {
     /// When the last one that came to something was begun, or the first that did not.
     var last: MonotonicTime?
     /// When registrations want a newer one.
-    var expires = MonotonicTime(nanoseconds: 0)
+    var expires = MonotonicTime.start
     /// How long a refresh takes: the quicker one of the last two, because one is slow too when WireGuard in user space
     /// was stopped for a while.
     private(set) var cost = Duration.zero
     private var lastCost: Duration?
     /// Until then the table is kept fresh.
-    var demandEnd = MonotonicTime(nanoseconds: 0)
+    var demandEnd = MonotonicTime.start
     /// Grows when a refresh that is being made is worth nothing.
     var generation = 0
     /// Who was missing in an interrupted list.

@@ -7,7 +7,7 @@ internal import WireGuardTypes
 struct RefusalNotices {
     private struct Place {
         var subject = 0
-        var until = MonotonicTime(nanoseconds: 0)
+        var until = MonotonicTime.start
     }
 
     /// 16 bytes each.

@@ -13,7 +13,7 @@ struct SavedState {
     /// ``DomainTable/changeCount`` as of the last write.
     var writtenChange = 0
     /// No write before this.
-    var earliestWrite = MonotonicTime(nanoseconds: 0)
+    var earliestWrite = MonotonicTime.start
     /// Why the last write failed.
     var failure: SystemCallError?
 

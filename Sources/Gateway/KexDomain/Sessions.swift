@@ -12,9 +12,9 @@ struct Polling {
     /// `nil` while no router is awaited.
     var next: MonotonicTime?
     /// When a registration last succeeded.
-    var news = MonotonicTime(nanoseconds: 0)
+    var news = MonotonicTime.start
     /// No poll before this, however many register: see ``share``.
-    var earliest = MonotonicTime(nanoseconds: 0)
+    var earliest = MonotonicTime.start
 
     static let shortestPause = Duration.milliseconds(250)
     static let longestPause = Duration.seconds(5)

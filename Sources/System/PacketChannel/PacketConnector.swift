@@ -28,7 +28,7 @@ public struct PacketConnector: Sendable {
     public let path: String
     private let pause: Pause
     /// No attempt before this time.
-    public private(set) var nextAttempt = MonotonicTime(nanoseconds: 0)
+    public private(set) var nextAttempt = MonotonicTime.start
 
     public init(path: String, pause: Pause) {
         self.path = path
