@@ -201,14 +201,14 @@ let gatewayLibraries = libraries(
         ),
         ("BusMessages", ["JSONText", "KexProtocol", "Keys", "NetworkAddresses", "WireGuardTypes"]),
         ("GatewayChoice", ["KexProtocol", "WireGuardTypes"]),
-        ("KexGateway", ["EUI64", "KexProtocol", "NetworkAddresses", "SourceLimits", "WireGuardTypes"]),
-        ("GatewayState", ["CSodium", "KexGateway", "KexProtocol", "SystemCalls", "WireGuardTypes", system]),
+        ("KexGateway", ["EUI64", "KexProtocol", "NetworkAddresses", "SourceLimits", "Time", "WireGuardTypes"]),
+        ("GatewayState", ["CSodium", "KexGateway", "KexProtocol", "SystemCalls", "Time", "WireGuardTypes", system]),
         (
             "KexDomain",
             [
                 "ConfigurationFiles", "EUI64", "GatewayEvents", "GatewayState", "HandlerChannel", "KexConfiguration",
                 "KexGateway", "KexProtocol", "LinkControl", "Netlink", "NetworkAddresses", "SourceLimits",
-                "SystemCalls", "Systemd", "VXLANFdb", "WireGuardControl", "WireGuardTypes", logging, system,
+                "SystemCalls", "Systemd", "Time", "VXLANFdb", "WireGuardControl", "WireGuardTypes", logging, system,
             ]
         ),
         (
@@ -228,7 +228,7 @@ let gatewayLibraries = libraries(
         (
             "KexMQTT",
             [
-                "BusMessages", "GatewayChoice", "HandlerChannel", "KexProtocol", "Keys", "NetworkAddresses",
+                "BusMessages", "GatewayChoice", "HandlerChannel", "KexProtocol", "Keys", "NetworkAddresses", "Time",
                 "WireGuardTypes",
             ]
         ),
@@ -301,7 +301,7 @@ let programs = [
 let crowd = Target.executableTarget(
     name: "kex-crowd",
     dependencies: [
-        "CSodium", "GatewayState", "KexGateway", "KexProtocol", "Keys", "NetworkAddresses", "SystemCalls",
+        "CSodium", "GatewayState", "KexGateway", "KexProtocol", "Keys", "NetworkAddresses", "SystemCalls", "Time",
         "WireGuardControl", "WireGuardTypes", system,
     ],
     path: "Tests/Support/Crowd",
@@ -390,18 +390,21 @@ let gatewaySuites = suites(
         ("GatewayChoiceTests", ["GatewayChoice", "KexProtocol", "WireGuardTypes"]),
         (
             "KexGatewayTests",
-            ["EUI64", "KexGateway", "KexProtocol", "NetworkAddresses", "SourceLimits", "WireGuardTypes"]
+            ["EUI64", "KexGateway", "KexProtocol", "NetworkAddresses", "SourceLimits", "Time", "WireGuardTypes"]
         ),
         (
             "GatewayStateTests",
-            ["GatewayState", "KexGateway", "KexProtocol", "Surroundings", "SystemCalls", "WireGuardTypes", system]
+            [
+                "GatewayState", "KexGateway", "KexProtocol", "Surroundings", "SystemCalls", "Time", "WireGuardTypes",
+                system,
+            ]
         ),
         (
             "KexDomainTests",
             [
                 "EUI64", "GatewayState", "HandlerChannel", "KexConfiguration", "KexDomain", "KexGateway", "KexProtocol",
-                "LinkControl", "Netlink", "NetworkAddresses", "Patience", "RecordingLog", "SystemCalls", "VXLANFdb",
-                "WireGuardControl", "WireGuardTypes", logging,
+                "LinkControl", "Netlink", "NetworkAddresses", "Patience", "RecordingLog", "SystemCalls", "Time",
+                "VXLANFdb", "WireGuardControl", "WireGuardTypes", logging,
             ]
         ),
         (
@@ -420,7 +423,10 @@ let gatewaySuites = suites(
         ),
         (
             "KexMQTTTests",
-            ["BusMessages", "HandlerChannel", "KexMQTT", "KexProtocol", "Keys", "NetworkAddresses", "WireGuardTypes"]
+            [
+                "BusMessages", "HandlerChannel", "KexMQTT", "KexProtocol", "Keys", "NetworkAddresses", "Time",
+                "WireGuardTypes",
+            ]
         ),
     ]
 )

@@ -81,7 +81,7 @@ struct Service: ~Copyable {
     }
 
     private var moment: Moment {
-        Moment(sinceStart: .nanoseconds(Int64(now.nanoseconds)), wallClock: wallClockMilliseconds())
+        Moment(milliseconds: wallClockMilliseconds(), sinceStart: now.sinceStart)
     }
 
     private var status: String {

@@ -1,4 +1,5 @@
 public import KexGateway
+public import Time
 public import WireGuardTypes
 
 /// What a domain's handler knows that the kernel forgets.
@@ -6,7 +7,7 @@ public struct DomainState: Hashable, Sendable {
     /// The WireGuard interface that the routers were in; `nil` if it is not known.
     public var device: DeviceIdentity?
     /// Both clocks at the last sweep.
-    public var clocks: Clocks
+    public var clocks: Moment
     /// Time since the start of the machine at which the interface was filled from the saved state.
     public var restoredAt: Duration
     public var routers: [KnownRouter]
@@ -15,7 +16,7 @@ public struct DomainState: Hashable, Sendable {
 
     public init(
         device: DeviceIdentity?,
-        clocks: Clocks,
+        clocks: Moment,
         restoredAt: Duration,
         routers: [KnownRouter],
         operatorsPeers: [PublicKey] = []

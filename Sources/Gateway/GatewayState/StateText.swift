@@ -1,5 +1,6 @@
 internal import CSodium
 internal import KexGateway
+internal import Time
 internal import WireGuardTypes
 
 /// A domain's state as text, a line for each router:
@@ -30,7 +31,7 @@ package enum StateText {
         var bytes: [UInt8] = []
         bytes.reserveCapacity((state.routers.count + 2) * 100)
         let device = state.device.map { "\($0.bootID) \($0.networkNamespace) \($0.interfaceIndex)" } ?? "- 0 0"
-        let clocks = "\(state.clocks.wallClock) \(state.clocks.sinceStart.nanoseconds)"
+        let clocks = "\(state.clocks.seconds) \(state.clocks.sinceStart.nanoseconds)"
         append("kex-state 1 \(device) \(clocks) \(state.restoredAt.nanoseconds)", to: &bytes)
         let lines =
             state.routers.map { router in
@@ -85,7 +86,7 @@ package enum StateText {
         }
         var state = DomainState(
             device: nil,
-            clocks: Clocks(wallClock: 0, sinceStart: .zero),
+            clocks: Moment(seconds: 0, sinceStart: .zero),
             restoredAt: .zero,
             routers: routers,
             operatorsPeers: operatorsPeers
@@ -123,7 +124,7 @@ package enum StateText {
         if words[2] != "-" {
             state.device = DeviceIdentity(bootID: words[2], networkNamespace: namespace, interfaceIndex: index)
         }
-        state.clocks = Clocks(wallClock: wallClock, sinceStart: .nanoseconds(sinceStart))
+        state.clocks = Moment(seconds: wallClock, sinceStart: .nanoseconds(sinceStart))
         state.restoredAt = .nanoseconds(restoredAt)
         return true
     }

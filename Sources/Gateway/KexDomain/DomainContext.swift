@@ -9,6 +9,7 @@ public import NetworkAddresses
 public import SourceLimits
 public import SystemCalls
 public import Systemd
+internal import Time
 
 /// What all domains of a process share: the log, the watchdog, the threads beside the loop, the clock, and the way to
 /// the kernel.
@@ -88,7 +89,7 @@ public final class DomainContext {
     }
 
     var now: MonotonicTime { clock.now() }
-    var clocks: Clocks { clock.both }
+    var clocks: Moment { clock.both }
 }
 
 /// The clocks that the domains read.
@@ -104,7 +105,7 @@ public struct DomainClock: Sendable {
 
     public static let system = DomainClock(now: { .now }, wallClock: { wallClockSeconds() })
 
-    var both: Clocks { Clocks(wallClock: wallClock(), sinceStart: .nanoseconds(Int64(now().nanoseconds))) }
+    var both: Moment { Moment(seconds: wallClock(), sinceStart: now().sinceStart) }
 }
 
 /// One run of the machine, or of the container.

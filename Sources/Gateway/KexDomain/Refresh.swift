@@ -7,6 +7,7 @@ internal import Netlink
 internal import NetworkAddresses
 internal import Synchronization
 internal import SystemCalls
+internal import Time
 internal import VXLANFdb
 internal import WireGuardControl
 internal import WireGuardTypes
@@ -129,10 +130,10 @@ extension RefreshRequest {
         )
     }
 
-    private func connected(among peers: [Peer], at now: Clocks) -> Int {
+    private func connected(among peers: [Peer], at now: Moment) -> Int {
         // A handshake in the future was made before the clock went back, so the peer is there.
         peers.count { peer in
-            peer.lastHandshake.map { now.wallClock - $0 < DomainStatus.freshness.components.seconds } ?? false
+            peer.lastHandshake.map { now.seconds - $0 < DomainStatus.freshness.components.seconds } ?? false
         }
     }
 

@@ -1,5 +1,6 @@
 internal import EUI64
 public import NetworkAddresses
+public import Time
 public import WireGuardTypes
 
 // A domain whose routers migrate from one address profile to another has both for that time. Each router's peer has the
@@ -171,10 +172,10 @@ extension DomainTable {
     /// peer has sent in a session.
     ///
     /// - Returns: `nil` if it is no news.
-    public mutating func hear(from address: IPv6Address, at now: Clocks) -> Sighting? {
+    public mutating func hear(from address: IPv6Address, at now: Moment) -> Sighting? {
         guard let key = owners[address] else { return nil }
         let hasMoved = follow(key, to: address, at: now.sinceStart)
-        let isFirst = hear(key, at: now.wallClock)
+        let isFirst = hear(key, at: now.seconds)
         guard isFirst || hasMoved else { return nil }
         return Sighting(key: key, isFirst: isFirst, place: hasMoved ? address : nil)
     }

@@ -1,4 +1,5 @@
 internal import NetworkAddresses
+public import Time
 public import WireGuardTypes
 
 /// A comparison of a table with the kernel, beside the loop that goes on with the table.
@@ -50,7 +51,7 @@ public struct Comparison: Sendable {
     /// Sweeps the domain, after ``take(_:begunAt:isNewDevice:sinceStart:)``.
     ///
     /// - Parameter isDryRun: only say who would be taken out.
-    public mutating func sweep(at now: Clocks, isDryRun: Bool) {
+    public mutating func sweep(at now: Moment, isDryRun: Bool) {
         let step = table.clockStep(until: now)
         let wasSuspicious = table.isSilenceSuspicious
         let count = table.routerCount

@@ -1,6 +1,7 @@
 public import KexProtocol
 public import NetworkAddresses
 public import SourceLimits
+public import Time
 public import WireGuardTypes
 
 /// What one domain holds, and what a registration means for it.
@@ -188,7 +189,7 @@ public struct DomainTable: Sendable {
     /// Time since the start of the machine at which a router moved to another of its addresses.
     var moves = Ledger<Duration>()
     /// Both clocks at the last sweep, to see whether the wall clock was stepped since.
-    public internal(set) var clocks: Clocks?
+    public internal(set) var clocks: Moment?
     /// When a sweep found first that ``suspiciousShare`` of the routers should go at once, time since the start of the
     /// machine.
     var suspicion: Duration?
@@ -241,7 +242,7 @@ public struct DomainTable: Sendable {
     ///   - operatorsPeers: ``rememberedOperatorsPeers`` as they were.
     public mutating func recall(
         _ known: [KnownRouter],
-        clocks: Clocks?,
+        clocks: Moment?,
         restoredAt: Duration,
         operatorsPeers: [PublicKey] = []
     ) {
@@ -493,7 +494,7 @@ public struct DomainTable: Sendable {
     public mutating func decide(
         _ key: PublicKey,
         from origin: Origin,
-        at now: Clocks,
+        at now: Moment,
         limits: inout SourceLimits
     ) -> Decision {
         noteClocks(now)
@@ -631,7 +632,7 @@ public struct DomainTable: Sendable {
         return true
     }
 
-    private mutating func decide(known key: PublicKey, at now: Clocks) -> Decision {
+    private mutating func decide(known key: PublicKey, at now: Moment) -> Decision {
         guard let router = routers[key] else { preconditionFailure("the key is known") }
         guard isReachable(key, router) else {
             // Its own peer has lost the address. When it is free again, the next snapshot brings it back.
@@ -779,13 +780,13 @@ public struct DomainTable: Sendable {
     }
 
     /// Has the session checked now if it is too old to be used, and otherwise after the time for an authenticated byte.
-    private mutating func armCheck(of key: PublicKey, _ router: Router, at now: Clocks) {
+    private mutating func armCheck(of key: PublicKey, _ router: Router, at now: Moment) {
         let lastReset = resets.isEmpty ? nil : resets[key]
         if let lastReset, now.sinceStart - lastReset < DomainLimit.resetPause { return }
         let isDead: Bool
         if router.hasSession, let lastHeard = router.lastHeard {
             // Before 1970 is as good as in 1970, and then the difference has no overflow. The future is fresh.
-            let age = Duration.seconds(now.wallClock - max(lastHeard, 0))
+            let age = Duration.seconds(now.seconds - max(lastHeard, 0))
             isDead = age > DomainLimit.sessionTime && now.sinceStart >= distrustedUntil
         } else {
             let since = lastReset ?? pending.registration(of: key) ?? restoredAt
@@ -814,8 +815,8 @@ public struct DomainTable: Sendable {
     /// Whether ``takeRepairs(atMost:)`` has something.
     public var needsRepairs: Bool { !routers.lacking.isEmpty || !strays.isEmpty }
 
-    private mutating func noteClocks(_ now: Clocks) {
-        let offset = Duration.seconds(now.wallClock) - now.sinceStart
+    private mutating func noteClocks(_ now: Moment) {
+        let offset = Duration.seconds(now.seconds) - now.sinceStart
         if let clockOffset,
             abs((offset - clockOffset).components.seconds) > DomainLimit.toleratedStep.components.seconds
         {

@@ -1,4 +1,5 @@
 internal import KexProtocol
+public import Time
 public import WireGuardTypes
 
 /// What other gateways of the same domain say of routers. Whoever brings it here has made sure that a gateway said it.
@@ -12,18 +13,18 @@ extension DomainTable {
     /// - Parameter time: seconds since 1970, by the other gateway's clock. The future counts as now.
     /// - Returns: as for a registration. News of a router that is stale by now, or that are no newer than what was
     ///   known when it was taken out here, are ``Decision/present``: there is nothing to do.
-    public mutating func hear(inFleet key: PublicKey, at time: Int64, now: Clocks) -> Decision {
+    public mutating func hear(inFleet key: PublicKey, at time: Int64, now: Moment) -> Decision {
         if let refusal = objection(to: key) { return refusal }
-        let time = min(time, now.wallClock)
+        let time = min(time, now.seconds)
         // Before 1970 is as good as in 1970, and then the difference has no overflow.
-        guard .seconds(now.wallClock - max(time, 0)) <= rules.staleAfter else { return .present }
+        guard .seconds(now.seconds - max(time, 0)) <= rules.staleAfter else { return .present }
         if routers[key] != nil {
             guard makeKnown(key, lastHeard: time) else { return .refuse(.domainFull, reason: fullReason) }
             heardInFleet[key] = max(heardInFleet[key] ?? .min, time)
             return .present
         }
         // What was known already when it was taken out brings nobody back.
-        if removals.isOld(time, of: key, at: now.wallClock) { return .present }
+        if removals.isOld(time, of: key, at: now.seconds) { return .present }
         let addresses = rules.addresses(of: key)
         guard hasRoom else { return .refuse(.domainFull, reason: fullReason) }
         switch self.addresses(addresses, for: key, isProven: true, at: now.sinceStart) {
@@ -49,14 +50,14 @@ extension DomainTable {
     public mutating func forget(
         inFleet key: PublicKey,
         at time: Int64,
-        now: Clocks
+        now: Moment
     ) -> Departure? {
         guard let router = routers[key], !router.isHeld, let own = router.lastHeard, !router.hasSession,
             !isRegistering(key), clockStep(until: now) == nil
         else { return nil }
         // Before 1970 is as good as in 1970, and then the difference has no overflow.
         let heard = max(own, heardInFleet[key] ?? own, 0)
-        let isSilent = .seconds(now.wallClock - heard) > rules.staleAfter
+        let isSilent = .seconds(now.seconds - heard) > rules.staleAfter
         let isListenedFor = now.sinceStart - restoredAt > rules.staleAfter
         return time > heard && isSilent && isListenedFor ? departure(of: key, .removedInFleet) : nil
     }

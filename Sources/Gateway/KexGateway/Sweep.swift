@@ -1,3 +1,4 @@
+internal import Time
 public import WireGuardTypes
 
 /// What a sweep makes of one router.
@@ -64,7 +65,7 @@ extension DomainTable {
     /// ``DomainRules/sweepInterval``.
     ///
     /// - Parameter isDryRun: leave the marks as they are.
-    mutating func sweep(_ now: Clocks, isDryRun: Bool) -> [SweepVerdict] {
+    mutating func sweep(_ now: Moment, isDryRun: Bool) -> [SweepVerdict] {
         let step = clockStep(until: now)
         var verdicts: [SweepVerdict] = []
         // Routers whose peers the operator has changed are left alone.
@@ -78,7 +79,7 @@ extension DomainTable {
             // A router is silent only if it is so at every gateway.
             let heard = heardInFleet.isEmpty ? lastHeard : lastHeard.map { max($0, heardInFleet[key] ?? $0) }
             // Before 1970 is as good as in 1970, and then the difference has no overflow.
-            let silence = heard.map { now.wallClock - max($0, 0) }
+            let silence = heard.map { now.seconds - max($0, 0) }
             var isStale = silence.map { .seconds($0) > rules.staleAfter } ?? true
             if lastHeard != nil, !router.hasSession, now.sinceStart - restoredAt <= rules.staleAfter {
                 isStale = false
@@ -122,9 +123,9 @@ extension DomainTable {
     }
 
     /// By how many seconds the wall clock was stepped since the last sweep; `nil` if it was not.
-    func clockStep(until now: Clocks) -> Int64? {
+    func clockStep(until now: Moment) -> Int64? {
         guard let clocks else { return nil }
-        let step = Duration.seconds(now.wallClock - clocks.wallClock) - (now.sinceStart - clocks.sinceStart)
+        let step = now.wallClock - clocks.wallClock - (now.sinceStart - clocks.sinceStart)
         return abs(step.components.seconds) >= Self.clockStep.components.seconds ? step.components.seconds : nil
     }
 }

@@ -2,6 +2,7 @@ internal import BusMessages
 public import HandlerChannel
 public import KexProtocol
 internal import Keys
+public import Time
 internal import WireGuardTypes
 
 /// This gateway among the others on the bus: what it says, hears, and concludes.
@@ -220,7 +221,7 @@ extension BusMember {
                 gateways.take(router: key, in: domain.name, from: settings.name, heard: heard, at: now)
             } else {
                 purpose = .farewell(router)
-                gateways.forget(router: key, in: domain.name, from: settings.name, at: now.wallClock / 1000, now: now)
+                gateways.forget(router: key, in: domain.name, from: settings.name, at: now.seconds, now: now)
             }
             let note = RouterNote(gateway: settings.name, time: clock.next(at: now), state: state)
             let publication = Publication(
@@ -370,10 +371,10 @@ extension BusMember {
                 return notices.count(.untimely, at: now.sinceStart)
             }
             return admit(registration, now)
-        case .heard(let heard): report = PendingNews.Report(kind: .heard, time: min(heard, now.wallClock / 1000))
+        case .heard(let heard): report = PendingNews.Report(kind: .heard, time: min(heard, now.seconds))
         case .removed:
             if isOwn { return }
-            report = PendingNews.Report(kind: .removed, time: min(note.time, now.wallClock) / 1000)
+            report = PendingNews.Report(kind: .removed, time: min(note.time, now.milliseconds) / 1000)
         }
         if settings.domains[router.domain].hasGateway {
             if !isOwn { own[router.domain].noteOther(report, of: router.key, at: now) }
@@ -399,7 +400,7 @@ extension BusMember {
         isNew: Bool,
         _ now: Moment
     ) -> Duration {
-        let age = Duration.milliseconds(now.wallClock - time)
+        let age = Duration.milliseconds(now.milliseconds - time)
         guard gateway != settings.name, isGateway(gateway),
             let notice = clocks.see(gateway, .zero - age, isNew: isNew, at: now.sinceStart)
         else { return age }

@@ -2,6 +2,7 @@ internal import BusMessages
 internal import GatewayChoice
 internal import HandlerChannel
 internal import KexProtocol
+internal import Time
 internal import WireGuardTypes
 
 /// All gateways that speak of themselves on the bus, this one included, and the choice among them.
@@ -164,7 +165,7 @@ struct Gateways: Sendable {
         heard: Int64,
         at now: Moment
     ) {
-        let moment = Moment(sinceStart: clock(now.sinceStart), wallClock: now.wallClock)
+        let moment = Moment(milliseconds: now.milliseconds, sinceStart: clock(now.sinceStart))
         fleet.take(router: key, in: domain, from: name.text, heard: moment.sinceStart(of: heard))
     }
 
@@ -175,7 +176,7 @@ struct Gateways: Sendable {
         at time: Int64,
         now: Moment
     ) {
-        let moment = Moment(sinceStart: clock(now.sinceStart), wallClock: now.wallClock)
+        let moment = Moment(milliseconds: now.milliseconds, sinceStart: clock(now.sinceStart))
         fleet.forget(router: key, in: domain, from: name.text, at: moment.sinceStart(of: time))
     }
 

@@ -1,3 +1,5 @@
+internal import Time
+
 /// The times of our notes, and steps of the clock that they are taken from.
 struct NoteClock: Sendable {
     private var lastTime: Int64 = 0
@@ -8,14 +10,14 @@ struct NoteClock: Sendable {
     /// router are taken for the same. After the clock was set back by more than ``BusLimit/clockGuard``, it is the right time
     /// instead.
     mutating func next(at now: Moment) -> Int64 {
-        let isFarAhead = lastTime - now.wallClock > Int64(BusLimit.clockGuard / .milliseconds(1))
-        lastTime = isFarAhead ? now.wallClock : max(now.wallClock, lastTime + 1)
+        let isFarAhead = lastTime - now.milliseconds > Int64(BusLimit.clockGuard / .milliseconds(1))
+        lastTime = isFarAhead ? now.milliseconds : max(now.milliseconds, lastTime + 1)
         return lastTime
     }
 
     /// How far the clock was stepped since the last check, forward if positive; `nil` if it was not stepped.
     mutating func step(at now: Moment) -> Duration? {
-        let offset = .milliseconds(now.wallClock) - now.sinceStart
+        let offset = .milliseconds(now.milliseconds) - now.sinceStart
         defer { self.offset = offset }
         guard let before = self.offset else { return nil }
         let step = offset - before

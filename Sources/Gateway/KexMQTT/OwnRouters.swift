@@ -1,6 +1,7 @@
 internal import BusMessages
 internal import HandlerChannel
 internal import KexProtocol
+internal import Time
 internal import WireGuardTypes
 
 /// The routers of one domain of this gateway, and what the broker keeps of them.
@@ -133,7 +134,7 @@ struct OwnRouters: Sendable {
     mutating func noteOther(_ report: PendingNews.Report, of key: PublicKey, at now: Moment) {
         guard var router = routers[key] else { return }
         let age = now.sinceStart - now.sinceStart(of: router.heard)
-        let heard = min(router.heard, now.wallClock / 1000)
+        let heard = min(router.heard, now.seconds)
         guard age > settings.staleAfter || report.kind == .heard && report.time >= heard else {
             _ = queue.append(key)
             return

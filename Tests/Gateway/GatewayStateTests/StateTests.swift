@@ -5,6 +5,7 @@ import Surroundings
 import SystemCalls
 import SystemPackage
 import Testing
+import Time
 import WireGuardTypes
 
 @testable import GatewayState
@@ -19,7 +20,7 @@ private func key(_ number: Int) -> PublicKey {
 private func state(routers: Int) -> DomainState {
     DomainState(
         device: DeviceIdentity(bootID: "8e1b-77", networkNamespace: .max, interfaceIndex: 7),
-        clocks: Clocks(wallClock: 1_790_000_000, sinceStart: .nanoseconds(123_456_789_012)),
+        clocks: Moment(seconds: 1_790_000_000, sinceStart: .nanoseconds(123_456_789_012)),
         restoredAt: .milliseconds(1500),
         routers: (0..<routers).map { number in
             let mark = StaleMark(since: .seconds(77), receivedBytes: UInt64(number))
@@ -57,7 +58,7 @@ private func state(routers: Int) -> DomainState {
     func extremes() {
         var state = state(routers: 0)
         state.device = nil
-        state.clocks = Clocks(wallClock: .min, sinceStart: .nanoseconds(Int64.max))
+        state.clocks = Moment(seconds: .min, sinceStart: .nanoseconds(Int64.max))
         state.routers = [
             KnownRouter(
                 key: key(1),

@@ -2,6 +2,7 @@ import EUI64
 import KexProtocol
 import NetworkAddresses
 import Testing
+import Time
 import WireGuardTypes
 
 @testable import KexGateway
@@ -12,7 +13,7 @@ import WireGuardTypes
     private let old = RouterAddresses(of: key(1), profile: .eui64)
     private let new = RouterAddresses(of: key(1), profile: .ffmuc)
 
-    private func at(_ seconds: Int64) -> Clocks { Clocks(wallClock: 1000 + seconds, sinceStart: .seconds(seconds)) }
+    private func at(_ seconds: Int64) -> Moment { Moment(seconds: 1000 + seconds, sinceStart: .seconds(seconds)) }
 
     /// Router 1 as the kernel shows it.
     private func snapshot(

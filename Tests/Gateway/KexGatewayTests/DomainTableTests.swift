@@ -2,6 +2,7 @@ import EUI64
 import KexProtocol
 import NetworkAddresses
 import Testing
+import Time
 import WireGuardTypes
 
 @testable import KexGateway
@@ -451,7 +452,7 @@ import WireGuardTypes
         let mark = StaleMark(since: .seconds(6000), receivedBytes: 0)
         let known = KnownRouter(key: key(1), lastHeard: 1000, mark: mark)
         var table = DomainTable(rules: rules())
-        let clocks = isSameRun ? Clocks(wallClock: 6000, sinceStart: .seconds(6000)) : nil
+        let clocks = isSameRun ? Moment(seconds: 6000, sinceStart: .seconds(6000)) : nil
         table.recall([known], clocks: clocks, restoredAt: .zero)
         table.reset(to: snapshot([Self.heard], entries: [.mac, .flood]))
         let verdicts = table.sweep(sinceStart: .seconds(6900), wallClock: 6900, isDryRun: false)
@@ -489,7 +490,7 @@ import WireGuardTypes
     func stepBoundary(seconds: Int64, isStep: Bool) {
         var table = DomainTable(rules: rules())
         _ = table.sweep(sinceStart: .zero, wallClock: 5000, isDryRun: false)
-        let now = Clocks(wallClock: 5100 + seconds, sinceStart: .seconds(100))
+        let now = Moment(seconds: 5100 + seconds, sinceStart: .seconds(100))
         #expect((table.clockStep(until: now) != nil) == isStep)
     }
 }

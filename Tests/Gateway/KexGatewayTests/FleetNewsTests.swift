@@ -3,6 +3,7 @@ import KexProtocol
 import NetworkAddresses
 import SourceLimits
 import Testing
+import Time
 import WireGuardTypes
 
 @testable import KexGateway
@@ -11,16 +12,16 @@ private let hour: Int64 = 3600
 
 @Suite("What other gateways say of routers") struct FleetNewsTests {
     private var table = DomainTable(rules: rules(maximumPeers: 3))
-    private var now = Clocks(wallClock: 1_000_000, sinceStart: .seconds(10_000))
+    private var now = Moment(seconds: 1_000_000, sinceStart: .seconds(10_000))
 
     private mutating func pass(_ seconds: Int64) {
-        now.wallClock += seconds
+        now.seconds += seconds
         now.sinceStart += .seconds(seconds)
     }
 
     /// Brings into the kernel what was admitted.
     private mutating func hear(_ number: Int, at time: Int64? = nil) -> DomainTable.Decision {
-        let decision = table.hear(inFleet: key(number), at: time ?? now.wallClock, now: now)
+        let decision = table.hear(inFleet: key(number), at: time ?? now.seconds, now: now)
         if case .admit(let admission) = decision { table.confirm(admission) }
         return decision
     }
@@ -35,10 +36,10 @@ private let hour: Int64 = 3600
         #expect(admission.missingEntries == .mac)
         #expect(table.pendingCount == 0)
         #expect(table.awaitsSomebody)
-        #expect(table.knownRouters == [KnownRouter(key: key(1), lastHeard: now.wallClock)])
+        #expect(table.knownRouters == [KnownRouter(key: key(1), lastHeard: now.seconds)])
         #expect(hear(1) == .present)
         // Its first handshake here brings the flood entry.
-        #expect(table.hear([router(1, heard: now.wallClock)]) == [key(1)])
+        #expect(table.hear([router(1, heard: now.seconds)]) == [key(1)])
         #expect(table.repairs().map(\.missingEntries) == [.flood])
     }
 
@@ -75,19 +76,19 @@ private let hour: Int64 = 3600
 
     @Test("News of a router that is stale by now let nobody in; the future counts as now")
     mutating func staleNews() {
-        #expect(hear(1, at: now.wallClock - hour - 1) == .present)
+        #expect(hear(1, at: now.seconds - hour - 1) == .present)
         #expect(table.routerCount == 0)
-        #expect(refusal(hear(1, at: now.wallClock - hour)) == nil)
+        #expect(refusal(hear(1, at: now.seconds - hour)) == nil)
         #expect(refusal(hear(2, at: .max)) == nil)
-        #expect(table.knownRouters.allSatisfy { $0.lastHeard <= now.wallClock })
+        #expect(table.knownRouters.allSatisfy { $0.lastHeard <= now.seconds })
         #expect(hear(3, at: .min) == .present)
     }
 
     @Test("A router is stale only when it is so at every gateway")
     mutating func staleness() {
-        table.reset(to: snapshot([router(1, heard: now.wallClock)], entries: [.mac, .flood]))
+        table.reset(to: snapshot([router(1, heard: now.seconds)], entries: [.mac, .flood]))
         pass(hour + 1)
-        #expect(hear(1, at: now.wallClock - 60) == .present)
+        #expect(hear(1, at: now.seconds - 60) == .present)
         #expect(table.sweep(now, isDryRun: false).isEmpty)
         pass(hour)
         #expect(table.sweep(now, isDryRun: false).map(\.action) == [.mark])
@@ -99,13 +100,13 @@ private let hour: Int64 = 3600
 
     /// What another gateway's word that the router was taken out does here.
     private mutating func isForgotten(_ number: Int, at time: Int64? = nil) -> Bool {
-        table.forget(inFleet: key(number), at: time ?? now.wallClock, now: now) != nil
+        table.forget(inFleet: key(number), at: time ?? now.seconds, now: now) != nil
     }
 
     @Test("One that was taken out there goes here too if it is silent for as long as for a sweep here")
     mutating func removal() {
         #expect(!isForgotten(1), "not known")
-        let heard = now.wallClock
+        let heard = now.seconds
         _ = hear(1)
         #expect(!isForgotten(1), "heard of at another gateway a moment ago: an operator's hand there does nothing here")
         pass(hour)
@@ -126,7 +127,7 @@ private let hour: Int64 = 3600
 
     @Test("Words in any order, late and doubled, end as the newest of them says", arguments: 0..<24)
     mutating func order(permutation: Int) {
-        let start = now.wallClock
+        let start = now.seconds
         enum Word { case heard(Int64), removed(Int64) }
         var left: [Word] = [.heard(start), .removed(start + 100), .heard(start + 200), .removed(start + 150)]
         var words: [Word] = []
@@ -155,7 +156,7 @@ private let hour: Int64 = 3600
 
     @Test("One that had a session in this device is left to the sweeps here")
     mutating func session() {
-        table.reset(to: snapshot([router(2, heard: now.wallClock)], entries: .mac))
+        table.reset(to: snapshot([router(2, heard: now.seconds)], entries: .mac))
         #expect(!isForgotten(2))
         pass(10 * hour)
         #expect(!isForgotten(2))
@@ -176,9 +177,9 @@ private let hour: Int64 = 3600
         pass(2 * hour)
         _ = hear(1)
         _ = table.sweep(now, isDryRun: false)
-        now.wallClock += direction * 2 * hour
+        now.seconds += direction * 2 * hour
         #expect(!isForgotten(1))
-        #expect(!isForgotten(1, at: now.wallClock + 10 * hour))
+        #expect(!isForgotten(1, at: now.seconds + 10 * hour))
         _ = table.sweep(now, isDryRun: false)
         // The times of what other gateways heard are another clock's, and stay.
         pass(hour)
@@ -200,8 +201,8 @@ private let hour: Int64 = 3600
 
     @Test("Who was taken out by hand is recorded, and comes back by newer evidence only")
     mutating func byHand() {
-        table.reset(to: snapshot([router(1, heard: now.wallClock), router(2)], entries: .mac))
-        _ = hear(1, at: now.wallClock + 5)
+        table.reset(to: snapshot([router(1, heard: now.seconds), router(2)], entries: .mac))
+        _ = hear(1, at: now.seconds + 5)
         table.reset(to: snapshot([router(2)], entries: .mac))
         #expect(Array(table.removals.keys(after: 0)) == [key(1)])
         #expect(hear(1) == .present)
@@ -212,7 +213,7 @@ private let hour: Int64 = 3600
             return
         }
         // One that never shook hands was never told to anybody.
-        table.reset(to: snapshot([router(1, heard: now.wallClock)], entries: .mac))
+        table.reset(to: snapshot([router(1, heard: now.seconds)], entries: .mac))
         #expect(table.removals.lastNumber == 1)
     }
 
@@ -234,7 +235,7 @@ private let hour: Int64 = 3600
         #expect(table.routerCount == 0)
         pass(1)
         #expect(refusal(hear(1)) == nil)
-        #expect(table.knownRouters == [KnownRouter(key: key(1), lastHeard: now.wallClock)])
+        #expect(table.knownRouters == [KnownRouter(key: key(1), lastHeard: now.seconds)])
     }
 
     @Test("Handshakes here are reported; what other gateways heard is not")

@@ -3,6 +3,7 @@ import KexProtocol
 import NetworkAddresses
 import SourceLimits
 import Testing
+import Time
 import WireGuardTypes
 
 @testable import KexGateway
@@ -11,7 +12,7 @@ import WireGuardTypes
 private struct Town {
     var table: DomainTable
     var limits = SourceLimits(of: DomainLimit.newKeysOfSource)
-    var now = Clocks(wallClock: 1_000_000, sinceStart: .seconds(10_000))
+    var now = Moment(seconds: 1_000_000, sinceStart: .seconds(10_000))
     private var lastKey: UInt64 = 0
     /// Everybody that was displaced.
     var displaced: Set<PublicKey> = []
@@ -19,7 +20,7 @@ private struct Town {
     init(maximumPeers: Int) { table = DomainTable(rules: rules(maximumPeers: maximumPeers)) }
 
     mutating func pass(_ seconds: Int64) {
-        now.wallClock += seconds
+        now.seconds += seconds
         now.sinceStart += .seconds(seconds)
         for departure in table.expired(at: now.sinceStart) { table.take(.left(departure)) }
     }
@@ -44,7 +45,7 @@ private struct Town {
     mutating func shakeHands(_ key: PublicKey, from source: IPv6Address) -> Bool {
         let endpoint =
             source.mappedIPv4.map { Endpoint.v4($0, port: 7) } ?? Endpoint.v6(source, port: 7)
-        let peer = Peer(publicKey: key, endpoint: endpoint, lastHandshake: now.wallClock)
+        let peer = Peer(publicKey: key, endpoint: endpoint, lastHandshake: now.seconds)
         let isIn = table.hear([peer]) == [key]
         displaced.formUnion(table.takeDisplaced().map(\.key))
         return isIn
@@ -251,7 +252,7 @@ private func v4(_ number: Int) -> IPv6Address {
             guard
                 case .admit(let admission) = town.table.hear(
                     inFleet: guest,
-                    at: town.now.wallClock,
+                    at: town.now.seconds,
                     now: town.now
                 )
             else {
@@ -261,7 +262,7 @@ private func v4(_ number: Int) -> IPv6Address {
             town.table.confirm(admission)
         }
         #expect(
-            refusal(town.table.hear(inFleet: town.newKey(), at: town.now.wallClock, now: town.now))
+            refusal(town.table.hear(inFleet: town.newKey(), at: town.now.seconds, now: town.now))
                 == .domainFull
         )
         #expect(town.join(town.newKey(), from: v4(1)) == true)
@@ -274,7 +275,7 @@ private func v4(_ number: Int) -> IPv6Address {
         mac: MACAddress(2, 0, 0, 0, 0, 1),
         linkLocal: IPv6Address("fe80::1")!
     )
-    private var now = Clocks(wallClock: 1_000_000, sinceStart: .seconds(10_000))
+    private var now = Moment(seconds: 1_000_000, sinceStart: .seconds(10_000))
     private var table = DomainTable(rules: rules(derive: { _, _ in same }))
 
     private mutating func register(_ number: Int) -> DomainTable.Decision {
@@ -291,7 +292,7 @@ private func v4(_ number: Int) -> IPv6Address {
     )
     mutating func proven() {
         #expect(refusal(register(1)) == nil)
-        guard case .admit(let admission) = table.hear(inFleet: key(2), at: now.wallClock, now: now)
+        guard case .admit(let admission) = table.hear(inFleet: key(2), at: now.seconds, now: now)
         else {
             Issue.record("not let in")
             return
@@ -302,7 +303,7 @@ private func v4(_ number: Int) -> IPv6Address {
         #expect(table.routerCount == 1 && table.pendingCount == 0)
         now.sinceStart += .seconds(1000)
         #expect(refusal(register(1)) == .addressInUse)
-        #expect(refusal(table.hear(inFleet: key(3), at: now.wallClock, now: now)) == .addressInUse)
+        #expect(refusal(table.hear(inFleet: key(3), at: now.seconds, now: now)) == .addressInUse)
         #expect(table.decide(key(2)) != .refuse(.addressInUse, reason: ""))
     }
 
@@ -319,7 +320,7 @@ private func v4(_ number: Int) -> IPv6Address {
         // Whoever shakes hands has it for good.
         let winner = seconds < 10 ? 1 : 2
         #expect(
-            table.hear([Peer(publicKey: key(winner), lastHandshake: now.wallClock)]) == [key(winner)]
+            table.hear([Peer(publicKey: key(winner), lastHandshake: now.seconds)]) == [key(winner)]
         )
         now.sinceStart += .seconds(1000)
         #expect(refusal(register(3 - winner)) == .addressInUse)

@@ -3,6 +3,7 @@ import KexProtocol
 import NetworkAddresses
 import SourceLimits
 import Testing
+import Time
 import WireGuardTypes
 
 @testable import KexGateway
@@ -11,12 +12,12 @@ import WireGuardTypes
 private struct Gateway {
     var table: DomainTable
     var limits = SourceLimits(of: DomainLimit.newKeysOfSource)
-    var now = Clocks(wallClock: 1_000_000, sinceStart: .seconds(10_000))
+    var now = Moment(seconds: 1_000_000, sinceStart: .seconds(10_000))
 
     init(_ rules: DomainRules = rules()) { table = DomainTable(rules: rules) }
 
     mutating func pass(_ seconds: Int64) {
-        now.wallClock += seconds
+        now.seconds += seconds
         now.sinceStart += .seconds(seconds)
     }
 
@@ -41,7 +42,7 @@ private struct Gateway {
 
     /// Routers shake hands now.
     mutating func hear(_ numbers: some Sequence<Int>) -> [PublicKey] {
-        let wallClock = now.wallClock
+        let wallClock = now.seconds
         return table.hear(numbers.map { router($0, heard: wallClock) })
     }
 
@@ -229,7 +230,7 @@ private struct Gateway {
         #expect(gateway.register(0) == "known")
         // The one that waits gets the place that becomes free, also by what a snapshot says.
         gateway.table.remove(key(0))
-        gateway.table.reset(to: snapshot((1...limit).map { router($0, heard: gateway.now.wallClock) }, entries: []))
+        gateway.table.reset(to: snapshot((1...limit).map { router($0, heard: gateway.now.seconds) }, entries: []))
         #expect(gateway.table.heardInSnapshot == [key(limit)])
         #expect(gateway.table.pendingCount == 0)
     }
@@ -258,7 +259,7 @@ private struct Gateway {
         var gateway = Gateway()
         #expect(gateway.register(1) == "in")
         let address = RouterAddresses(of: key(1), profile: .eui64).linkLocal
-        let now = Clocks(wallClock: 5, sinceStart: .zero)
+        let now = Moment(seconds: 5, sinceStart: .zero)
         #expect(gateway.table.hear(from: IPv6Address("fe80::1")!, at: now) == nil)
         #expect(
             gateway.table.hear(from: address, at: now) == DomainTable.Sighting(key: key(1), isFirst: true, place: nil)
@@ -277,7 +278,7 @@ private struct Gateway {
     /// A gateway with a router that shook hands `age` seconds ago and has sent 1,000 bytes.
     private func established(age: Int64) -> (Gateway, Peer) {
         var gateway = Gateway()
-        let peer = router(1, heard: gateway.now.wallClock - age, received: 1000)
+        let peer = router(1, heard: gateway.now.seconds - age, received: 1000)
         gateway.table.reset(to: snapshot([peer], entries: [.mac, .flood]))
         return (gateway, peer)
     }
@@ -329,7 +330,7 @@ private struct Gateway {
         #expect(dead(&gateway, peer) == [key(1)])
         gateway.table.noteReset(key(1), at: gateway.now.sinceStart)
         #expect(gateway.table.awaitsSomebody)
-        #expect(gateway.table.knownRouters.map(\.lastHeard) == [gateway.now.wallClock - 500])
+        #expect(gateway.table.knownRouters.map(\.lastHeard) == [gateway.now.seconds - 500])
         gateway.pass(59)
         #expect(gateway.register(1) == "known")
         #expect(gateway.table.nextCheck == nil)
@@ -354,13 +355,13 @@ private struct Gateway {
     func clockStep(step: Int64) {
         var (gateway, peer) = established(age: 100)
         #expect(gateway.register(2) == "in")
-        gateway.now.wallClock += step
+        gateway.now.seconds += step
         #expect(gateway.register(1) == "known")
         #expect(dead(&gateway, peer) == [])
         gateway.pass(30)
         #expect(dead(&gateway, peer) == [key(1)], "nothing has come")
         // Three minutes later what was believed before is as good as ever.
-        peer.lastHandshake = gateway.now.wallClock - 200
+        peer.lastHandshake = gateway.now.seconds - 200
         gateway.table.reset(to: snapshot([peer], entries: [.mac, .flood]))
         gateway.pass(150)
         #expect(gateway.register(1) == "known")
@@ -379,7 +380,7 @@ private struct Gateway {
     @Test("A domain resets 64 sessions at once and five a second later; nobody is forgotten")
     func budget() {
         var gateway = Gateway()
-        let peers = (0..<100).map { router($0, heard: gateway.now.wallClock - 500) }
+        let peers = (0..<100).map { router($0, heard: gateway.now.seconds - 500) }
         gateway.table.reset(to: snapshot(peers, entries: [.mac, .flood]))
         for number in 0..<100 { #expect(gateway.register(number) == "known") }
         var reset = Set(gateway.table.deadSessions(peers, at: gateway.now.sinceStart).map(\.key))

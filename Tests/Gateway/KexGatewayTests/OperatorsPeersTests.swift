@@ -2,6 +2,7 @@ import EUI64
 import KexProtocol
 import NetworkAddresses
 import Testing
+import Time
 import WireGuardTypes
 
 @testable import KexGateway
@@ -192,8 +193,8 @@ struct OwnershipCase: CustomTestStringConvertible, Sendable {
         #expect(table.takeReaddressings().isEmpty)
         #expect(table.decide(key(1)) == .present)
         #expect(table.nextCheck == nil)
-        let now = Clocks(wallClock: 1_000_000, sinceStart: .seconds(1_000_000))
-        #expect(table.forget(inFleet: key(1), at: now.wallClock, now: now) == nil)
+        let now = Moment(seconds: 1_000_000, sinceStart: .seconds(1_000_000))
+        #expect(table.forget(inFleet: key(1), at: now.seconds, now: now) == nil)
         // Without it, the router is one like others.
         table.reset(to: snapshot([router(1, heard: 1000, received: 5)], entries: [.mac, .flood]))
         #expect(table.operatorsPeers.isEmpty)

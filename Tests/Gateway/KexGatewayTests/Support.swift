@@ -2,6 +2,7 @@ import EUI64
 import KexProtocol
 import NetworkAddresses
 import SourceLimits
+import Time
 import WireGuardTypes
 
 @testable import KexGateway
@@ -61,7 +62,7 @@ extension DomainTable {
     /// A registration at no particular time from a source without limit.
     mutating func decide(_ key: PublicKey) -> Decision {
         var limits = SourceLimits(of: DomainLimit.newKeysOfSource, unlimited: [IPPrefix("::/0")!], slots: 4)
-        let now = Clocks(wallClock: 0, sinceStart: .zero)
+        let now = Moment(seconds: 0, sinceStart: .zero)
         return decide(key, from: .source(IPv6Address(high: 1, low: 0)), at: now, limits: &limits)
     }
 
@@ -72,7 +73,7 @@ extension DomainTable {
     }
 
     mutating func sweep(sinceStart: Duration, wallClock: Int64, isDryRun: Bool) -> [SweepVerdict] {
-        sweep(Clocks(wallClock: wallClock, sinceStart: sinceStart), isDryRun: isDryRun)
+        sweep(Moment(seconds: wallClock, sinceStart: sinceStart), isDryRun: isDryRun)
     }
 }
 

@@ -3,6 +3,7 @@ import HandlerChannel
 import KexProtocol
 import NetworkAddresses
 import Testing
+import Time
 
 @testable import KexMQTT
 
@@ -26,17 +27,17 @@ import Testing
     @Test("Times of notes grow while the clock stands still, and follow it at once when it is put back by a minute")
     func guardedTimes() {
         var clock = NoteClock()
-        var now = Moment(sinceStart: .zero, wallClock: 1_000_000)
+        var now = Moment(milliseconds: 1_000_000, sinceStart: .zero)
         #expect((0..<3).map { _ in clock.next(at: now) } == [1_000_000, 1_000_001, 1_000_002])
-        now.wallClock -= 59_000
+        now.milliseconds -= 59_000
         #expect(clock.next(at: now) == 1_000_003)
-        now.wallClock -= 998
+        now.milliseconds -= 998
         // Sixty seconds and 1 ms before the last one.
-        now.wallClock -= 4
-        #expect(clock.next(at: now) == now.wallClock)
-        #expect(clock.next(at: now) == now.wallClock + 1)
-        now.wallClock += 7_200_000
-        #expect(clock.next(at: now) == now.wallClock)
+        now.milliseconds -= 4
+        #expect(clock.next(at: now) == now.milliseconds)
+        #expect(clock.next(at: now) == now.milliseconds + 1)
+        now.milliseconds += 7_200_000
+        #expect(clock.next(at: now) == now.milliseconds)
     }
 
     @Test(
@@ -45,15 +46,15 @@ import Testing
     )
     func steps(direction: Int64) {
         var clock = NoteClock()
-        var now = Moment(sinceStart: .seconds(5), wallClock: 1_000_000)
+        var now = Moment(milliseconds: 1_000_000, sinceStart: .seconds(5))
         #expect(clock.step(at: now) == nil)
         for _ in 0..<100 {
             now.sinceStart += .seconds(100)
             // Four seconds in each hundred are no step.
-            now.wallClock += 100_000 + direction * 4000
+            now.milliseconds += 100_000 + direction * 4000
             #expect(clock.step(at: now) == nil)
         }
-        now.wallClock += direction * 5000
+        now.milliseconds += direction * 5000
         #expect(clock.step(at: now) == .milliseconds(direction * 5000))
         #expect(clock.step(at: now) == nil)
     }
@@ -66,8 +67,8 @@ import Testing
         var (gateway, receiver) = (member(), Member("gw02"))
         receiver.connect()
         receiver.receive(.status(GatewayName("gw01")!, isOnline: true), isRetained: true)
-        let right = gateway.now.wallClock
-        gateway.now.wallClock = right - step
+        let right = gateway.now.milliseconds
+        gateway.now.milliseconds = right - step
         gateway.member.advance(to: gateway.now)
         _ = clockNotices(&gateway)
         gateway.list([(1, gateway.seconds)])
@@ -78,7 +79,7 @@ import Testing
         )
         for publication in gateway.publications() { receiver.deliver(publication) }
         #expect(receiver.news().isEmpty, "of another time")
-        gateway.now.wallClock = right
+        gateway.now.milliseconds = right
         gateway.pass(.seconds(1))
         receiver.pass(.seconds(1))
         #expect(clockNotices(&gateway) == [.clockStepped(by: .milliseconds(step))])
@@ -105,7 +106,7 @@ import Testing
     func others() {
         var gateway = member()
         func say(_ offset: Int64, isRetained: Bool = false) -> [BusNotice] {
-            gateway.hear(1, .heard(at: 1), saidAt: gateway.now.wallClock + offset, isRetained: isRetained)
+            gateway.hear(1, .heard(at: 1), saidAt: gateway.now.milliseconds + offset, isRetained: isRetained)
             return clockNotices(&gateway)
         }
         func word(_ seconds: Int64) -> [BusNotice] { [.clock(gateway: "gw02", ahead: .seconds(seconds))] }
@@ -124,7 +125,7 @@ import Testing
         #expect(say(-1_200_000) == word(-1200))
         gateway.pass(BusLimit.clockNoticeInterval)
         // A count tells the time as well.
-        gateway.receive(.count(domain, Self.other, CountNote(time: gateway.now.wallClock, count: 1)))
+        gateway.receive(.count(domain, Self.other, CountNote(time: gateway.now.milliseconds, count: 1)))
         #expect(clockNotices(&gateway) == word(0))
     }
 
@@ -132,7 +133,7 @@ import Testing
     func names() {
         var gateway = member()
         for number in 0..<100 {
-            gateway.hear(1, .heard(at: 1), from: "fake\(number)", saidAt: gateway.now.wallClock + 7_200_000)
+            gateway.hear(1, .heard(at: 1), from: "fake\(number)", saidAt: gateway.now.milliseconds + 7_200_000)
         }
         #expect(clockNotices(&gateway).isEmpty)
         gateway.hear(1, .heard(at: .max), saidAt: .max)

@@ -4,6 +4,7 @@ import KexProtocol
 import Keys
 import NetworkAddresses
 import Testing
+import Time
 
 @testable import KexMQTT
 
@@ -302,7 +303,7 @@ import Testing
         gateway.receive(.registration(registration(1)))
         func note(_ number: Int, _ gatewayName: String = "gw02", _ state: RouterNote.State = .registered) -> BusMessage
         {
-            let note = RouterNote(gateway: GatewayName(gatewayName)!, time: gateway.now.wallClock, state: state)
+            let note = RouterNote(gateway: GatewayName(gatewayName)!, time: gateway.now.milliseconds, state: state)
             return .router(registration(number), note)
         }
         gateway.receive(note(2), signedWith: signing)

@@ -4,6 +4,7 @@ import KexProtocol
 import Keys
 import NetworkAddresses
 import Testing
+import Time
 
 @testable import KexMQTT
 
@@ -23,7 +24,7 @@ import Testing
         #expect(first.allSatisfy { $0.isRetained })
         #expect(
             first[1].message
-                == .count(domain, GatewayName("gw01")!, CountNote(time: gateway.now.wallClock + 1, count: 1))
+                == .count(domain, GatewayName("gw01")!, CountNote(time: gateway.now.milliseconds + 1, count: 1))
         )
         gateway.pass(.seconds(1350 - 1))
         gateway.list([(1, gateway.seconds), (2, nil)])
@@ -145,7 +146,7 @@ import Testing
         gateway.pass(.seconds(5))
         let name = isOwn ? "gw01" : "gw02"
         for replayed in [RouterNote.State.heard(at: old), .removed, .heard(at: old)] {
-            gateway.hear(1, replayed, from: name, saidAt: gateway.now.wallClock - 3_000_000)
+            gateway.hear(1, replayed, from: name, saidAt: gateway.now.milliseconds - 3_000_000)
             #expect(gateway.publications().compactMap(\.note?.state) == [state], "\(replayed)")
         }
         // What the broker has is right: an echo of ours, or what another gateway heard since.
@@ -191,8 +192,8 @@ import Testing
     func oldRegistration() {
         var gateway = Member()
         gateway.connect()
-        gateway.hear(1, .registered, saidAt: gateway.now.wallClock - 300_000)
-        gateway.hear(2, .registered, saidAt: gateway.now.wallClock - 300_001)
+        gateway.hear(1, .registered, saidAt: gateway.now.milliseconds - 300_000)
+        gateway.hear(2, .registered, saidAt: gateway.now.milliseconds - 300_001)
         #expect(gateway.newcomers() == [key(1)])
     }
 
@@ -234,14 +235,14 @@ import Testing
         var gateway = Member()
         gateway.connect()
         gateway.hear(1, .heard(at: gateway.seconds - 7), isRetained: true)
-        let note = RouterNote(gateway: GatewayName("gw02")!, time: gateway.now.wallClock, state: .heard(at: 1))
+        let note = RouterNote(gateway: GatewayName("gw02")!, time: gateway.now.milliseconds, state: .heard(at: 1))
         gateway.receive(.router(registration(1), note))
         #expect(gateway.news(answer: .unavailable).map(\.time) == [gateway.seconds - 7])
         #expect(gateway.news().isEmpty)
         gateway.pass(BusLimit.handlerPause)
         #expect(gateway.news().count == 1)
         // An older one of the same gateway is for the handler to weigh; only the same one is no news.
-        gateway.hear(1, .heard(at: 1), saidAt: gateway.now.wallClock - 1)
+        gateway.hear(1, .heard(at: 1), saidAt: gateway.now.milliseconds - 1)
         #expect(gateway.news().map(\.time) == [1])
         gateway.pass(.seconds(1))
         gateway.hear(1, .removed)
@@ -251,7 +252,7 @@ import Testing
         gateway.hear(1, .removed)
         #expect(gateway.news().isEmpty)
         // Another gateway's clock may be behind.
-        gateway.now.wallClock -= 2000
+        gateway.now.milliseconds -= 2000
         gateway.hear(1, .heard(at: gateway.seconds), from: "gw03")
         #expect(gateway.news().map(\.kind) == [.heard])
     }
@@ -262,7 +263,7 @@ import Testing
         var gateway = Member(signingKey: signing, trusted: TrustedKeys())
         gateway.connect()
         func note(_ number: Int, _ state: RouterNote.State) -> BusMessage {
-            let note = RouterNote(gateway: GatewayName("gw01")!, time: gateway.now.wallClock - 9000, state: state)
+            let note = RouterNote(gateway: GatewayName("gw01")!, time: gateway.now.milliseconds - 9000, state: state)
             return .router(registration(number), note)
         }
         let heard = RouterNote.State.heard(at: gateway.seconds - 9)
@@ -331,7 +332,7 @@ import Testing
         for (index, (offset, isNews)) in times.enumerated() {
             let note = RouterNote(
                 gateway: GatewayName("gw02")!,
-                time: max(0, gateway.now.wallClock &+ offset),
+                time: max(0, gateway.now.milliseconds &+ offset),
                 state: .heard(at: .max)
             )
             gateway.receive(.router(registration(index), note))
@@ -345,7 +346,7 @@ import Testing
         #expect(gateway.news().isEmpty)
         // Of a domain that is not ours.
         let other = Registration(domain: DomainName("other")!, key: key(1))
-        let note = RouterNote(gateway: GatewayName("gw02")!, time: gateway.now.wallClock, state: .heard(at: 1))
+        let note = RouterNote(gateway: GatewayName("gw02")!, time: gateway.now.milliseconds, state: .heard(at: 1))
         gateway.receive(.router(other, note))
         #expect(gateway.news().isEmpty)
     }
@@ -354,7 +355,7 @@ import Testing
     func newHandler() {
         var gateway = Member()
         gateway.connect()
-        let time = (note: gateway.now.wallClock, heard: gateway.seconds)
+        let time = (note: gateway.now.milliseconds, heard: gateway.seconds)
         let note = RouterNote(gateway: GatewayName("gw02")!, time: time.note, state: .heard(at: time.heard))
         gateway.receive(.router(registration(1), note))
         #expect(gateway.news().count == 1)
@@ -409,7 +410,7 @@ import Testing
         #expect(gateway.subscribe().isEmpty)
         arrive()
         func count(_ number: Int64) -> BusMessage {
-            .count(domain, GatewayName("gw02")!, CountNote(time: gateway.now.wallClock, count: number))
+            .count(domain, GatewayName("gw02")!, CountNote(time: gateway.now.milliseconds, count: number))
         }
         gateway.receive(count(3), isRetained: true)
         for number in 0..<3 { gateway.hear(number, .heard(at: gateway.seconds), isRetained: true) }

@@ -3,6 +3,7 @@ import HandlerChannel
 import KexProtocol
 import Keys
 import NetworkAddresses
+import Time
 import WireGuardTypes
 
 @testable import KexMQTT
@@ -21,7 +22,7 @@ func registration(_ number: Int) -> Registration { Registration(domain: domain, 
 /// A gateway with a clock, and all that it wants.
 struct Member {
     var member: BusMember
-    var now = Moment(sinceStart: .seconds(10_000), wallClock: 1_800_000_000_000)
+    var now = Moment(milliseconds: 1_800_000_000_000, sinceStart: .seconds(10_000))
     private var lastID: Int32 = 0
     var acknowledges = true
     /// The broker's reason code.
@@ -57,11 +58,11 @@ struct Member {
         )
     }
 
-    var seconds: Int64 { now.wallClock / 1000 }
+    var seconds: Int64 { now.seconds }
 
     mutating func pass(_ duration: Duration) {
         now.sinceStart += duration
-        now.wallClock += Int64(duration / .milliseconds(1))
+        now.milliseconds += Int64(duration / .milliseconds(1))
         member.advance(to: now)
     }
 
@@ -115,7 +116,7 @@ struct Member {
         saidAt time: Int64? = nil,
         isRetained: Bool = false
     ) {
-        let note = RouterNote(gateway: GatewayName(gateway)!, time: time ?? now.wallClock, state: state)
+        let note = RouterNote(gateway: GatewayName(gateway)!, time: time ?? now.milliseconds, state: state)
         receive(.router(registration(number), note), isRetained: isRetained)
     }
 

@@ -32,6 +32,7 @@ import Keys
 import NetworkAddresses
 import SystemCalls
 import SystemPackage
+import Time
 import WireGuardControl
 import WireGuardTypes
 
@@ -246,7 +247,7 @@ func remember(_ directory: String, _ domain: DomainName, _ keys: [PublicKey]) th
     let now = Int64(time(nil))
     let state = DomainState(
         device: nil,
-        clocks: Clocks(wallClock: now, sinceStart: .zero),
+        clocks: Moment(seconds: now, sinceStart: .zero),
         restoredAt: .zero,
         routers: keys.map { KnownRouter(key: $0, lastHeard: now) }
     )
