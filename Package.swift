@@ -151,16 +151,16 @@ let systemLibraries = libraries(
     in: "System",
     [
         ("SystemCalls", ["CLinux", "NetworkAddresses", "Time", system]),
-        ("EventLoop", ["CLinux", "SystemCalls", system]),
+        ("EventLoop", ["CLinux", "SystemCalls", "Time", system]),
         ("CommandLineOptions", []),
         ("ConfigurationFiles", ["CINIH", "SystemCalls", "WireGuardTypes", system]),
-        ("Systemd", ["SystemCalls", logging, system]),
+        ("Systemd", ["SystemCalls", "Time", logging, system]),
         (
             "ServiceProgram",
-            ["CommandLineOptions", "ConfigurationFiles", "SystemCalls", "Systemd", logging, system]
+            ["CommandLineOptions", "ConfigurationFiles", "SystemCalls", "Systemd", "Time", logging, system]
         ),
-        ("PacketChannel", ["EventLoop", "SystemCalls", system]),
-        ("Mosquitto", ["CLinux", "CMosquitto", "EventLoop", "SystemCalls", "TLSFiles", system]),
+        ("PacketChannel", ["EventLoop", "SystemCalls", "Time", system]),
+        ("Mosquitto", ["CLinux", "CMosquitto", "EventLoop", "SystemCalls", "Time", "TLSFiles", system]),
     ]
 )
 
@@ -172,21 +172,24 @@ let kernelLibraries = libraries(
         ("LinkControl", ["CMNL", "Netlink", "NetworkAddresses", system]),
         (
             "WireGuardControl",
-            ["CMNL", "Keys", "Netlink", "NetworkAddresses", "Secrets", "SystemCalls", "WireGuardTypes", system]
+            ["CMNL", "Keys", "Netlink", "NetworkAddresses", "Secrets", "SystemCalls", "Time", "WireGuardTypes", system]
         ),
     ]
 )
 
 /// Entries of a VXLAN interface's forwarding database.
-let vxlanFdb = publicLibrary("VXLANFdb", ["CMNL", "Netlink", "NetworkAddresses", "SystemCalls", system])
+let vxlanFdb = publicLibrary("VXLANFdb", ["CMNL", "Netlink", "NetworkAddresses", "SystemCalls", "Time", system])
 
 /// All that knows key exchange.
 let gatewayLibraries = libraries(
     in: "Gateway",
     [
-        ("GatewayEvents", ["SystemCalls", "Systemd", logging]),
+        ("GatewayEvents", ["SystemCalls", "Systemd", "Time", logging]),
         ("KexProtocol", ["WireGuardTypes"]),
-        ("HandlerChannel", ["KexProtocol", "NetworkAddresses", "PacketChannel", "SystemCalls", "WireGuardTypes"]),
+        (
+            "HandlerChannel",
+            ["KexProtocol", "NetworkAddresses", "PacketChannel", "SystemCalls", "Time", "WireGuardTypes"]
+        ),
         (
             "KexConfiguration",
             ["ConfigurationFiles", "EUI64", "KexProtocol", "NetworkAddresses", "SystemCalls"]
@@ -215,14 +218,14 @@ let gatewayLibraries = libraries(
             "KexServer",
             [
                 "EventLoop", "GatewayEvents", "HandlerChannel", "KexProtocol", "NetworkAddresses", "PacketChannel",
-                "SourceLimits", "SystemCalls", "Systemd", logging, system,
+                "SourceLimits", "SystemCalls", "Systemd", "Time", logging, system,
             ]
         ),
         (
             "KexHTTP",
             [
                 "EventLoop", "GatewayEvents", "HandlerChannel", "JSONText", "KexProtocol", "NetworkAddresses",
-                "PacketChannel", "SourceLimits", "SystemCalls", "Systemd", "WireGuardTypes", logging, system,
+                "PacketChannel", "SourceLimits", "SystemCalls", "Systemd", "Time", "WireGuardTypes", logging, system,
             ] + http
         ),
         (
@@ -257,7 +260,7 @@ let programs = [
         [
             "BusConfiguration", "CommandLineOptions", "ConfigurationFiles", "EventLoop", "GatewayEvents",
             "HTTPConfiguration", "KexConfiguration", "KexHTTP", "NetworkAddresses", "ServiceProgram", "SystemCalls",
-            "Systemd", logging, system,
+            "Systemd", "Time", logging, system,
         ]
     ),
     daemon(
@@ -273,10 +276,10 @@ let programs = [
         "kex-handler",
         isWhollyStatic: false,
         [
-            "CommandLineOptions", "ConfigurationFiles", "EventLoop", "GatewayEvents", "GatewayState",
-            "HandlerChannel", "KexConfiguration", "KexDomain", "KexGateway", "KexProtocol", "LinkControl", "Netlink",
-            "PacketChannel", "ServiceProgram", "SourceLimits", "SystemCalls", "Systemd", "VXLANFdb",
-            "WireGuardTypes", logging, system,
+            "CommandLineOptions", "ConfigurationFiles", "EventLoop", "GatewayEvents", "GatewayState", "HandlerChannel",
+            "KexConfiguration", "KexDomain", "KexGateway", "KexProtocol", "LinkControl", "Netlink", "PacketChannel",
+            "ServiceProgram", "SourceLimits", "SystemCalls", "Systemd", "Time", "VXLANFdb", "WireGuardTypes", logging,
+            system,
         ]
     ),
     program(
@@ -291,7 +294,7 @@ let programs = [
         "kex-client",
         [
             "CLinux", "CommandLineOptions", "ConfigurationFiles", "EUI64", "KexProtocol", "Keys", "LinkControl",
-            "Netlink", "NetworkAddresses", "SystemCalls", "VXLANFdb", "WireGuardControl", "WireGuardTypes",
+            "Netlink", "NetworkAddresses", "SystemCalls", "Time", "VXLANFdb", "WireGuardControl", "WireGuardTypes",
             argumentParser, system,
         ]
     ),
@@ -342,14 +345,17 @@ let valueSuites = suites(
 let systemSuites = suites(
     in: "System",
     [
-        ("SystemCallsTests", ["NetworkAddresses", "SystemCalls", system]),
-        ("EventLoopTests", ["EventLoop", "SystemCalls", system]),
+        ("SystemCallsTests", ["NetworkAddresses", "SystemCalls", "Time", system]),
+        ("EventLoopTests", ["EventLoop", "SystemCalls", "Time", system]),
         ("CommandLineOptionsTests", ["CommandLineOptions"]),
-        ("SystemdTests", ["RecordingLog", "SystemCalls", "Systemd", logging, system]),
-        ("PacketChannelTests", ["EventLoop", "PacketChannel", "Patience", "Surroundings", "SystemCalls", system]),
+        ("SystemdTests", ["RecordingLog", "SystemCalls", "Systemd", "Time", logging, system]),
+        (
+            "PacketChannelTests",
+            ["EventLoop", "PacketChannel", "Patience", "Surroundings", "SystemCalls", "Time", system]
+        ),
         (
             "MosquittoTests",
-            ["EventLoop", "Mosquitto", "NetworkAddresses", "Patience", "SystemCalls", "TLSFiles", system]
+            ["EventLoop", "Mosquitto", "NetworkAddresses", "Patience", "SystemCalls", "Time", "TLSFiles", system]
         ),
     ]
 )
@@ -375,7 +381,7 @@ let kernelSuites = suites(
 let gatewaySuites = suites(
     in: "Gateway",
     [
-        ("GatewayEventsTests", ["GatewayEvents", "RecordingLog", "SystemCalls", "Systemd", logging]),
+        ("GatewayEventsTests", ["GatewayEvents", "RecordingLog", "SystemCalls", "Systemd", "Time", logging]),
         ("KexProtocolTests", ["KexProtocol", "WireGuardTypes"]),
         ("HandlerChannelTests", ["Checkout", "HandlerChannel", "KexProtocol", "NetworkAddresses", "WireGuardTypes"]),
         (
@@ -411,14 +417,14 @@ let gatewaySuites = suites(
             "KexServerTests",
             [
                 "HandlerChannel", "kexd", "KexProtocol", "KexServer", "NetworkAddresses", "Patience", "RecordingLog",
-                "SourceLimits", "SystemCalls", "WireGuardTypes", logging, system,
+                "SourceLimits", "SystemCalls", "Time", "WireGuardTypes", logging, system,
             ]
         ),
         (
             "KexHTTPTests",
             [
                 "FieldRouter", "HandlerChannel", "kex-http", "KexHTTP", "KexProtocol", "NetworkAddresses", "Patience",
-                "RecordingLog", "SourceLimits", "SystemCalls", "WireGuardTypes", logging, system,
+                "RecordingLog", "SourceLimits", "SystemCalls", "Time", "WireGuardTypes", logging, system,
             ]
         ),
         (
@@ -451,7 +457,7 @@ let topSuites =
                 "KexClientTests",
                 [
                     "Checkout", "CLinux", "ConfigurationFiles", "EUI64", "kex-client", "KexProtocol",
-                    "NetworkAddresses", "Surroundings", "SystemCalls", "WireGuardTypes", system,
+                    "NetworkAddresses", "Surroundings", "SystemCalls", "Time", "WireGuardTypes", system,
                 ]
             ),
             ("FuzzTests", ["Checkout", "FuzzTargets"]),
@@ -463,8 +469,8 @@ let topSuites =
             dependencies: [
                 "BusMessages", "Checkout", "EUI64", "EventLoop", "FieldRouter", "HandlerChannel", "kex-cleanup",
                 "kex-client", "kex-crowd", "kex-handler", "kex-http", "kex-mqtt", "kexd", "KexProtocol", "Keys",
-                "Mosquitto", "NetworkAddresses", "PacketChannel", "Patience", "Surroundings", "SystemCalls", "TLSFiles",
-                "WireGuardTypes", logging, system,
+                "Mosquitto", "NetworkAddresses", "PacketChannel", "Patience", "Surroundings", "SystemCalls", "Time",
+                "TLSFiles", "WireGuardTypes", logging, system,
             ],
             path: "Tests/Netns",
             swiftSettings: settings

@@ -3,6 +3,7 @@ public import Netlink
 public import NetworkAddresses
 public import SystemCalls
 public import SystemPackage
+public import Time
 
 /// Tells of entries that VXLAN interfaces learn from frames, in the network namespace in which it was opened.
 ///

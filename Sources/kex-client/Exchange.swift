@@ -2,6 +2,7 @@ internal import KexProtocol
 internal import NetworkAddresses
 internal import SystemCalls
 internal import SystemPackage
+internal import Time
 
 /// One exchange with one gateway: connect, two lines in one packet, wait for the end of the reply.
 enum Exchange {

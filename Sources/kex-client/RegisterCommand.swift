@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import KexProtocol
 internal import NetworkAddresses
 internal import SystemCalls
+internal import Time
 internal import WireGuardControl
 internal import WireGuardTypes
 

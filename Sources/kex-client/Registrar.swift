@@ -1,6 +1,7 @@
 internal import KexProtocol
 internal import NetworkAddresses
 internal import SystemCalls
+internal import Time
 
 /// Asks gateways, one after the other and again, until one lets the router in.
 struct Registrar {

@@ -7,6 +7,7 @@ internal import Netlink
 internal import NetworkAddresses
 internal import SystemCalls
 internal import SystemPackage
+internal import Time
 internal import VXLANFdb
 internal import WireGuardControl
 internal import WireGuardTypes

@@ -3,6 +3,7 @@ internal import Glibc
 internal import NetworkAddresses
 internal import SystemCalls
 internal import SystemPackage
+internal import Time
 
 /// Starting wireguard-go, for kernels without WireGuard.
 enum UserspaceTunnel {

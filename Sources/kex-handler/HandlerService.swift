@@ -16,6 +16,7 @@ internal import SourceLimits
 internal import SystemCalls
 internal import Systemd
 internal import SystemPackage
+internal import Time
 internal import VXLANFdb
 internal import WireGuardTypes
 

@@ -1,5 +1,6 @@
 internal import KexProtocol
 internal import SystemCalls
+internal import Time
 
 /// Registrations that are tried again in a moment, because their domain is being refreshed or has to make room first.
 /// The router waits meanwhile. That is better than a refusal, after which routers try again a minute later.

@@ -2,6 +2,7 @@ internal import KexConfiguration
 internal import KexDomain
 internal import KexProtocol
 internal import SystemCalls
+internal import Time
 
 /// When each domain has something to do without being asked.
 ///

@@ -11,6 +11,7 @@ internal import ServiceProgram
 internal import SystemCalls
 internal import SystemPackage
 internal import Systemd
+internal import Time
 
 /// Serves until a signal ends the process.
 ///

@@ -6,6 +6,7 @@ internal import PacketChannel
 internal import SystemCalls
 internal import SystemPackage
 internal import Systemd
+internal import Time
 
 /// The local socket for front doors, and those that are connected to it.
 struct FrontDoors: ~Copyable {

@@ -3,6 +3,7 @@ import NetworkAddresses
 import Synchronization
 import SystemCalls
 import SystemPackage
+import Time
 
 /// A real TCP server that behaves like a gateway, well or badly.
 final class FakeGateway: Sendable {

@@ -6,6 +6,7 @@ import Keys
 import Mosquitto
 import NetworkAddresses
 import SystemCalls
+import Time
 import WireGuardTypes
 
 /// A mosquitto on loopback, at a port that was free a moment ago.

@@ -11,6 +11,7 @@ import Synchronization
 import SystemCalls
 import SystemPackage
 import Testing
+import Time
 import WireGuardTypes
 
 /// Whole gateways that share a broker.

@@ -1,6 +1,7 @@
 public import Logging
 public import SystemCalls
 public import Systemd
+public import Time
 
 extension Logger {
     /// Writes a line about an event, with the fields `KEX_EVENT=`, `KEX_DOMAIN=` and `KEX_KEY=` in the journal. The

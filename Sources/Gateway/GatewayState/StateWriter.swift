@@ -1,5 +1,6 @@
 public import SystemCalls
 public import SystemPackage
+internal import Time
 
 /// Writes states without keeping an event loop waiting: fsync(2) on a busy disk takes seconds. One at a time.
 public final class StateWriter {

@@ -1,5 +1,6 @@
 internal import PacketChannel
 public import SystemCalls
+internal import Time
 
 /// A connection of an operator's program to `kex-handler`. It waits for each answer.
 public struct ControlConnection: ~Copyable {

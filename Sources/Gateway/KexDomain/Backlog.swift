@@ -3,6 +3,7 @@ internal import KexGateway
 internal import Logging
 internal import SystemCalls
 internal import Systemd
+internal import Time
 internal import WireGuardTypes
 
 /// Work for many routers at once. It is done in rounds of a few milliseconds, between which the loop serves others.

@@ -9,7 +9,7 @@ public import NetworkAddresses
 public import SourceLimits
 public import SystemCalls
 public import Systemd
-internal import Time
+public import Time
 
 /// What all domains of a process share: the log, the watchdog, the threads beside the loop, the clock, and the way to
 /// the kernel.

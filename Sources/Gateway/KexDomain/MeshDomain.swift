@@ -9,6 +9,7 @@ internal import Logging
 internal import NetworkAddresses
 internal import SystemCalls
 internal import Systemd
+internal import Time
 public import VXLANFdb
 internal import WireGuardTypes
 

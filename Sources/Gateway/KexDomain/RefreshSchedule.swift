@@ -1,4 +1,5 @@
-public import SystemCalls
+internal import SystemCalls
+public import Time
 internal import WireGuardTypes
 
 /// When a domain's table is refreshed.

@@ -1,7 +1,8 @@
 internal import KexConfiguration
 internal import KexGateway
 internal import LinkControl
-public import SystemCalls
+internal import SystemCalls
+public import Time
 
 /// The table is refreshed.
 extension MeshDomain {

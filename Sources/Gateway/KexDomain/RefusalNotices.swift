@@ -1,5 +1,6 @@
 internal import KexProtocol
 internal import SystemCalls
+internal import Time
 internal import WireGuardTypes
 
 /// Which refusals are in the log already. Each gets one line for a key and an hour. The table has a fixed size: when

@@ -8,6 +8,7 @@ internal import Netlink
 internal import NetworkAddresses
 internal import SystemCalls
 internal import Systemd
+internal import Time
 internal import VXLANFdb
 internal import WireGuardControl
 public import WireGuardTypes

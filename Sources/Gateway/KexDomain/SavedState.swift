@@ -4,6 +4,7 @@ internal import KexGateway
 internal import Logging
 public import SystemCalls
 internal import Systemd
+public import Time
 
 /// The file of a domain's routers, and when it is written next.
 struct SavedState {

@@ -3,6 +3,7 @@ internal import KexGateway
 internal import Logging
 internal import SystemCalls
 internal import Systemd
+internal import Time
 public import VXLANFdb
 internal import WireGuardTypes
 

@@ -7,6 +7,7 @@ internal import SourceLimits
 internal import Synchronization
 internal import SystemCalls
 internal import Systemd
+internal import Time
 
 /// Limits the connections: all together, and those of each source.
 ///

@@ -9,6 +9,7 @@ internal import Synchronization
 public import SystemCalls
 internal import SystemPackage
 internal import Systemd
+internal import Time
 
 /// The HTTP front door: takes exchanges of routers as the deployed brokers do, and asks the handler.
 ///

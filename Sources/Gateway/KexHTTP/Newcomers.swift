@@ -3,6 +3,7 @@ internal import NetworkAddresses
 internal import SourceLimits
 internal import Synchronization
 internal import SystemCalls
+internal import Time
 
 /// Limits the new keys of each source where no handler does. A key is new if it was not passed on lately.
 final class Newcomers: Sendable {

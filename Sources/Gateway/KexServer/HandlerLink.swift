@@ -2,6 +2,7 @@ internal import EventLoop
 internal import HandlerChannel
 internal import PacketChannel
 internal import SystemCalls
+internal import Time
 
 /// Why the handler cannot be asked.
 enum HandlerFailure: Error, CustomStringConvertible {

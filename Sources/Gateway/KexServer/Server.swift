@@ -8,6 +8,7 @@ internal import SourceLimits
 public import SystemCalls
 public import SystemPackage
 internal import Systemd
+internal import Time
 
 /// The two-line front door: takes exchanges from TCP, asks the handler, and closes without a byte for success or with
 /// one line for a refusal.

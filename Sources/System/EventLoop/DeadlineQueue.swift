@@ -1,4 +1,5 @@
-public import SystemCalls
+internal import SystemCalls
+public import Time
 
 /// Deadlines of many slots that all have the same time to live, in the order in which they expire.
 ///

@@ -2,6 +2,7 @@ internal import CLinux
 internal import Glibc
 public import SystemCalls
 public import SystemPackage
+public import Time
 
 /// Waits for many descriptors at once, for one daemon's only thread. Level triggered: what has not been dealt with is
 /// reported again.

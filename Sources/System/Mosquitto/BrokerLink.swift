@@ -1,6 +1,7 @@
 public import EventLoop
 public import SystemCalls
 internal import SystemPackage
+public import Time
 
 /// The connection to the broker, on the owner's event loop. It never waits, and it never connects by itself: the owner decides
 /// when and how often (`Backoff`).

@@ -1,5 +1,6 @@
 public import EventLoop
 public import SystemCalls
+public import Time
 
 /// One connection of whole packets to a local socket, on an event loop, made anew when it is lost.
 ///

@@ -1,6 +1,7 @@
 public import EventLoop
 public import SystemCalls
 internal import SystemPackage
+public import Time
 
 /// One end of a connection of whole packets (SOCK_SEQPACKET) that never waits: what the other side does not take yet is kept.
 ///

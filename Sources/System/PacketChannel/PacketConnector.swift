@@ -1,4 +1,5 @@
 public import SystemCalls
+public import Time
 
 /// Connects to one local socket, again and again but not too often.
 public struct PacketConnector: Sendable {

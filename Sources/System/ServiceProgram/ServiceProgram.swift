@@ -5,6 +5,7 @@ public import Logging
 internal import SystemCalls
 internal import SystemPackage
 internal import Systemd
+internal import Time
 
 /// What services have in common from the first argument to the first work: the options that every service has, the
 /// configuration, the log, and the exit statuses.

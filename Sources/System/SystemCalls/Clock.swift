@@ -1,6 +1,6 @@
 internal import Glibc
 // Whoever waits or watches with this module says until when, so all its users see the type.
-@_exported public import Time
+public import Time
 
 extension MonotonicTime {
     /// Source: CLOCK_BOOTTIME of clock_gettime(2), which unlike CLOCK_MONOTONIC goes on while the machine sleeps.

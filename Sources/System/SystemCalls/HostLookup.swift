@@ -1,6 +1,7 @@
 internal import CLinux
 internal import Glibc
 public import NetworkAddresses
+public import Time
 
 /// Why a host name has no addresses for us.
 public enum HostLookupError: Error, Hashable, Sendable {

@@ -2,6 +2,7 @@ internal import CLinux
 internal import Glibc
 internal import Synchronization
 public import SystemPackage
+public import Time
 
 /// Runs beside an event loop what would keep it waiting, one thing at a time, on a thread that ends with it.
 ///

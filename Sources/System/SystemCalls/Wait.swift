@@ -1,6 +1,7 @@
 internal import CLinux
 internal import Glibc
 public import SystemPackage
+public import Time
 
 extension Socket {
     /// What to wait for on a descriptor. An error or an end counts as either: the next call tells.

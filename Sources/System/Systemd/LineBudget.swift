@@ -1,5 +1,6 @@
 public import Logging
 public import SystemCalls
+public import Time
 
 /// Keeps strangers from filling the log: so many lines a second are written, the rest is counted.
 public struct LineBudget: Sendable {

@@ -1,4 +1,5 @@
-public import SystemCalls
+internal import SystemCalls
+public import Time
 
 /// What the log says of something that is lost, and comes back: why, again when the reason is another one, and that it is back.
 /// All of it not more often than once in a given time.

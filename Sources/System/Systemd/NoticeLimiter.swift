@@ -1,4 +1,5 @@
-public import SystemCalls
+internal import SystemCalls
+public import Time
 
 /// Lets one log line on a subject through in a given time.
 public struct NoticeLimiter: Sendable {

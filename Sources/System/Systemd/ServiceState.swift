@@ -1,5 +1,6 @@
 internal import Glibc
 internal import SystemCalls
+internal import Time
 
 /// What a service tells systemd about itself. Without systemd each call does nothing.
 ///

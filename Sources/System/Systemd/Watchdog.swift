@@ -1,4 +1,5 @@
-public import SystemCalls
+internal import SystemCalls
+public import Time
 
 /// The service's side of `WatchdogSec=`: systemd restarts a service that it has not heard of for so long. To be fed by
 /// the loop that does the work, so that it starves when that hangs. Without a watchdog it does nothing.

@@ -4,6 +4,7 @@ import RecordingLog
 import SystemCalls
 import Systemd
 import Testing
+import Time
 
 @Suite("Events in the log") struct GatewayEventTests {
     let written = RecordingLog()

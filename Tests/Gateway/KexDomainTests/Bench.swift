@@ -12,6 +12,7 @@ import Patience
 import RecordingLog
 import SystemCalls
 import Testing
+import Time
 import VXLANFdb
 import WireGuardTypes
 

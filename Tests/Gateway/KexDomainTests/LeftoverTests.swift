@@ -1,6 +1,7 @@
 import NetworkAddresses
 import SystemCalls
 import Testing
+import Time
 import VXLANFdb
 
 @testable import KexDomain

@@ -3,6 +3,7 @@ import Netlink
 import NetworkAddresses
 import Synchronization
 import SystemCalls
+import Time
 import VXLANFdb
 import WireGuardControl
 import WireGuardTypes

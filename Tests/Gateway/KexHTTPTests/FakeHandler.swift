@@ -4,6 +4,7 @@ import KexProtocol
 import Synchronization
 import SystemCalls
 import SystemPackage
+import Time
 
 /// A socket that listens where the handler would, and answers as a test says, on a thread of its own.
 final class FakeHandler: Sendable {

@@ -7,6 +7,7 @@ import Logging
 import NetworkAddresses
 import Synchronization
 import SystemCalls
+import Time
 import WireGuardTypes
 
 let key = "TfxZpULgWLLg63D0Y+JAnejlFdYKNJi6C3AukoiBcyw="

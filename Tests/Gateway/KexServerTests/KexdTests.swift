@@ -5,6 +5,7 @@ import NetworkAddresses
 import SystemCalls
 import SystemPackage
 import Testing
+import Time
 
 private let key = "I/Q7jOWvH9RGOBqF1tBPRXCbNLD0jEEUeSfHqbtd9wo="
 private let exchange = "ffww01\n\(key)\n"

@@ -7,6 +7,7 @@ import KexServer
 import NetworkAddresses
 import SystemCalls
 import Testing
+import Time
 import WireGuardTypes
 
 private let key = "I/Q7jOWvH9RGOBqF1tBPRXCbNLD0jEEUeSfHqbtd9wo="

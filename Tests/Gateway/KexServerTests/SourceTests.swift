@@ -6,6 +6,7 @@ import NetworkAddresses
 import SourceLimits
 import SystemCalls
 import Testing
+import Time
 
 private let limited = TestClient.Outcome.closed("ERR: RATE_LIMITED\n")
 

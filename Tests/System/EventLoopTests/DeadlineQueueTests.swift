@@ -1,6 +1,7 @@
 import EventLoop
 import SystemCalls
 import Testing
+import Time
 
 private func time(_ seconds: UInt64) -> MonotonicTime { MonotonicTime(nanoseconds: seconds * 1_000_000_000) }
 

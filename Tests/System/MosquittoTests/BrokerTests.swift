@@ -5,6 +5,7 @@ import Patience
 import SystemCalls
 import SystemPackage
 import Testing
+import Time
 
 @Suite("With a real broker", .serialized) struct BrokerTests {
     private let broker: TestBroker

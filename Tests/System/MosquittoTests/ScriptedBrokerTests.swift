@@ -3,6 +3,7 @@ import NetworkAddresses
 import SystemCalls
 import SystemPackage
 import Testing
+import Time
 
 @Suite("With a broker of our own making", .serialized) struct ScriptedBrokerTests {
     private let listener: Owner

@@ -5,6 +5,7 @@ import Surroundings
 import SystemCalls
 import SystemPackage
 import Testing
+import Time
 
 @testable import PacketChannel
 

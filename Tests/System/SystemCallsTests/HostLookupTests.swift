@@ -1,5 +1,6 @@
 import NetworkAddresses
 import Testing
+import Time
 
 @testable import SystemCalls
 

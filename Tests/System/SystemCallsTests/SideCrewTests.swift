@@ -2,6 +2,7 @@ import Glibc
 import Synchronization
 import SystemCalls
 import Testing
+import Time
 
 @Suite("Works beside the loop") struct SideCrewTests {
     /// Waits until something is done, and takes it in.

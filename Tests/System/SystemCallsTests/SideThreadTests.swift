@@ -1,6 +1,7 @@
 import Glibc
 import SystemPackage
 import Testing
+import Time
 
 @testable import SystemCalls
 

@@ -2,6 +2,7 @@ import Foundation
 import NetworkAddresses
 import SystemPackage
 import Testing
+import Time
 
 @testable import SystemCalls
 

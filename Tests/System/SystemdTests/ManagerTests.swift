@@ -2,6 +2,7 @@ import Foundation
 import Synchronization
 import SystemCalls
 import Testing
+import Time
 
 @testable import Systemd
 

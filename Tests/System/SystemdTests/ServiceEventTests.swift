@@ -3,6 +3,7 @@ import RecordingLog
 import SystemCalls
 import Systemd
 import Testing
+import Time
 
 @Suite("Events of every service") struct ServiceEventTests {
     let written = RecordingLog()

@@ -1,5 +1,6 @@
 package import SystemCalls
 package import SystemPackage
+internal import Time
 
 /// What went wrong in a conversation, without the operation and the interface.
 package enum UAPIFailure: Error {

@@ -4,6 +4,7 @@ internal import NetworkAddresses
 internal import Secrets
 internal import SystemCalls
 internal import SystemPackage
+internal import Time
 internal import WireGuardTypes
 
 /// Whether something at `path` could be the socket of a userspace WireGuard.
