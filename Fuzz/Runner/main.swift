@@ -1,8 +1,8 @@
 import Foundation
 import FuzzTargets
 
-/// libFuzzer as a library: it reads the arguments and calls `body` for each input. Source: LLVM, "libFuzzer – a library for
-/// coverage-guided fuzz testing", section "Using libFuzzer as a library".
+/// libFuzzer as a library: it reads the arguments and calls `body` for each input. Source: LLVM, "libFuzzer – a library
+/// for coverage-guided fuzz testing", section "Using libFuzzer as a library".
 @_silgen_name("LLVMFuzzerRunDriver")
 func runDriver(
     _ count: UnsafeMutablePointer<CInt>,

@@ -1,9 +1,9 @@
 /// Inputs of one fuzz target as text, so that a person can read them and a diff shows what came and went.
 ///
-/// A line is an input. Printable ASCII stands for itself, but for the backslash; `\n`, `\t` and `\\` are as in C, and every
-/// other byte is `\x` and two hexadecimal digits. A blank at either end of a line and a `#` at its beginning are written that way
-/// too: editors take the first, and lines that begin with `#` are comments. The empty input is not written: every run
-/// tries it.
+/// A line is an input. Printable ASCII stands for itself, but for the backslash; `\n`, `\t` and `\\` are as in C, and
+/// every other byte is `\x` and two hexadecimal digits. A blank at either end of a line and a `#` at its beginning are
+/// written that way too: editors take the first, and lines that begin with `#` are comments. The empty input is not
+/// written: every run tries it.
 public enum CorpusText {
     /// - Throws: the number of the first line, from 1, that is no input.
     public static func inputs(in text: [UInt8]) throws(MalformedLine) -> [[UInt8]] {

@@ -14,8 +14,8 @@ internal import VXLANFdb
 internal import WireGuardControl
 internal import WireGuardTypes
 
-/// A parser of bytes that come from outside. Each must take any bytes at all without a trap, and what it takes must be what
-/// it says: so each also holds what it read against a second way to the same.
+/// A parser of bytes that come from outside. Each must take any bytes at all without a trap, and what it takes must be
+/// what it says: so each also holds what it read against a second way to the same.
 public enum FuzzTarget: String, CaseIterable, Sendable {
     /// The two-line protocol, from strangers.
     case exchange
@@ -151,8 +151,8 @@ private func readState(_ bytes: [UInt8]) {
     precondition(StateText.parse(StateText.encode(parsed.state)).state == parsed.state, "a state has one meaning")
 }
 
-/// The first byte says how long the topic is, which comes next; the others are the payload. Whatever key signs a message
-/// again, it is believed under its own topic and no other.
+/// The first byte says how long the topic is, which comes next; the others are the payload. Whatever key signs a
+/// message again, it is believed under its own topic and no other.
 private func readBus(_ bytes: [UInt8]) {
     guard let length = bytes.first.map(Int.init), bytes.count > length else { return }
     let topic = Array(bytes.dropFirst().prefix(length))

@@ -20,8 +20,9 @@ public enum AddressProfile: String, CaseIterable, Sendable {
     /// The address of the router's VXLAN interface, a locally administered unicast address.
     public func mac(of key: PublicKey) -> MACAddress { mac(ofText: key.textBytes) }
 
-    /// The link-local address that deployed workers gave a router whose key came to them with a line feed behind it, which
-    /// their front doors let through. They hashed that line feed too, and added the address to the peer of the key.
+    /// The link-local address that deployed workers gave a router whose key came to them with a line feed behind it,
+    /// which their front doors let through. They hashed that line feed too, and added the address to the peer of the
+    /// key.
     public func lineFeedAddress(of key: PublicKey) -> IPv6Address {
         linkLocalAddress(of: mac(ofText: key.textBytes + [UInt8(ascii: "\n")]))
     }

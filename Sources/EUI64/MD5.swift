@@ -1,4 +1,5 @@
-/// The MD5 digest of one short message: one block, so no state, and no library in the privileged program. It is used as the field uses it, to spread keys over addresses; nothing rests on its strength.
+/// The MD5 digest of one short message: one block, so no state, and no library in the privileged program. It is used as
+/// the field uses it, to spread keys over addresses; nothing rests on its strength.
 ///
 /// Source: RFC 1321.
 struct MD5 {

@@ -3,13 +3,13 @@ public import Netlink
 public import NetworkAddresses
 public import SystemPackage
 
-/// Tells of permanent entries that VXLAN interfaces get and lose, whoever puts them in or takes them out, in the network
-/// namespace in which it was opened.
+/// Tells of permanent entries that VXLAN interfaces get and lose, whoever puts them in or takes them out, in the
+/// network namespace in which it was opened.
 ///
 /// What interfaces learn from frames is kept out by a filter in the kernel: strangers can cause any number of those.
 public struct FdbWatch: ~Copyable {
-    /// Size of the kernel's buffer in bytes: room for some 8,000 entries. Whoever changes more at once has to take in the
-    /// news in between, or gets ``FdbNews/missed``.
+    /// Size of the kernel's buffer in bytes: room for some 8,000 entries. Whoever changes more at once has to take in
+    /// the news in between, or gets ``FdbNews/missed``.
     static let receiveBuffer = 8 << 20
 
     private let subscription: NetlinkSubscription
@@ -25,7 +25,8 @@ public struct FdbWatch: ~Copyable {
     /// Readable when there is something to tell.
     public var descriptor: FileDescriptor { subscription.descriptor }
 
-    /// What happened since the last call, in its order, without waiting. If there is much, the descriptor stays readable.
+    /// What happened since the last call, in its order, without waiting. If there is much, the descriptor stays
+    /// readable.
     public func news() throws(NetlinkError) -> FdbNews {
         var changes: [FdbChange] = []
         let reception = try subscription.receive { message throws(MalformedReply) in
@@ -79,7 +80,8 @@ extension FdbRecord {
 }
 
 /// Where a message about an entry has what, in bytes from its start. Source: `struct nlmsghdr` of `linux/netlink.h`,
-/// `struct ndmsg` of `linux/neighbour.h`, and the kernel's `vxlan_fdb_info`, which puts the MAC first and the destination second.
+/// `struct ndmsg` of `linux/neighbour.h`, and the kernel's `vxlan_fdb_info`, which puts the MAC first and the
+/// destination second.
 enum MessagePosition {
     static let type = 4
     static let family = 16

@@ -7,12 +7,12 @@ public import Time
 
 /// Tells of entries that VXLAN interfaces learn from frames, in the network namespace in which it was opened.
 ///
-/// The kernel tells once, with the first frame of a MAC that has no entry with this destination yet, or another one. A frame
-/// that finds its entry is told by nothing (measured on 6.1 and 6.18).
+/// The kernel tells once, with the first frame of a MAC that has no entry with this destination yet, or another one. A
+/// frame that finds its entry is told by nothing (measured on 6.1 and 6.18).
 ///
-/// A tunnel end can send frames from any number of MACs, thousands a second, and only the first one is news of it. So one
-/// that teaches more than ``burst`` in ``window`` is kept out for ``silence`` by a filter in the kernel, which holds
-/// ``silenced`` of them; and what comes is read at a limited rate: when there is more, the kernel drops it.
+/// A tunnel end can send frames from any number of MACs, thousands a second, and only the first one is news of it. So
+/// one that teaches more than ``burst`` in ``window`` is kept out for ``silence`` by a filter in the kernel, which
+/// holds ``silenced`` of them; and what comes is read at a limited rate: when there is more, the kernel drops it.
 public struct LearningWatch: ~Copyable {
     /// Most entries of one tunnel end that are told in ``window``.
     public static let burst = 32

@@ -50,17 +50,18 @@ public struct VXLANFdb: ~Copyable {
 
     /// What is there, learned entries included.
     ///
-    /// The kernel walks the table by position: changes meanwhile may hide an entry or show it twice, so do not
-    /// conclude from one listing that something is gone. It counts from the start for each part, with the lock held that all
-    /// network configuration needs: 20,000 entries take 20 ms, 200,000 take 4 s, and 1,000,000 take two minutes (measured
-    /// on 6.18).
+    /// The kernel walks the table by position: changes meanwhile may hide an entry or show it twice, so do not conclude
+    /// from one listing that something is gone. It counts from the start for each part, with the lock held that all
+    /// network configuration needs: 20,000 entries take 20 ms, 200,000 take 4 s, and 1,000,000 take two minutes
+    /// (measured on 6.18).
     public mutating func list() throws(NetlinkError) -> [FdbRecord] {
         var records: [FdbRecord] = []
         _ = try list(atMost: .max) { records.append($0) }
         return records
     }
 
-    /// The same, as far as `limit`. When there is more, this value must be given up, for the kernel goes on with the list.
+    /// The same, as far as `limit`. When there is more, this value must be given up, for the kernel goes on with the
+    /// list.
     ///
     /// - Parameter body: gets each record. If the list is begun anew because it changed, records come again.
     /// - Returns: whether that was all.
@@ -82,9 +83,9 @@ public struct VXLANFdb: ~Copyable {
         }
     }
 
-    /// Takes out what the interface has learned of a tunnel end, and nothing that somebody put in, in one call: 1,000,000
-    /// entries in 0.8 s, and 0.1 s if none of them matches (measured). The lock that all network configuration needs is
-    /// held for that time.
+    /// Takes out what the interface has learned of a tunnel end, and nothing that somebody put in, in one call:
+    /// 1,000,000 entries in 0.8 s, and 0.1 s if none of them matches (measured). The lock that all network
+    /// configuration needs is held for that time.
     ///
     /// - Throws: EINVAL or EOPNOTSUPP from a kernel that cannot do it: those before 6.7.
     public mutating func deleteLearned(of destination: IPv6Address) throws(NetlinkError) {
@@ -146,7 +147,8 @@ extension VXLANFdb {
         }
     }
 
-    /// Source: NLM_F_BULK of `linux/netlink.h`; the kernel's `vxlan_fdb_delete_bulk`, which compares the states of the mask.
+    /// Source: NLM_F_BULK of `linux/netlink.h`; the kernel's `vxlan_fdb_delete_bulk`, which compares the states of the
+    /// mask.
     static func deleteLearnedMessage(
         _ destination: IPv6Address,
         _ device: InterfaceIndex

@@ -3,8 +3,8 @@ internal import NetworkAddresses
 internal import SystemCalls
 internal import SystemPackage
 
-/// A question to the gateway through the tunnel, so that something comes back if its session lives: ping's own packet, which
-/// every host answers (RFC 4443, section 4.1).
+/// A question to the gateway through the tunnel, so that something comes back if its session lives: ping's own packet,
+/// which every host answers (RFC 4443, section 4.1).
 struct Echo: ~Copyable {
     private let socket: OwnedDescriptor
     private let address: sockaddr_in6

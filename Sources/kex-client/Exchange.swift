@@ -19,7 +19,8 @@ enum Exchange {
 
     /// Time for a connect, so that one address in a black hole leaves time for the others.
     static let connectLimit = Duration.seconds(5)
-    /// Time from the connection to the end of the reply. A gateway answers within 5 s even if its own handler is silent.
+    /// Time from the connection to the end of the reply. A gateway answers within 5 s even if its own handler is
+    /// silent.
     static let replyLimit = Duration.seconds(10)
     /// Longest reply read, in bytes. A gateway's own replies have at most 22.
     static let replySize = 256

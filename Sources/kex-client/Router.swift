@@ -188,7 +188,8 @@ struct Router: ~Copyable {
         return value == UInt8(ascii: "1")
     }
 
-    /// Most MAC addresses that the VXLAN interface learns: more than a mesh has, and few enough for the memory of a router.
+    /// Most MAC addresses that the VXLAN interface learns: more than a mesh has, and few enough for the memory of a
+    /// router.
     private static let addressLimit: UInt32 = 16384
 
     /// Makes the VXLAN interface if it is not there, and sets it up.
@@ -317,7 +318,8 @@ struct Router: ~Copyable {
         guard time > .zero else { return tell("not waiting for the handshake") }
         func milliseconds() -> Int { Int((MonotonicTime.now - start) / .milliseconds(1)) }
         if let present = connection.present {
-            // Its handshake is older than the registration, so it proves nothing: the gateway may have begun anew since.
+            // Its handshake is older than the registration, so it proves nothing: the gateway may have begun anew
+            // since.
             if try isAnswered(connection, since: present, within: min(time, Self.sessionAnswerTime)) {
                 return tell("session with the gateway: answered after \(milliseconds()) ms")
             }

@@ -77,8 +77,8 @@ struct FrontDoors: ~Copyable {
         let reason: String?
     }
 
-    /// What a front door asks. One that has not taken its answers is asked for nothing new: so the answers that wait for it are
-    /// never more than those to one round's questions, and to the registrations that the broker has.
+    /// What a front door asks. One that has not taken its answers is asked for nothing new: so the answers that wait
+    /// for it are never more than those to one round's questions, and to the registrations that the broker has.
     ///
     /// - Throws: if there is nothing more to expect of it; it is forgotten.
     mutating func requests(from frontDoor: UInt64) throws(Closed) -> [BusRequest] {

@@ -36,7 +36,8 @@ struct Service: ~Copyable {
     /// What was logged last about a lost broker and a lost handler.
     private var brokerNotice = LossNotice(interval: Self.noticeTime)
     private var handlerNotice = LossNotice(interval: Self.noticeTime)
-    /// When a connection to the broker has lasted for long enough to be logged; `nil` if it was logged, or there is none.
+    /// When a connection to the broker has lasted for long enough to be logged; `nil` if it was logged, or there is
+    /// none.
     private var greetingDue: MonotonicTime?
     private var isGreeted = false
     /// Connections in a row that ended soon. They do when two clients have the same name.
@@ -404,8 +405,8 @@ struct Service: ~Copyable {
 
     // MARK: - Signals
 
-    /// Reads the configuration again. If more than the shares has changed, this gateway joins the bus anew, which takes a second.
-    /// The broker keeps what was published.
+    /// Reads the configuration again. If more than the shares has changed, this gateway joins the bus anew, which takes
+    /// a second. The broker keeps what was published.
     private mutating func reload() throws(SystemCallError) {
         ServiceState.reloading()
         defer { ServiceState.ready(status: status) }

@@ -176,8 +176,8 @@ extension InVirtualMachine {
                 for: "the state",
                 until: "grep -q '^\(key) ' /var/lib/kex/ffww01.state && wg show wgww01 | grep -q '\(key)'"
             )
-            // Routers 1 and 2 are alive, with keepalives every 25 s, and two more by the granularity of the kernel's timers
-            // (kernel/time/timer.c); the rest is for a machine that is emulated on a busy one.
+            // Routers 1 and 2 are alive, with keepalives every 25 s, and two more by the granularity of the kernel's
+            // timers (kernel/time/timer.c); the rest is for a machine that is emulated on a busy one.
             defer {
                 _ = try? machine.run(
                     """

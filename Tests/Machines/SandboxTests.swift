@@ -4,8 +4,9 @@ import Testing
 
 /// What the sandbox of each unit keeps a process from, tried from inside.
 ///
-/// Each attempt is made three times: without a sandbox, where it must work; with the one directive alone, which must stop
-/// it; and in the unit as it is installed. So no attempt fails for another reason than the one that stands beside it.
+/// Each attempt is made three times: without a sandbox, where it must work; with the one directive alone, which must
+/// stop it; and in the unit as it is installed. So no attempt fails for another reason than the one that stands beside
+/// it.
 enum Sandbox {
     struct Row: Sendable, CustomTestStringConvertible {
         var directive: String

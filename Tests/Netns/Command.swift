@@ -152,15 +152,16 @@ func wait(seconds: Double = Patience.program, for what: String, _ condition: () 
     }
 }
 
-/// What a process has used of processors, in seconds. Source: fields 14 and 15 of proc_pid_stat(5), in ticks of USER_HZ.
+/// What a process has used of processors, in seconds. Source: fields 14 and 15 of proc_pid_stat(5), in ticks of
+/// USER_HZ.
 func processorTime(of process: Int32) throws -> Double {
     let stat = try String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8)
     let fields = stat[stat.index(after: try #require(stat.lastIndex(of: ")")))...].split(separator: " ")
     return ((Double(fields[11]) ?? 0) + (Double(fields[12]) ?? 0)) / Double(sysconf(Int32(_SC_CLK_TCK)))
 }
 
-/// Stops a process, and waits until all of it stands still: on a busy machine its threads may go on for a while after the
-/// signal.
+/// Stops a process, and waits until all of it stands still: on a busy machine its threads may go on for a while after
+/// the signal.
 func stop(_ process: pid_t) throws {
     kill(process, SIGSTOP)
     try wait(for: "process \(process) to stand still") {

@@ -172,8 +172,8 @@ import Testing
         let device = gateway.devices[0].processIdentifier
         try stop(device)
         defer { kill(device, SIGCONT) }
-        // The sweep waits for a look that waits for WireGuard; who asks for the other domain is answered meanwhile. The machine may be slow,
-        // and the look ends after four seconds.
+        // The sweep waits for a look that waits for WireGuard; who asks for the other domain is answered meanwhile. The
+        // machine may be slow, and the look ends after four seconds.
         for _ in 0..<5 {
             let cleanup = try Daemon(
                 [Command.path(of: "kex-cleanup"), "--config", "\(gateway.folder)/kex.conf", "ffww01"],

@@ -1,9 +1,10 @@
 import Foundation
 
-/// The field's broker on the bus: passes keys on, keeps what workers say of themselves, and chooses one for each router.
+/// The field's broker on the bus: passes keys on, keeps what workers say of themselves, and chooses one for each
+/// router.
 ///
-/// What it does for a router is what the deployed program does for a request of version 2, measured; the request itself is
-/// HTTP, and not of concern here.
+/// What it does for a router is what the deployed program does for a request of version 2, measured; the request itself
+/// is HTTP, and not of concern here.
 final class FieldBroker {
     struct Answer: Equatable {
         var worker: String

@@ -1,6 +1,7 @@
 import Foundation
 
-/// The field's worker on the bus: takes keys, and says that it is there. Its MQTT is the 3.1.1 of the broker's own clients.
+/// The field's worker on the bus: takes keys, and says that it is there. Its MQTT is the 3.1.1 of the broker's own
+/// clients.
 ///
 /// Measured with the deployed program: what it says, in which order, with which quality, and what of it is retained.
 final class FieldWorker {

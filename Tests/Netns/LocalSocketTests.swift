@@ -4,7 +4,8 @@ import Testing
 
 @testable import HandlerChannel
 
-/// Words of the handler's protocol for Python, and what each test says after them. `sys.argv[1]` is the gateway's folder.
+/// Words of the handler's protocol for Python, and what each test says after them. `sys.argv[1]` is the gateway's
+/// folder.
 private let words = """
     import os, socket, struct, sys, time
     PATIENCE = 60

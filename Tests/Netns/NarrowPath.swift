@@ -1,9 +1,9 @@
 import Foundation
 import Glibc
 
-/// A way to a broker for a gateway that, as far as the broker knows, takes no more than 20 messages at a time. That is what
-/// a client has that says nothing, and what other brokers allow at most, whatever is said: everything else goes into a queue,
-/// and what the queue does not take is dropped without a word.
+/// A way to a broker for a gateway that, as far as the broker knows, takes no more than 20 messages at a time. That is
+/// what a client has that says nothing, and what other brokers allow at most, whatever is said: everything else goes
+/// into a queue, and what the queue does not take is dropped without a word.
 final class NarrowPath {
     let port: UInt16
     private let listener: Int32
@@ -45,8 +45,8 @@ private func withSockets<Result>(
     withUnsafeMutableBytes(of: &address) { body($0.baseAddress!.assumingMemoryBound(to: sockaddr.self)) }
 }
 
-/// Copies what both sides send until one of them ends. In what comes first, which is CONNECT, the property 0x21 says how
-/// much the client takes (MQTT 5, section 3.1.2.11.3).
+/// Copies what both sides send until one of them ends. In what comes first, which is CONNECT, the property 0x21 says
+/// how much the client takes (MQTT 5, section 3.1.2.11.3).
 private func serve(_ client: Int32, _ broker: UInt16) {
     let server = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
     defer { for number in [client, server] { close(number) } }

@@ -7,7 +7,8 @@ import SystemCalls
 import Testing
 import WireGuardTypes
 
-/// What gateways signed earlier is said again by somebody who may write to the broker; and what they sign with a wrong clock.
+/// What gateways signed earlier is said again by somebody who may write to the broker; and what they sign with a wrong
+/// clock.
 @Suite("Notes of another time", .needsRoot, .serialized) struct ReplayTests {
     private static let names = ["gw01", "gw02", "gw08", "gw09"]
 

@@ -22,8 +22,8 @@ import Testing
             log: "\(gateway.folder)/flood.log"
         )
         let start = Date()
-        // When so many sources begin at once, the first ten seconds are theirs: none has brought a key yet. A router tries
-        // once a minute, and what is asked is whether such a try gets in.
+        // When so many sources begin at once, the first ten seconds are theirs: none has brought a key yet. A router
+        // tries once a minute, and what is asked is whether such a try gets in.
         let (firstTry, pause) = (sources < 1000 ? 1.0 : 15.0, 30.0)
         var (most, mostFloods, tries) = (0, 0, 0)
         var entered: TimeInterval?

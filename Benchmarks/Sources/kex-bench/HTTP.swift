@@ -1,7 +1,8 @@
 import Foundation
 import Glibc
 
-// New keys over HTTP, each answered when the kernel has its peer, and on a gateway with a bus when the broker has it too.
+// New keys over HTTP, each answered when the kernel has its peer, and on a gateway with a bus when the broker has it
+// too.
 
 extension Bench {
     /// One way of asking for the same.

@@ -1,6 +1,7 @@
 import Foundation
 
-// How long anybody waits because there are many routers in one domain: the kernel is asked for all of them beside the loop.
+// How long anybody waits because there are many routers in one domain: the kernel is asked for all of them beside the
+// loop.
 
 extension Bench {
     func listings() throws {

@@ -1,8 +1,8 @@
 import Foundation
 import Glibc
 
-/// Runs the programs under callgrind, which counts instructions: the same in each run, and not disturbed by other work on
-/// this machine.
+/// Runs the programs under callgrind, which counts instructions: the same in each run, and not disturbed by other work
+/// on this machine.
 func profilePrograms(into folder: String) throws {
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     let (knownCount, newCount) = (5000, 2000)

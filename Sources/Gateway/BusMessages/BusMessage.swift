@@ -17,8 +17,8 @@ public enum BusMessage: Hashable, Sendable {
     /// What a gateway knows of a router. `nil` if the broker's memory of it was taken away, which anybody on the broker
     /// can do and nobody can sign: gateways of ours say ``RouterNote/State/removed`` instead.
     case router(Registration, RouterNote?)
-    /// How many notes with ``RouterNote/State/heard(at:)`` a gateway keeps with the broker, so that a new one notices if
-    /// it was not given all of them.
+    /// How many notes with ``RouterNote/State/heard(at:)`` a gateway keeps with the broker, so that a new one notices
+    /// if it was not given all of them.
     case count(DomainName, GatewayName, CountNote)
 
     /// Most routers in ``connectedPeers(_:_:_:)``; more digits are not even read.

@@ -1,8 +1,8 @@
 public import KexProtocol
 public import WireGuardTypes
 
-/// The topics of the bus between gateways. The first five are the field's (measured with the deployed broker and worker),
-/// the others are ours.
+/// The topics of the bus between gateways. The first five are the field's (measured with the deployed broker and
+/// worker), the others are ours.
 public enum BusTopic: Hashable, Sendable {
     /// `wireguard/DOMAIN/all`: a router asks to be let in. The last level says for which worker, but it has never been
     /// anything else, and workers do not look at it: every name is read.

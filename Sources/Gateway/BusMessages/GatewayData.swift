@@ -9,8 +9,8 @@ public struct GatewayData: Hashable, Sendable {
     /// WireGuard's, 1 to 65535.
     public let port: UInt16
     public let publicKey: PublicKey
-    /// Its address inside the tunnel, one of IPv4 as a mapped address: the field's workers publish the first address of the
-    /// interface, of either family.
+    /// Its address inside the tunnel, one of IPv4 as a mapped address: the field's workers publish the first address of
+    /// the interface, of either family.
     public let linkAddress: IPv6Address
 
     /// Longest external address in bytes. Source: RFC 1035, section 2.3.4, less the length byte and the root.
@@ -18,8 +18,8 @@ public struct GatewayData: Hashable, Sendable {
     /// Longest text in bytes. The field's, with everything at its longest, has 409; others have more in it.
     public static let maximumText = 4096
 
-    /// Returns `nil` if the port is zero, or unless the address is 1 to ``maximumAddress`` letters, digits, dots, hyphens,
-    /// underscores and colons of ASCII.
+    /// Returns `nil` if the port is zero, or unless the address is 1 to ``maximumAddress`` letters, digits, dots,
+    /// hyphens, underscores and colons of ASCII.
     public init?(externalAddress: String, port: UInt16, publicKey: PublicKey, linkAddress: IPv6Address) {
         guard port > 0, (1...Self.maximumAddress).contains(externalAddress.utf8.count),
             externalAddress.utf8.allSatisfy(Self.isAddressByte)

@@ -7,8 +7,8 @@ internal import Keys
 /// version 1 | kind | time, 8 bytes | last heard, 8 bytes | length of the name | name | signature, 64 bytes, or none
 /// ```
 ///
-/// Numbers have the most significant byte first. The signature is Ed25519 over the words `kex-bus`, a NUL, the topic, a NUL
-/// and the payload up to it: a note under another topic, of another domain or router, is not what was signed.
+/// Numbers have the most significant byte first. The signature is Ed25519 over the words `kex-bus`, a NUL, the topic, a
+/// NUL and the payload up to it: a note under another topic, of another domain or router, is not what was signed.
 public struct RouterNote: Hashable, Sendable {
     public enum State: Hashable, Sendable {
         /// It asks to be let in, and nobody has heard of it yet. Not to be retained.
@@ -34,8 +34,8 @@ public struct RouterNote: Hashable, Sendable {
     }
 }
 
-/// How many notes a gateway keeps with the broker. Version, kind and time as ``RouterNote`` has them, the count, 8 bytes,
-/// and a signature or none.
+/// How many notes a gateway keeps with the broker. Version, kind and time as ``RouterNote`` has them, the count, 8
+/// bytes, and a signature or none.
 public struct CountNote: Hashable, Sendable {
     /// As ``RouterNote/time``.
     public var time: Int64

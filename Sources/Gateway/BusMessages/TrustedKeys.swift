@@ -29,8 +29,8 @@ public struct TrustedKeys: Hashable, Sendable {
         public let reason: String
     }
 
-    /// Reads the bytes of a file: in each line a key, a blank, and the name of its gateway; what comes behind a `#` with a
-    /// blank before it does not count, nor do empty lines.
+    /// Reads the bytes of a file: in each line a key, a blank, and the name of its gateway; what comes behind a `#`
+    /// with a blank before it does not count, nor do empty lines.
     public init(file bytes: [UInt8]) throws(Mistake) {
         var count = 0
         let lines = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)

@@ -10,20 +10,21 @@ public import WireGuardTypes
 /// let gateway = fleet.choose(for: key, in: domain, at: now)
 /// ```
 ///
-/// A choice is an answer to a router that registers, and nothing else: no choice cuts a router off. The field's firmware
-/// registers when it has found its tunnel dead and has taken it down, and an answer to somebody else who sends its key
-/// does not reach it. So a router may be given another gateway whenever it asks, and that is the only moment to share the
-/// routers out anew. A gateway that comes back empty has its share again when that many routers of other gateways have
-/// asked: of 2 equal gateways half of all, of 200 one in 200. No rule is faster that leaves tunnels alone.
+/// A choice is an answer to a router that registers, and nothing else: no choice cuts a router off. The field's
+/// firmware registers when it has found its tunnel dead and has taken it down, and an answer to somebody else who sends
+/// its key does not reach it. So a router may be given another gateway whenever it asks, and that is the only moment to
+/// share the routers out anew. A gateway that comes back empty has its share again when that many routers of other
+/// gateways have asked: of 2 equal gateways half of all, of 200 one in 200. No rule is faster that leaves tunnels
+/// alone.
 ///
 /// All times are since the start of the machine.
 public struct Fleet: Sendable {
     /// How a gateway is chosen.
     public enum Rule: Sendable {
-        /// As freifunkMUC's broker does, for a community that has one of them too: the gateway that has the fewest routers
-        /// in comparison with its weight, among those whose status says that they are there. The total is of all that
-        /// was ever told of, and so is the total weight of all that the operator names, online or not. A weight of 0
-        /// counts as 1.
+        /// As freifunkMUC's broker does, for a community that has one of them too: the gateway that has the fewest
+        /// routers in comparison with its weight, among those whose status says that they are there. The total is of
+        /// all that was ever told of, and so is the total weight of all that the operator names, online or not. A
+        /// weight of 0 counts as 1.
         case field
         /// The same for gateways that were heard from within ``FleetLimit/silence``, as if there were no others: by the
         /// field's totals the routers of a missing gateway are not shared out by weight, because every other one has
@@ -130,8 +131,8 @@ public struct Fleet: Sendable {
 
     /// Takes what the operator says of shares.
     ///
-    /// - Parameter weights: by the gateway's name, none negative. Whoever is not named has 1. By the steady rule 0 means
-    ///   that the gateway is to become empty.
+    /// - Parameter weights: by the gateway's name, none negative. Whoever is not named has 1. By the steady rule 0
+    ///   means that the gateway is to become empty.
     public mutating func change(weights: [String: Int]) {
         precondition(weights.values.allSatisfy { $0 >= 0 }, "a weight is a share")
         self.weights = weights
@@ -149,8 +150,8 @@ extension Fleet {
     ///
     /// - Parameters:
     ///   - gateway: its name. A name longer than ``FleetLimit/nameLength`` is left out.
-    ///   - time: when it said so. A message that the broker had kept is as old as its time stamp; one without, and every
-    ///     other one, is from now. Not in the future: whoever trusts a time stamp cuts it.
+    ///   - time: when it said so. A message that the broker had kept is as old as its time stamp; one without, and
+    ///     every other one, is from now. Not in the future: whoever trusts a time stamp cuts it.
     public mutating func take(_ news: News, from gateway: String, at time: Duration) {
         switch news {
         case .offline:
@@ -172,11 +173,11 @@ extension Fleet {
         gateways[place].heard = Self.longAgo
     }
 
-    /// Takes in that a gateway has heard a router. One that has said nothing of itself is no gateway: anybody can write any
-    /// name into a note.
+    /// Takes in that a gateway has heard a router. One that has said nothing of itself is no gateway: anybody can write
+    /// any name into a note.
     ///
-    /// What it says first of a router that came to it counts until its next ``News/peers(_:in:)``, so that this front door
-    /// knows where others sent their routers.
+    /// What it says first of a router that came to it counts until its next ``News/peers(_:in:)``, so that this front
+    /// door knows where others sent their routers.
     ///
     /// - Parameter heard: when the router shook hands last.
     public mutating func take(router key: PublicKey, in domain: DomainName, from gateway: String, heard: Duration) {
@@ -263,7 +264,8 @@ extension Fleet {
         return place.map { names[$0] }
     }
 
-    /// The gateway that a router which comes now would most likely get, by the steady rule; nothing is remembered of the question.
+    /// The gateway that a router which comes now would most likely get, by the steady rule; nothing is remembered of
+    /// the question.
     ///
     /// - Returns: the gateway's name; `nil` if there is none for this domain.
     public func neediest(in domain: DomainName, at now: Duration) -> String? {
@@ -348,8 +350,8 @@ extension Fleet {
     private func isKnown(_ seat: Seat) -> Bool { gateways[seat.place].tenant == seat.tenant }
 }
 
-/// A time since the start of the machine in whole seconds, in four bytes because there are many. A handshake may be from
-/// before the start.
+/// A time since the start of the machine in whole seconds, in four bytes because there are many. A handshake may be
+/// from before the start.
 private struct Seconds: Hashable, Sendable {
     private let value: Int32
 

@@ -1,7 +1,7 @@
 public import Systemd
 
-/// What a log line of the gateway is about: `journalctl KEX_EVENT=refused` shows every refusal. What every service says of
-/// itself is ``ServiceEvent``.
+/// What a log line of the gateway is about: `journalctl KEX_EVENT=refused` shows every refusal. What every service says
+/// of itself is ``ServiceEvent``.
 public enum GatewayEvent: String, CaseIterable, JournalEvent {
     // Routers
 

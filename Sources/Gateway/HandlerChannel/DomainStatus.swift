@@ -15,8 +15,8 @@ public struct DomainStatus: Hashable, Sendable {
     /// Peers that were made by registrations.
     public var routers: UInt32
 
-    /// How old the last handshake of a connected peer may be. WireGuard makes a new one every two minutes while there is
-    /// traffic, and deployed gateways count the same.
+    /// How old the last handshake of a connected peer may be. WireGuard makes a new one every two minutes while there
+    /// is traffic, and deployed gateways count the same.
     public static let freshness = Duration.seconds(180)
 
     public init(

@@ -58,8 +58,8 @@ public enum ChannelLimit {
     public static let records = 64
     /// Size in bytes of a buffer that takes every legal frame.
     public static let frameSize = Frame.headerSize + records * Frame.Kind.largestRecord
-    /// Most connections of one user at one local socket. A front door has one; `kex-cleanup` has one for each domain that is
-    /// swept.
+    /// Most connections of one user at one local socket. A front door has one; `kex-cleanup` has one for each domain
+    /// that is swept.
     public static let connectionsOfUser = 64
     /// Most connections of all users at one local socket: there are few users who may connect. Each takes a buffer of
     /// ``frameSize`` bytes.

@@ -1,6 +1,7 @@
 public import KexProtocol
 
-/// The local sockets of `kex-handler`, and what may be asked at each. The socket says who asks, never the bytes that were sent.
+/// The local sockets of `kex-handler`, and what may be asked at each. The socket says who asks, never the bytes that
+/// were sent.
 public enum HandlerSocket: CaseIterable, Sendable {
     /// For front doors: `kexd` and `kex-http`.
     case front

@@ -6,8 +6,8 @@ internal import WireGuardTypes
 public struct RegistrationRequest: Hashable, Sendable {
     /// Chosen by the front door; the answer carries it back.
     public var id: UInt32
-    /// Where the router's connection comes from: IPv4 as a mapped address, a link-local one scoped to its link. It is the one
-    /// thing that the handler believes.
+    /// Where the router's connection comes from: IPv4 as a mapped address, a link-local one scoped to its link. It is
+    /// the one thing that the handler believes.
     public var source: IPv6Address
     public var registration: Registration
 

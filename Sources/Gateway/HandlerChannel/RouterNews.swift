@@ -50,8 +50,8 @@ public struct RouterListRequest: Hashable, Sendable {
     }
 }
 
-/// A router that a sweep, the operator's lists or the operator's hand has taken out. A router that is missing from a list
-/// without this may have been lost by the machine.
+/// A router that a sweep, the operator's lists or the operator's hand has taken out. A router that is missing from a
+/// list without this may have been lost by the machine.
 public struct RouterRemoval: Hashable, Sendable {
     public var key: PublicKey
 

@@ -9,8 +9,8 @@ public struct Configuration: Hashable, Sendable, ServiceConfiguration {
     public var listen: [Endpoint] = [Self.defaultListen]
     /// Unix socket of `kex-handler` for front doors.
     public var handlerSocket = "/run/kex/handler.sock"
-    /// Unix socket of `kex-handler` for `kex-mqtt`. If it is not given, it is in the folder of ``handlerSocket``, so that two
-    /// gateways of one machine do not share it.
+    /// Unix socket of `kex-handler` for `kex-mqtt`. If it is not given, it is in the folder of ``handlerSocket``, so
+    /// that two gateways of one machine do not share it.
     public var fleetSocket = "/run/kex/\(Self.fleetSocketName)"
     static let fleetSocketName = "fleet.sock"
     /// Unix socket of `kex-handler` for the operator's programs.
@@ -43,7 +43,8 @@ public struct Configuration: Hashable, Sendable, ServiceConfiguration {
         public let name: DomainName
         public var wireGuard: InterfaceName
         public var vxlan: InterfaceName
-        /// The preferred one first, each once; never empty. There are several while routers migrate from one to another.
+        /// The preferred one first, each once; never empty. There are several while routers migrate from one to
+        /// another.
         public var addressProfiles = [AddressProfile.eui64]
         /// The gateway's own address inside the tunnel; `nil` if routers are not told.
         public var linkAddress: IPv6Address?
@@ -116,7 +117,8 @@ public struct Configuration: Hashable, Sendable, ServiceConfiguration {
 }
 
 extension Configuration {
-    /// Whether `text` can be told to routers as the name of a gateway: it has nothing in it that does not belong into one.
+    /// Whether `text` can be told to routers as the name of a gateway: it has nothing in it that does not belong into
+    /// one.
     public static func isTellable(_ text: String) -> Bool {
         let bytes = text.utf8
         return (1...Limit.externalName).contains(bytes.count)
@@ -130,8 +132,8 @@ extension Configuration {
             }
     }
 
-    /// Whether routers can find a gateway by that name: a host name of the internet, or an address that others reach, which
-    /// some of them do not take. Nobody finds a name without a dot, and everybody finds himself by `localhost`.
+    /// Whether routers can find a gateway by that name: a host name of the internet, or an address that others reach,
+    /// which some of them do not take. Nobody finds a name without a dot, and everybody finds himself by `localhost`.
     public static func isExternalName(_ text: String) -> Bool {
         guard isTellable(text) else { return false }
         if let address = IPv6Address(text) ?? IPv4Address(text).map(IPv6Address.init(mapping:)) {

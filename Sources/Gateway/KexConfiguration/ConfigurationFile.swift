@@ -26,8 +26,8 @@ extension Configuration {
 
     /// Reads `[Gateway]` and the domains.
     ///
-    /// - Parameter understood: other sections that the program reads as well. Of the rest only the names of the keys are
-    ///   looked at.
+    /// - Parameter understood: other sections that the program reads as well. Of the rest only the names of the keys
+    ///   are looked at.
     public init(_ text: inout ConfigurationText, understood: Set<OtherSection> = []) {
         var reader = ConfigurationReader(text.reader)
         for entry in text.gateway { reader.readGateway(entry) }

@@ -40,8 +40,8 @@ public final class MeshDomain {
         let kernel: any DomainKernel
     }
 
-    /// Routers on their way back into a WireGuard interface that lost them. A class, because there may be fifty thousand:
-    /// a value inside the state would be copied for each round.
+    /// Routers on their way back into a WireGuard interface that lost them. A class, because there may be fifty
+    /// thousand: a value inside the state would be copied for each round.
     final class Restoration {
         /// Those who are not back yet.
         var waiting: [PublicKey: DomainTable.Admission]

@@ -8,8 +8,8 @@ internal import NetworkAddresses
 
 /// An answer to a client, without the fields that every answer has.
 ///
-/// Source: the deployed brokers, measured. Their routers read the status alone: 200 and 204 are success, everything else is a
-/// failure whose body they throw away.
+/// Source: the deployed brokers, measured. Their routers read the status alone: 200 and 204 are success, everything
+/// else is a failure whose body they throw away.
 struct Answer {
     var status: HTTPResponse.Status
     var fields: HTTPFields
@@ -93,7 +93,8 @@ struct Answer {
     /// The request is no exchange: it is not JSON, or has no known domain and key.
     static let malformed = refused
     static let tooLong = refused(.contentTooLarge)
-    /// The last answer on its connection. A client that goes on must connect again, and is refused before it costs anything.
+    /// The last answer on its connection. A client that goes on must connect again, and is refused before it costs
+    /// anything.
     static let tooFast = {
         var answer = refused(.tooManyRequests)
         answer.fields[.connection] = "close"

@@ -11,8 +11,8 @@ internal import Time
 
 /// Limits the connections: all together, and those of each source.
 ///
-/// Places are scarce, so a refused client gets none. When all are taken, the client that has been idle for longest loses its
-/// place to a new one.
+/// Places are scarce, so a refused client gets none. When all are taken, the client that has been idle for longest
+/// loses its place to a new one.
 final class ConnectionLimiter: Sendable {
     private struct State {
         var sources: SourceLimits
@@ -156,8 +156,8 @@ final class ConnectionLimiter: Sendable {
         case later(MonotonicTime?)
     }
 
-    /// Whether a client that comes now would get a place. If not, `resume` is called when one may be free, but not when only time
-    /// has passed.
+    /// Whether a client that comes now would get a place. If not, `resume` is called when one may be free, but not when
+    /// only time has passed.
     fileprivate func vacancy(for listener: ObjectIdentifier, orElse resume: @escaping @Sendable () -> Void) -> Vacancy {
         state.withLock { state in
             guard state.open >= limits.connections, !state.canGiveWay(at: .now) else { return .now }
@@ -220,8 +220,8 @@ extension Duration {
     fileprivate static var sinceStart: Duration { .nanoseconds(Int64(MonotonicTime.now.nanoseconds)) }
 }
 
-/// Asks the limiter about each connection, before NIO has done more than accept(2) for it, and leaves connections in the
-/// kernel's queue as long as there is no place for them.
+/// Asks the limiter about each connection, before NIO has done more than accept(2) for it, and leaves connections in
+/// the kernel's queue as long as there is no place for them.
 final class AcceptHandler: ChannelDuplexHandler {
     typealias InboundIn = any Channel
     typealias InboundOut = any Channel
@@ -303,8 +303,8 @@ final class AcceptHandler: ChannelDuplexHandler {
     }
 }
 
-/// First in the pipeline of a connection, so that it closes at once. A close that begins behind TLS waits for the client to
-/// close as well.
+/// First in the pipeline of a connection, so that it closes at once. A close that begins behind TLS waits for the
+/// client to close as well.
 private final class ExitHandler: ChannelInboundHandler {
     typealias InboundIn = NIOAny
 
@@ -318,8 +318,8 @@ private final class ExitHandler: ChannelInboundHandler {
 }
 
 extension Channel {
-    /// Where the connection comes from: IPv4 as a mapped address, a link-local one with its link. `nil` if that is not known, as
-    /// with a client that reset its connection before it was accepted (getpeername(2) says ENOTCONN then).
+    /// Where the connection comes from: IPv4 as a mapped address, a link-local one with its link. `nil` if that is not
+    /// known, as with a client that reset its connection before it was accepted (getpeername(2) says ENOTCONN then).
     fileprivate var source: IPv6Address? {
         let address = unsafe remoteAddress?.withSockAddr { address, size in
             unsafe SystemCalls.SocketAddress(bytes: UnsafeRawBufferPointer(start: address, count: size))

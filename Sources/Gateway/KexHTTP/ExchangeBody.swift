@@ -13,7 +13,8 @@ enum ExchangeBody {
         return Registration(domain: domain, key: key)
     }
 
-    /// Reads `{"node_name": "…","public_key": "…"}` of a router of `domain`. The rest as in ``registration(in:domains:)``.
+    /// Reads `{"node_name": "…","public_key": "…"}` of a router of `domain`. The rest as in
+    /// ``registration(in:domains:)``.
     static func registration(in bytes: [UInt8], ofNodeIn domain: DomainName) -> Registration? {
         // The name itself does not matter, but a body without it has another form.
         guard let object = JSONObject(bytes), object.text("node_name") != nil, let key = key(in: object)

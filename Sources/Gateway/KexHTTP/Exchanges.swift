@@ -72,19 +72,21 @@ struct LocalExchanges: Exchanges {
     }
 }
 
-/// Exchanges with all gateways on the bus. A key is in when this gateway's kernel has it, and the broker too if it can be
-/// reached. If there is no gateway here, or it is out of service, the broker is enough.
+/// Exchanges with all gateways on the bus. A key is in when this gateway's kernel has it, and the broker too if it can
+/// be reached. If there is no gateway here, or it is out of service, the broker is enough.
 struct SharedExchanges: Exchanges {
     let local: LocalExchanges
     let bus: HandlerClient
     let newcomers: Newcomers
 
-    /// Asks one after the other. What this gateway refuses, also by its limits of sources, is not passed on to the others.
+    /// Asks one after the other. What this gateway refuses, also by its limits of sources, is not passed on to the
+    /// others.
     func register(_ registration: Registration, from source: IPv6Address) async -> Admission {
         if !local.settings.value.remoteDomains.contains(registration.domain) {
             switch await local.register(registration, from: source) {
             case .accepted:
-                // This gateway serves the router even if the others do not hear of it now. `kex-mqtt` passes it on later.
+                // This gateway serves the router even if the others do not hear of it now. `kex-mqtt` passes it on
+                // later.
                 return .accepted(await bus.register(registration, from: source) == nil ? .everywhere : .here)
             case .refused(.unavailable): break
             case .refused(let refusal): return .refused(refusal)
@@ -97,7 +99,8 @@ struct SharedExchanges: Exchanges {
 
     func gateway(for registration: Registration, letIn place: Admission.Place) async throws(NoGateway) -> ChosenGateway
     {
-        // This gateway has a key that the others do not know yet, and their choice is as old as the broker's last message.
+        // This gateway has a key that the others do not know yet, and their choice is as old as the broker's last
+        // message.
         if place == .here, let here = try? await local.gateway(in: registration.domain) { return here }
         return try await chosen(for: registration.key, in: registration.domain, isHere: place != .others)
     }

@@ -139,8 +139,8 @@ final class ConnectionKeeper: ChannelDuplexHandler {
         if phase == .reading { client.beginWaiting() }
     }
 
-    /// Ends our side of the connection, and waits for the client to end its own. A connection that is closed while the client is
-    /// still sending is reset, and a reset overtakes the answer.
+    /// Ends our side of the connection, and waits for the client to end its own. A connection that is closed while the
+    /// client is still sending is reset, and a reset overtakes the answer.
     private func drain(_ context: ChannelHandlerContext) {
         guard !isInputClosed else { return client.cutOff() }
         begin(.draining, context)
@@ -160,8 +160,8 @@ final class ConnectionKeeper: ChannelDuplexHandler {
         let time =
             switch phase {
             case .reading: limits.requestTime
-            // A request asks the handler twice at most, and those questions end earlier. This ends a client that does not take
-            // its answer.
+            // A request asks the handler twice at most, and those questions end earlier. This ends a client that does
+            // not take its answer.
             case .answering: limits.answerTime * 2 + limits.drainTime
             case .draining: limits.drainTime
             }

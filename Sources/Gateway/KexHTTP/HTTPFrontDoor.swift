@@ -13,8 +13,9 @@ internal import Time
 
 /// The HTTP front door: takes exchanges of routers as the deployed brokers do, and asks the handler.
 ///
-/// Everything happens on one event loop, in a thread of its own. Connections with TLS have another loop: a handshake costs as
-/// much as many exchanges, and so only clients with TLS wait for it. The methods are called from another thread, and block it.
+/// Everything happens on one event loop, in a thread of its own. Connections with TLS have another loop: a handshake
+/// costs as much as many exchanges, and so only clients with TLS wait for it. The methods are called from another
+/// thread, and block it.
 public final class HTTPFrontDoor: Sendable {
     private struct Listener {
         let channel: any Channel
@@ -124,7 +125,8 @@ public final class HTTPFrontDoor: Sendable {
         self.identity.withLock { $0 = identity ?? $0 }
     }
 
-    /// Accepts no more connections, finishes the requests that have come, for ``HTTPLimits/stopTime`` at most, and ends.
+    /// Accepts no more connections, finishes the requests that have come, for ``HTTPLimits/stopTime`` at most, and
+    /// ends.
     public func stop() {
         let listeners = listeners.withLock { $0 }
         let ends = listeners.map { listener in

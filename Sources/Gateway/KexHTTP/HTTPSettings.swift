@@ -34,11 +34,11 @@ public struct HTTPSettings: Sendable {
 public struct HTTPLimits: Sendable {
     /// Connections at a time.
     public var connections = 2048
-    /// How long a client may be idle before it loses its place to another one when all places are taken. It is two round trips
-    /// to the other side of the world, which is what a handshake takes.
+    /// How long a client may be idle before it loses its place to another one when all places are taken. It is two
+    /// round trips to the other side of the world, which is what a handshake takes.
     public var grace = Duration.milliseconds(500)
-    /// Connections that are accepted in one round of the loop. With one, refused clients would keep new ones waiting while many
-    /// are served.
+    /// Connections that are accepted in one round of the loop. With one, refused clients would keep new ones waiting
+    /// while many are served.
     public var acceptsPerRound = 16
     /// Requests of one source. A connection that is kept open takes one at a time, and costs a token for each request.
     public var source = SourceLimits.Share.exchanges
@@ -51,8 +51,8 @@ public struct HTTPLimits: Sendable {
     public var header = 8 * 1024
     /// Header fields of a request. A router sends ten.
     public var headerFields = 64
-    /// Time for a whole request, from when the connection is there, or from the answer to the request before. Bytes that
-    /// arrive do not prolong it.
+    /// Time for a whole request, from when the connection is there, or from the answer to the request before. Bytes
+    /// that arrive do not prolong it.
     public var requestTime = Duration.seconds(5)
     /// Time for the handler's answer. It answers within milliseconds.
     public var answerTime = Duration.seconds(5)

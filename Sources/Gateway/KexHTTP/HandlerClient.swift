@@ -281,8 +281,8 @@ final class HandlerClient: Sendable {
         if isOurs { lose("it closed the connection") }
     }
 
-    /// Answers everybody who waits. The handler may have carried their requests out before it was lost. The answer costs the
-    /// router one more try, which then changes nothing.
+    /// Answers everybody who waits. The handler may have carried their requests out before it was lost. The answer
+    /// costs the router one more try, which then changes nothing.
     private func lose(_ reason: String) {
         let waiting = state.withLock { state in
             state.connection = .none

@@ -1,7 +1,7 @@
 internal import NIOCore
 
-/// Runs tasks on an event loop, in its thread. So one thread serves, however many processors there are, and no request changes
-/// threads.
+/// Runs tasks on an event loop, in its thread. So one thread serves, however many processors there are, and no request
+/// changes threads.
 final class LoopExecutor: TaskExecutor {
     private let loop: any NIOCore.EventLoop
 

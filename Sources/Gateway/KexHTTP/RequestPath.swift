@@ -1,8 +1,8 @@
 /// The path that a request is about.
 ///
-/// Deployed servers (waitress and Werkzeug, measured) decode what is percent-encoded, and drop all slashes at the beginning but
-/// one. Firmware relies on that: with `broker = 'host/'` in its site it asks for `//api/…`. Deployed servers redirect several
-/// slashes elsewhere, which no router follows. Here they count as one as well.
+/// Deployed servers (waitress and Werkzeug, measured) decode what is percent-encoded, and drop all slashes at the
+/// beginning but one. Firmware relies on that: with `broker = 'host/'` in its site it asks for `//api/…`. Deployed
+/// servers redirect several slashes elsewhere, which no router follows. Here they count as one as well.
 struct RequestPath {
     let text: String
 

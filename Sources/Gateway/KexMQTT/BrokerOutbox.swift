@@ -91,8 +91,8 @@ struct BrokerOutbox: Sendable {
 
     // MARK: - Subscriptions
 
-    /// Puts subscriptions behind all others. The last subscription to a filter is the one that holds, so the same ones do not
-    /// stay where they were.
+    /// Puts subscriptions behind all others. The last subscription to a filter is the one that holds, so the same ones
+    /// do not stay where they were.
     mutating func want(_ wanted: [Subscription]) {
         subscriptions.removeAll { wanted.contains($0) }
         subscriptions += wanted

@@ -7,11 +7,11 @@ internal import WireGuardTypes
 
 /// This gateway among the others on the bus: what it says, hears, and concludes.
 ///
-/// It does no I/O and knows no clock. Its owner reports to it what happened, and then carries out what it wants: it asks for
-/// ``nextPublication(at:)`` until there is none, and so on for the other `next` and `take` methods.
+/// It does no I/O and knows no clock. Its owner reports to it what happened, and then carries out what it wants: it
+/// asks for ``nextPublication(at:)`` until there is none, and so on for the other `next` and `take` methods.
 ///
-/// What is promised is availability. Every queue has a limit, and whatever is lost comes again: a router asks again, a note
-/// is refreshed, a new connection begins with all that this gateway knows.
+/// What is promised is availability. Every queue has a limit, and whatever is lost comes again: a router asks again, a
+/// note is refreshed, a new connection begins with all that this gateway knows.
 public struct BusMember: Sendable {
     private let settings: MemberSettings
     /// Whom to believe, this gateway included; `nil` for everybody.
@@ -284,7 +284,8 @@ extension BusMember {
         }
         switch message {
         case .registration(let registration):
-            // Nobody has signed it. Gateways of ours publish it all the same, for the field's workers, and sign another.
+            // Nobody has signed it. Gateways of ours publish it all the same, for the field's workers, and sign
+            // another.
             if trusted != nil { return }
             // One that was kept is a slip of whoever published it, and old.
             if isRetained { return notices.count(.untrusted, at: time) }
@@ -310,8 +311,8 @@ extension BusMember {
         }
     }
 
-    /// Whether a gateway of this name spoke, or may have spoken: the message is signed, or there is such a gateway. Any other
-    /// name is an invention.
+    /// Whether a gateway of this name spoke, or may have spoken: the message is signed, or there is such a gateway. Any
+    /// other name is an invention.
     private func isGateway(_ name: GatewayName) -> Bool { trusted != nil || gateways.knows(name) }
 
     /// The gateway that speaks of itself in this message.
@@ -408,8 +409,8 @@ extension BusMember {
         return age
     }
 
-    /// After a step of our clock the notes that the broker keeps of us have wrong times, and what others said was measured by
-    /// a wrong clock. So all of it is published and asked for anew.
+    /// After a step of our clock the notes that the broker keeps of us have wrong times, and what others said was
+    /// measured by a wrong clock. So all of it is published and asked for anew.
     private mutating func noticeStep(_ now: Moment) {
         guard let step = clock.step(at: now) else { return }
         notices.add(.clockStepped(by: step))
@@ -492,8 +493,8 @@ extension BusMember {
         return RouterListRequest(domain: settings.domains[index].name, lastRemoval: own[index].lastRemoval)
     }
 
-    /// The connection to the handler is gone, or was never there. The next handler gets everything: the broker is asked for
-    /// all notes once more.
+    /// The connection to the handler is gone, or was never there. The next handler gets everything: the broker is asked
+    /// for all notes once more.
     public mutating func loseHandler(at now: Moment) {
         handler.lose(at: now.sinceStart)
         presence.loseHandler(at: now.sinceStart)

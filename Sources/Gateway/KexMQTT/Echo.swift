@@ -1,7 +1,7 @@
 /// Whether the broker sends what this gateway publishes under `kex/` back to it, as to every subscriber.
 ///
-/// An account that may not read those topics gets nothing, and no word of that: mosquitto answers the subscription with success
-/// (measured). Then nothing of other gateways comes either.
+/// An account that may not read those topics gets nothing, and no word of that: mosquitto answers the subscription with
+/// success (measured). Then nothing of other gateways comes either.
 struct Echo: Sendable {
     /// When it is missed; `nil` while nothing is awaited.
     private(set) var due: Duration?

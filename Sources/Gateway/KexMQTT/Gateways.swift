@@ -65,7 +65,8 @@ struct Gateways: Sendable {
     /// - Parameters:
     ///   - data: of the domains that it serves.
     ///   - peers: the numbers of routers that it has published.
-    ///   - isCounted: whether it has published them just now. Until then the routers that were sent here count in addition.
+    ///   - isCounted: whether it has published them just now. Until then the routers that were sent here count in
+    ///     addition.
     mutating func takeOwn(
         _ data: [DomainName: GatewayData],
         peers: [DomainName: Int],
@@ -125,9 +126,9 @@ struct Gateways: Sendable {
         update(gateway, name)
     }
 
-    /// Makes room for one more gateway. When all places are taken, the gateway that has been silent for longest leaves, if it has
-    /// been silent for long enough. For a gateway that the operator names it leaves in any case, and such a gateway never
-    /// leaves itself.
+    /// Makes room for one more gateway. When all places are taken, the gateway that has been silent for longest leaves,
+    /// if it has been silent for long enough. For a gateway that the operator names it leaves in any case, and such a
+    /// gateway never leaves itself.
     private mutating func place(for name: GatewayName, at time: Duration) -> Gateway? {
         if gateways.count >= BusLimit.gateways {
             func isVouchedFor(_ name: GatewayName) -> Bool {
@@ -197,8 +198,8 @@ struct Gateways: Sendable {
         )
     }
 
-    /// A gateway for when all are reported to be away. Nobody has signed those reports. So this gateway is chosen if it serves the
-    /// domain, or else one that was heard from lately, preferably one whose status says that it is there.
+    /// A gateway for when all are reported to be away. Nobody has signed those reports. So this gateway is chosen if it
+    /// serves the domain, or else one that was heard from lately, preferably one whose status says that it is there.
     private func lastResort(for key: PublicKey?, in domain: DomainName, at time: Duration) -> GatewayName? {
         if gateways[own]?.peers[domain] ?? nil != nil { return own }
         let heard = gateways.filter {

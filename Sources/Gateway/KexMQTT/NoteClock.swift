@@ -6,9 +6,9 @@ struct NoteClock: Sendable {
     /// Wall clock less time since the start of the machine, at the last check.
     private var offset: Duration?
 
-    /// The time of the next note, in milliseconds since 1970. It is later than that of the note before, so that no two notes on a
-    /// router are taken for the same. After the clock was set back by more than ``BusLimit/clockGuard``, it is the right time
-    /// instead.
+    /// The time of the next note, in milliseconds since 1970. It is later than that of the note before, so that no two
+    /// notes on a router are taken for the same. After the clock was set back by more than ``BusLimit/clockGuard``, it
+    /// is the right time instead.
     mutating func next(at now: Moment) -> Int64 {
         let isFarAhead = lastTime - now.milliseconds > Int64(BusLimit.clockGuard / .milliseconds(1))
         lastTime = isFarAhead ? now.milliseconds : max(now.milliseconds, lastTime + 1)

@@ -91,8 +91,8 @@ struct OwnRouters: Sendable {
             // If the note at the broker is another gateway's, or there is none, there is nothing to publish.
             if let router = routers[key], router.wasPublished, router.heardElsewhere == nil { sayFarewell(to: key) }
         }
-        // A router may be missing for other reasons: the handler or the kernel lost it, or another gateway reported its removal.
-        // None of these is published.
+        // A router may be missing for other reasons: the handler or the kernel lost it, or another gateway reported its
+        // removal. None of these is published.
         for (key, router) in routers where !everybody.contains(key) {
             routers[key] = nil
             if router.published != nil, router.heardElsewhere == nil { kept -= 1 }
@@ -144,8 +144,8 @@ struct OwnRouters: Sendable {
         routers[key] = router
     }
 
-    /// Somebody has published a note in our name, perhaps a copy of an old one. If it is not our last one, that is published
-    /// again.
+    /// Somebody has published a note in our name, perhaps a copy of an old one. If it is not our last one, that is
+    /// published again.
     mutating func noteOwn(_ state: RouterNote.State, of key: PublicKey) {
         if let router = routers[key] {
             guard router.heardElsewhere == nil, let published = router.published else { return }

@@ -2,8 +2,8 @@ internal import BusMessages
 internal import HandlerChannel
 internal import KexProtocol
 
-/// What gateways reported of routers on the bus, on its way to the handler. Most reports are other gateways'; some are this
-/// gateway's own, from before it lost its routers.
+/// What gateways reported of routers on the bus, on its way to the handler. Most reports are other gateways'; some are
+/// this gateway's own, from before it lost its routers.
 struct PendingNews: Sendable {
     /// A report on a router.
     struct Report: Hashable, Sendable {
@@ -12,8 +12,8 @@ struct PendingNews: Sendable {
         var time: Int64
     }
 
-    /// The newest reports on a router that the handler does not have yet, one of each kind. They come in any order, and the
-    /// handler weighs a removal against the handshakes that it knows of: so a removal may replace no handshake.
+    /// The newest reports on a router that the handler does not have yet, one of each kind. They come in any order, and
+    /// the handler weighs a removal against the handshakes that it knows of: so a removal may replace no handshake.
     private struct Reports: Sendable {
         private var heard: Int64?
         private var removed: Int64?
@@ -49,12 +49,13 @@ struct PendingNews: Sendable {
     /// Those for which there was no room, ever.
     private(set) var dropped = 0
 
-    /// Takes in a note. Only a copy of the last one is no news. An older one is left to the handler to judge, because a gateway's
-    /// clock may have been set back.
+    /// Takes in a note. Only a copy of the last one is no news. An older one is left to the handler to judge, because a
+    /// gateway's clock may have been set back.
     ///
     /// - Returns: whether it is news.
     mutating func insert(_ report: Report, of router: RouterID, from gateway: GatewayName, saidAt time: Int64) -> Bool {
-        // A hash is enough to see whether the name is the same. Its seed is this process's, so nobody can make two collide.
+        // A hash is enough to see whether the name is the same. Its seed is this process's, so nobody can make two
+        // collide.
         let note = LastNote(gateway: gateway.hashValue, time: time)
         if let last = lastNotes[router], last.gateway == note.gateway, last.time == time { return false }
         if lastNotes.count >= BusLimit.rememberedNotes { lastNotes.removeAll(keepingCapacity: true) }

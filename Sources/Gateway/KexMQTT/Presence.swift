@@ -2,7 +2,8 @@ internal import BusMessages
 internal import HandlerChannel
 internal import KexProtocol
 
-/// What this gateway says of itself, as the field's workers do: where it is, that it is there, and how many routers it has.
+/// What this gateway says of itself, as the field's workers do: where it is, that it is there, and how many routers it
+/// has.
 struct Presence: Sendable {
     private let settings: MemberSettings
     /// Those in which there is a gateway to speak of.
@@ -67,8 +68,9 @@ struct Presence: Sendable {
         return formerDomains.map { .connectedPeers($0, settings.name, nil) }
     }
 
-    /// Takes in what the broker keeps of this gateway. That is overwritten, except where this gateway does not serve the
-    /// domain any more. It is not taken away then, because that needs an empty payload, and the deployed brokers die of one.
+    /// Takes in what the broker keeps of this gateway. That is overwritten, except where this gateway does not serve
+    /// the domain any more. It is not taken away then, because that needs an empty payload, and the deployed brokers
+    /// die of one.
     ///
     /// - Returns: that this gateway serves nobody there, if that is to be published.
     mutating func take(kept message: BusMessage) -> BusMessage? {
@@ -103,8 +105,8 @@ struct Presence: Sendable {
         }
     }
 
-    /// How this gateway appears to the others, if that is new or due: the domains in which routers may be sent here, what the
-    /// others know of our routers there, and whether they have heard that just now.
+    /// How this gateway appears to the others, if that is new or due: the domains in which routers may be sent here,
+    /// what the others know of our routers there, and whether they have heard that just now.
     mutating func takeOwn(
         at now: Duration
     ) -> (data: [DomainName: GatewayData], peers: [DomainName: Int], isCounted: Bool)? {

@@ -71,7 +71,8 @@ public enum BusNotice: Hashable, Sendable {
     case refused(topic: String, reason: UInt8)
     /// The broker accepts this topic again, or another one of its kind.
     case accepted(topic: String)
-    /// The broker accepts what this gateway publishes under such topics, and does not send it to subscribers like this gateway.
+    /// The broker accepts what this gateway publishes under such topics, and does not send it to subscribers like this
+    /// gateway.
     case unread(filter: String)
     /// The broker sends it again.
     case readAgain(filter: String)

@@ -1,5 +1,5 @@
-/// Routers whose registrations the broker acknowledged lately. The broker keeps no registration, so a gateway that was away has
-/// missed them. They are published once more when a gateway comes.
+/// Routers whose registrations the broker acknowledged lately. The broker keeps no registration, so a gateway that was
+/// away has missed them. They are published once more when a gateway comes.
 struct RecentRegistrations: Sendable {
     private var all: [(router: RouterID, at: Duration)] = []
     private var repeats = UniqueQueue<RouterID>(limit: BusLimit.recentRegistrations)

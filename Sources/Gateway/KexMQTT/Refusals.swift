@@ -26,8 +26,8 @@ struct Refusals: Sendable {
         return isRefused ? .refused(topic: topic, reason: reason) : .accepted(topic: topic)
     }
 
-    /// The topic without a router's key, because hardly any broker grants rights for each key. So there are a few kinds for each
-    /// domain.
+    /// The topic without a router's key, because hardly any broker grants rights for each key. So there are a few kinds
+    /// for each domain.
     private static func kind(of topic: String) -> String {
         let levels = topic.split(separator: "/")
         return levels.count == 4 && levels[2] == "router" ? levels.prefix(3).joined(separator: "/") : topic

@@ -1,12 +1,12 @@
 internal import KexProtocol
 
-/// Whether the broker has sent all that it keeps of one domain. A broker that limits what waits for a client drops the rest of a
-/// large set silently, so each gateway keeps the number of its notes there as well.
+/// Whether the broker has sent all that it keeps of one domain. A broker that limits what waits for a client drops the
+/// rest of a large set silently, so each gateway keeps the number of its notes there as well.
 struct Replay: Sendable {
     /// What is to be done after a check.
     enum Verdict: Hashable, Sendable {
-        /// Subscribe once more, without acknowledgements: such messages need no place in the broker's queue (measured with
-        /// mosquitto 2.0.11: all of 20,000 come, where 20 and `max_queued_messages` came before).
+        /// Subscribe once more, without acknowledgements: such messages need no place in the broker's queue (measured
+        /// with mosquitto 2.0.11: all of 20,000 come, where 20 and `max_queued_messages` came before).
         case ask
         /// Notes of this gateway are missing still. Each comes when it is refreshed.
         case giveUp(GatewayName, seen: Int, of: Int64)
@@ -19,7 +19,8 @@ struct Replay: Sendable {
     /// When to check; `nil` if nothing is missing, or nothing more is to be done about it.
     private(set) var due: Duration?
 
-    /// A subscription begins, and the broker sends all notes once more. A broker that drops messages may drop its answer too.
+    /// A subscription begins, and the broker sends all notes once more. A broker that drops messages may drop its
+    /// answer too.
     mutating func begin(at now: Duration) {
         seen.removeAll()
         due = now + BusLimit.subscriptionTime

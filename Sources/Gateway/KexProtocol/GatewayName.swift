@@ -5,8 +5,8 @@ public struct GatewayName: Hashable, Sendable {
 
     public let text: String
 
-    /// Returns `nil` unless `bytes` are 1 to ``maximumLength`` letters, digits, dots, hyphens and underscores of ASCII: so
-    /// a name is one level of a topic, and no wildcard.
+    /// Returns `nil` unless `bytes` are 1 to ``maximumLength`` letters, digits, dots, hyphens and underscores of ASCII:
+    /// so a name is one level of a topic, and no wildcard.
     public init?(bytes: Span<UInt8>) {
         guard let text = nameText(bytes, maximumLength: Self.maximumLength) else { return nil }
         self.text = text

@@ -16,8 +16,8 @@ public enum Refusal: UInt8, CaseIterable, Error, Sendable {
     case addressInUse = 7
     /// The domain has as many routers as its operator allows. Not in the deployed protocol.
     case domainFull = 8
-    /// The source asks too often, or too many new keys come at a time: worth another try in a minute. Not in the deployed
-    /// protocol.
+    /// The source asks too often, or too many new keys come at a time: worth another try in a minute. Not in the
+    /// deployed protocol.
     case rateLimited = 9
 
     /// The word on the wire.

@@ -38,8 +38,9 @@ struct Connection {
     var phase = Phase.vacant
     /// Whether the event loop knows the descriptor. Most exchanges are over before it needs to.
     var isWatched = false
-    /// Bytes of the two lines that are left unread until the answer, so that the kernel resets the connection if this process
-    /// is killed: an end in order would mean success. Zero if none are left: then the socket is set to reset at its close.
+    /// Bytes of the two lines that are left unread until the answer, so that the kernel resets the connection if this
+    /// process is killed: an end in order would mean success. Zero if none are left: then the socket is set to reset at
+    /// its close.
     var unread = 0
     /// Bytes received since the answer.
     var drained = 0

@@ -38,8 +38,8 @@ public struct Server: ~Copyable {
     private var answerDeadlines: DeadlineQueue
     private var drainDeadlines: DeadlineQueue
 
-    /// Connections to accept before other events have their turn. To accept until none is left costs one more call for each
-    /// connection when they come one by one, so this grows only while the listener is ready round after round.
+    /// Connections to accept before other events have their turn. To accept until none is left costs one more call for
+    /// each connection when they come one by one, so this grows only while the listener is ready round after round.
     private var acceptsPerRound: Int
     /// Rounds of the loop, and the last one that had a listener's event.
     private var round: UInt64 = 0
@@ -87,8 +87,9 @@ public struct Server: ~Copyable {
         try listeners.add(listener, loop)
     }
 
-    /// Serves until the order to stop. Then it accepts no more connections, asks clients whose lines are not complete to come
-    /// again, and finishes what the handler has been asked, for ``ServerLimits/stopTime`` at most. Feeds systemd's watchdog.
+    /// Serves until the order to stop. Then it accepts no more connections, asks clients whose lines are not complete
+    /// to come again, and finishes what the handler has been asked, for ``ServerLimits/stopTime`` at most. Feeds
+    /// systemd's watchdog.
     ///
     /// - Parameters:
     ///   - orders: readable when there is an order.
@@ -214,8 +215,8 @@ extension Server {
                 let source = accepted.address.endpoint?.source ?? IPv6Address(high: 0, low: 0)
                 welcome(accepted.takeDescriptor(), from: source)
             } catch {
-                // No descriptor or no memory is left. The connection stays in the kernel's queue, and its listener readable, so
-                // without a pause the loop would try again and again.
+                // No descriptor or no memory is left. The connection stays in the kernel's queue, and its listener
+                // readable, so without a pause the loop would try again and again.
                 try listeners.pause(loop)
                 nextAccept = now + limits.acceptPause
                 if exhaustionNotice.permits(now: now) {
@@ -226,8 +227,8 @@ extension Server {
         }
     }
 
-    /// Begins an exchange, unless its source has made too many, or has too many open. Then the answer comes before anything is
-    /// read.
+    /// Begins an exchange, unless its source has made too many, or has too many open. Then the answer comes before
+    /// anything is read.
     private mutating func welcome(_ descriptor: consuming OwnedDescriptor, from source: IPv6Address) {
         let beginning = sources.begin(from: source, at: .nanoseconds(Int64(now.nanoseconds)))
         let slot = connections.open(descriptor, from: source)
@@ -257,7 +258,8 @@ extension Server {
 // MARK: - One exchange
 
 extension Server {
-    /// In a burst, and from routers nearby, both lines are here already. Reading at once saves a round of the event loop.
+    /// In a burst, and from routers nearby, both lines are here already. Reading at once saves a round of the event
+    /// loop.
     private mutating func readFirst(_ slot: Int) {
         let descriptor = connections[slot].descriptor
         var progress = ExchangeParser.Progress.waiting
@@ -384,8 +386,8 @@ extension Server {
         close(slot)
     }
 
-    /// Ends our side of the connection, and waits for the client to end its own. A connection that is closed while the client is
-    /// still sending is reset, and a reset overtakes the answer.
+    /// Ends our side of the connection, and waits for the client to end its own. A connection that is closed while the
+    /// client is still sending is reset, and a reset overtakes the answer.
     private mutating func beginDraining(_ slot: Int) {
         Socket.finishSending(to: connections[slot].descriptor)
         connections[slot].phase = .draining
@@ -481,8 +483,8 @@ extension Server {
         }
     }
 
-    /// Answers everybody who waits for the handler. It may have carried their requests out before it was lost. The answer costs
-    /// the client one more try, which then changes nothing, while silence would cost it its network.
+    /// Answers everybody who waits for the handler. It may have carried their requests out before it was lost. The
+    /// answer costs the client one more try, which then changes nothing, while silence would cost it its network.
     private mutating func loseHandler(_ failure: HandlerFailure) {
         // The end of an idle handler is not worth a line.
         if !answerDeadlines.isEmpty { noteLoss(failure) }

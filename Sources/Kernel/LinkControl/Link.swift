@@ -20,8 +20,8 @@ public struct Link: Hashable, Sendable {
 
     /// Whether a VXLAN interface makes entries from the frames that it receives; `false` for other kinds.
     public let learns: Bool
-    /// Most MAC addresses that a VXLAN interface takes into its forwarding database; `nil` if there is no limit. It can be
-    /// given only when the interface is made.
+    /// Most MAC addresses that a VXLAN interface takes into its forwarding database; `nil` if there is no limit. It can
+    /// be given only when the interface is made.
     public let addressLimit: UInt32?
 
     /// What a VXLAN interface sends from; `nil` if it leaves that to the kernel, or is of another kind.

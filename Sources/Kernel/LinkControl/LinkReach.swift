@@ -30,8 +30,8 @@ extension LinkControl {
         }
     }
 
-    /// Whether the kernel has a route to `destination` that leaves over this interface. It is asked for this one, whatever
-    /// else its tables hold.
+    /// Whether the kernel has a route to `destination` that leaves over this interface. It is asked for this one,
+    /// whatever else its tables hold.
     public mutating func hasRoute(
         to destination: IPv6Address,
         over interface: InterfaceIndex

@@ -3,7 +3,8 @@ public import Netlink
 public import NetworkAddresses
 public import SystemPackage
 
-/// Tells of interfaces that appear, change, are renamed, get or lose an IPv6 address, or go, in the network namespace in which it was opened.
+/// Tells of interfaces that appear, change, are renamed, get or lose an IPv6 address, or go, in the network namespace
+/// in which it was opened.
 public struct LinkWatch: ~Copyable {
     private let subscription: NetlinkSubscription
 

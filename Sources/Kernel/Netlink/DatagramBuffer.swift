@@ -1,7 +1,7 @@
 internal import Glibc
 
-/// Room for what a socket receives, used again and again. Sockets that are never used at the same time may share one: whoever
-/// holds a hundred of them, each for one interface, saves megabytes.
+/// Room for what a socket receives, used again and again. Sockets that are never used at the same time may share one:
+/// whoever holds a hundred of them, each for one interface, saves megabytes.
 public final class DatagramBuffer {
     /// In bytes. Enough for the longest datagram of netlink, whose dumps come in parts of 32 KiB at most (measured).
     public static let size = 65536

@@ -1,10 +1,10 @@
 internal import CMNL
 
-/// Which messages a ``NetlinkSubscription`` gets: a program that the kernel runs on each message before it takes room in the
-/// socket's buffer. A message has to pass every test. One that is too short for a test does not pass.
+/// Which messages a ``NetlinkSubscription`` gets: a program that the kernel runs on each message before it takes room
+/// in the socket's buffer. A message has to pass every test. One that is too short for a test does not pass.
 ///
-/// Positions are in bytes from the start of the message, and values are the bytes in their order. Source: classic BPF of
-/// `Documentation/networking/filter.rst`; an unprivileged process may attach one (SO_ATTACH_FILTER of socket(7)).
+/// Positions are in bytes from the start of the message, and values are the bytes in their order. Source: classic BPF
+/// of `Documentation/networking/filter.rst`; an unprivileged process may attach one (SO_ATTACH_FILTER of socket(7)).
 public struct MessageFilter: Hashable, Sendable {
     /// `struct sock_filter`, which has no equality.
     struct Instruction: Hashable, Sendable {

@@ -60,6 +60,7 @@ public struct MalformedReply: Error, Hashable, Sendable {
 }
 
 extension Errno {
-    /// ENODEV, which System calls `operationNotSupportedByDevice`. To rtnetlink it means that there is no such interface.
+    /// ENODEV, which System calls `operationNotSupportedByDevice`. To rtnetlink it means that there is no such
+    /// interface.
     package static var noSuchDevice: Errno { .operationNotSupportedByDevice }
 }

@@ -16,7 +16,8 @@ public struct NetlinkReply {
         let header = unsafe datagram.withUnsafeBytes { bytes -> nlmsghdr? in
             let header = unsafe bytes.baseAddress!.assumingMemoryBound(to: nlmsghdr.self)
             guard unsafe mnl_nlmsg_ok(header, Int32(bytes.count)) else { return nil }
-            // libmnl compares the length as a signed number, so one of 2^31 bytes or more is fine with it (measured, 1.0.4).
+            // libmnl compares the length as a signed number, so one of 2^31 bytes or more is fine with it (measured,
+            // 1.0.4).
             return unsafe Int(header.pointee.nlmsg_len) <= bytes.count ? header.pointee : nil
         }
         guard let header else { throw MalformedReply("\(datagram.count) bytes that are no message") }

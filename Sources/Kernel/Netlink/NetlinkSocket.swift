@@ -155,8 +155,8 @@ public struct NetlinkSocket: ~Copyable {
     ///   - isSecret: overwrite the receive buffer when done, because what comes has keys in it.
     ///   - limit: most messages that are read.
     ///   - body: takes one message into the value. It must not keep the message.
-    /// - Throws: every case of ``NetlinkError`` that belongs to an exchange. After ``NetlinkError/tooLong(operation:object:limit:)``
-    ///   the kernel has more to say, and the socket must be given up.
+    /// - Throws: every case of ``NetlinkError`` that belongs to an exchange. After
+    ///   ``NetlinkError/tooLong(operation:object:limit:)`` the kernel has more to say, and the socket must be given up.
     public mutating func dump<Value>(
         _ message: NetlinkMessage,
         _ operation: String,
@@ -182,8 +182,8 @@ public struct NetlinkSocket: ~Copyable {
     /// The same, for lists that may change all the time: the last attempt counts, whole or not.
     ///
     /// - Parameter attempts: most attempts, at least one.
-    /// - Returns: the value, and whether no change interrupted the list. If one did, what came is true, and what is missing
-    ///   may be there all the same.
+    /// - Returns: the value, and whether no change interrupted the list. If one did, what came is true, and what is
+    ///   missing may be there all the same.
     public mutating func dumpAsFarAsPossible<Value>(
         _ message: NetlinkMessage,
         _ operation: String,

@@ -2,8 +2,8 @@ internal import CMNL
 internal import Glibc
 public import SystemPackage
 
-/// A netlink socket for what rtnetlink(7) tells by itself. It is apart from those for requests, so that news and answers
-/// do not mix. It never waits.
+/// A netlink socket for what rtnetlink(7) tells by itself. It is apart from those for requests, so that news and
+/// answers do not mix. It never waits.
 @safe public final class NetlinkSubscription {
     /// A multicast group of rtnetlink.
     public enum Group: Sendable {
@@ -23,8 +23,8 @@ public import SystemPackage
         }
     }
 
-    /// Size of the kernel's buffer in bytes that is asked for, unless the subscriber knows better. It holds some hundred
-    /// messages about links; without CAP_NET_ADMIN the system's own limit (`net.core.rmem_max`) counts.
+    /// Size of the kernel's buffer in bytes that is asked for, unless the subscriber knows better. It holds some
+    /// hundred messages about links; without CAP_NET_ADMIN the system's own limit (`net.core.rmem_max`) counts.
     public static let receiveBuffer = 1 << 20
     /// Most datagrams that one ``receive(_:)`` takes; the others come with the next.
     public static let datagramsPerCall = 64

@@ -14,8 +14,8 @@ public protocol WireGuardInterface: AnyObject {
     /// Makes the changes, in order, as many at once as is good for the rest of the system. An empty list asks nothing
     /// of anybody.
     ///
-    /// Changes of one key are taken in order too: a removal and an addition make a fresh peer. A peer may have any number
-    /// of allowed IPs; the kernel gets those beyond 200 in further messages.
+    /// Changes of one key are taken in order too: a removal and an addition make a fresh peer. A peer may have any
+    /// number of allowed IPs; the kernel gets those beyond 200 in further messages.
     ///
     /// - Throws: at the first change that fails. It is no transaction: those before it may be in effect.
     func apply(_ changes: [PeerChange]) throws(WireGuardError)
@@ -37,8 +37,8 @@ public struct DeviceState: Hashable, Sendable {
     public var listenPort: UInt16?
     /// In no order.
     public var peers: [Peer]
-    /// Whether no change interrupted the list. If one did, who is missing may be there all the same: the kernel ends a list
-    /// early when the peer is removed that it would go on with.
+    /// Whether no change interrupted the list. If one did, who is missing may be there all the same: the kernel ends a
+    /// list early when the peer is removed that it would go on with.
     public var isWhole: Bool
 
     public init(

@@ -1,5 +1,5 @@
-/// Sixteen bytes that a member chooses at each start. A member that sees new ones sends everything again. Members of the
-/// field put a random UUID there and check none of its bits.
+/// Sixteen bytes that a member chooses at each start. A member that sees new ones sends everything again. Members of
+/// the field put a random UUID there and check none of its bits.
 public struct BootID: Hashable, Sendable {
     /// Length in bytes.
     public static let length = 16

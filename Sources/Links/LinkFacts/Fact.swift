@@ -7,8 +7,8 @@ public import WireGuardTypes
 /// attribute (1) | time to live (1 to 3) | subject (32) | value
 /// ```
 ///
-/// The time to live is in seconds, seven bits in each byte, the least significant first. The top bit is set if another byte
-/// follows. Ports have the most significant byte first. Source: wirelink's wire format, measured.
+/// The time to live is in seconds, seven bits in each byte, the least significant first. The top bit is set if another
+/// byte follows. Ports have the most significant byte first. Source: wirelink's wire format, measured.
 public struct Fact: Hashable, Sendable {
     /// What is said.
     public enum Statement: Hashable, Sendable {
@@ -18,7 +18,8 @@ public struct Fact: Hashable, Sendable {
         case endpoint(Endpoint)
         /// What the subject may send from. Bits behind the prefix stay as they were written.
         case allowedIP(IPPrefix)
-        /// The subject is a member. This is an older form of ``member(_:)``, which the field reads and no longer writes.
+        /// The subject is a member. This is an older form of ``member(_:)``, which the field reads and no longer
+        /// writes.
         case plainMember
         /// The subject is a member.
         case member(MemberMetadata)

@@ -4,8 +4,8 @@ public import WireGuardTypes
 
 /// Makes the datagrams of one member and reads the datagrams for it.
 ///
-/// A tag needs the secret of two members, which takes tens of microseconds to compute. The secrets that were used last are
-/// kept.
+/// A tag needs the secret of two members, which takes tens of microseconds to compute. The secrets that were used last
+/// are kept.
 public struct GroupSigner: Sendable {
     /// Most secrets that are kept. In a mesh of half as many members no secret is computed twice.
     public static let maximumSecrets = 2048
@@ -43,8 +43,8 @@ public struct GroupSigner: Sendable {
         return SignedGroup(signer: publicKey, nonce: nonce, tag: tag, facts: facts).datagram
     }
 
-    /// Reads a datagram. It checks the form, then the source, then the tag, and then reads the facts, all of them or none.
-    /// It does not notice a datagram that was sent before.
+    /// Reads a datagram. It checks the form, then the source, then the tag, and then reads the facts, all of them or
+    /// none. It does not notice a datagram that was sent before.
     ///
     /// - Parameter source: the address that the datagram came from, without its interface.
     public mutating func facts(

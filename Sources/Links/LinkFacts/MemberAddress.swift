@@ -1,8 +1,8 @@
 public import NetworkAddresses
 public import WireGuardTypes
 
-/// The link-local address that follows from a member's key. Facts travel between these addresses only. The low half is the
-/// first eight bytes of the SHA-1 digest of the key, as 32 bytes and not as text. No bit is set or cleared. Source:
+/// The link-local address that follows from a member's key. Facts travel between these addresses only. The low half is
+/// the first eight bytes of the SHA-1 digest of the key, as 32 bytes and not as text. No bit is set or cleared. Source:
 /// wirelink's wire format, measured.
 extension PublicKey {
     /// The address. Somebody could make a second key with the same one in 2^64 tries, so check before you add a peer.

@@ -4,8 +4,8 @@
 /// length of the rest | any number of: attribute (1), length, bytes
 /// ```
 ///
-/// Lengths are written as a fact's time to live. Attributes that are not known here are kept and relayed unchanged. Two values
-/// are equal if they have the same attributes, in whatever order. Source: wirelink's wire format, measured.
+/// Lengths are written as a fact's time to live. Attributes that are not known here are kept and relayed unchanged. Two
+/// values are equal if they have the same attributes, in whatever order. Source: wirelink's wire format, measured.
 public struct MemberMetadata: Hashable, Sendable {
     private static let nameAttribute = UInt8(ascii: "n")
     private static let basicAttribute = UInt8(ascii: "b")

@@ -5,7 +5,8 @@ internal import WireGuardTypes
 /// The key of two members: the shared secret of their keys, without a hash. It is the same in both directions and never
 /// changes.
 ///
-/// It hides nothing. The facts are the authenticated bytes of an empty message. Source: wirelink's wire format, measured.
+/// It hides nothing. The facts are the authenticated bytes of an empty message. Source: wirelink's wire format,
+/// measured.
 struct PairKey: Sendable {
     private let key: SymmetricKey
 

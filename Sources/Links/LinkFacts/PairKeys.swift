@@ -1,7 +1,7 @@
 internal import WireGuardTypes
 
-/// The secrets that were used last, in bounded memory. When recent ones fill half of the places, they become the older ones,
-/// and the older ones before them are dropped.
+/// The secrets that were used last, in bounded memory. When recent ones fill half of the places, they become the older
+/// ones, and the older ones before them are dropped.
 struct PairKeys: Sendable {
     private var recent: [PublicKey: PairKey] = [:]
     private var older: [PublicKey: PairKey] = [:]

@@ -1,5 +1,5 @@
-/// The SHA-1 digest of a short message of one block. libsodium does not have SHA-1. It spreads keys over addresses, as in the
-/// field, and nothing depends on its strength.
+/// The SHA-1 digest of a short message of one block. libsodium does not have SHA-1. It spreads keys over addresses, as
+/// in the field, and nothing depends on its strength.
 ///
 /// Source: RFC 3174.
 struct SHA1 {

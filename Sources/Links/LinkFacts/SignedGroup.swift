@@ -6,8 +6,8 @@ internal import WireGuardTypes
 /// 'S' | time to live (1 to 3), ignored | signer (32) | nonce (24) | tag (16) | facts
 /// ```
 ///
-/// The key of the tag is known to signer and receiver only. The tag depends on the nonce and the facts, and not on the bytes
-/// before them. Source: wirelink's wire format, measured.
+/// The key of the tag is known to signer and receiver only. The tag depends on the nonce and the facts, and not on the
+/// bytes before them. Source: wirelink's wire format, measured.
 struct SignedGroup: Sendable {
     let signer: PublicKey
     /// ``WireFormat/nonceLength`` bytes.

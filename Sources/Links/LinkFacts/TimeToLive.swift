@@ -1,5 +1,5 @@
-/// How long a fact holds from when it is sent or received, in whole seconds. A relayed fact has only the time that is left,
-/// so relaying does not prolong it.
+/// How long a fact holds from when it is sent or received, in whole seconds. A relayed fact has only the time that is
+/// left, so relaying does not prolong it.
 public struct TimeToLive: Hashable, Sendable {
     /// 0 to 65535.
     public let seconds: UInt16

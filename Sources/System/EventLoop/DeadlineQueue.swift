@@ -38,8 +38,8 @@ public struct DeadlineQueue: Sendable {
     /// Whether the slot has a deadline.
     public func contains(_ slot: Int) -> Bool { slot < links.count && links[slot].isQueued }
 
-    /// Gives a slot ``duration`` from `now` on. `now` must not go back from one insertion to the next, and the slot must
-    /// not be in the queue.
+    /// Gives a slot ``duration`` from `now` on. `now` must not go back from one insertion to the next, and the slot
+    /// must not be in the queue.
     public mutating func insert(_ slot: Int, now: MonotonicTime) {
         let deadline = MonotonicTime(nanoseconds: now.nanoseconds + nanoseconds)
         while slot >= links.count { links.append(Link()) }

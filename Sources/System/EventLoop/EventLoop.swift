@@ -7,8 +7,8 @@ public import Time
 /// Waits for many descriptors at once, for one daemon's only thread. Level triggered: what has not been dealt with is
 /// reported again.
 ///
-/// Source: epoll(7). Nothing is allocated after the start. The type is safe although `epoll_event` is not: of that union
-/// only the number is ever used.
+/// Source: epoll(7). Nothing is allocated after the start. The type is safe although `epoll_event` is not: of that
+/// union only the number is ever used.
 @safe public struct EventLoop: ~Copyable {
     /// What a descriptor is watched for, or is ready for.
     public struct Readiness: OptionSet, Hashable, Sendable {
@@ -36,9 +36,9 @@ public import Time
     public static let eventsPerRound = 256
 
     private let epoll: OwnedDescriptor
-    /// Wakes the loop. A deadline that is later than ``armed`` costs no call: in a server they are seconds away and mostly
-    /// gone before they come, while a limit of epoll_wait(2) itself arms and disarms a timer each time (measured: 3 µs of
-    /// a wait in a virtual machine).
+    /// Wakes the loop. A deadline that is later than ``armed`` costs no call: in a server they are seconds away and
+    /// mostly gone before they come, while a limit of epoll_wait(2) itself arms and disarms a timer each time
+    /// (measured: 3 µs of a wait in a virtual machine).
     private let timer: OwnedDescriptor
     /// When the timer goes off; `nil` if it does not.
     private var armed: MonotonicTime?
@@ -104,9 +104,9 @@ public import Time
         }
     }
 
-    /// Waits until a descriptor is ready or `deadline` is there. `nil` waits for descriptors only; a deadline in the past
-    /// takes what is ready already. It may return early with no event, for instance when the process was stopped and
-    /// goes on.
+    /// Waits until a descriptor is ready or `deadline` is there. `nil` waits for descriptors only; a deadline in the
+    /// past takes what is ready already. It may return early with no event, for instance when the process was stopped
+    /// and goes on.
     ///
     /// - Returns: the number of events, for the subscript.
     public mutating func wait(until deadline: MonotonicTime?) throws(SystemCallError) -> Int {

@@ -7,8 +7,8 @@ public enum BrokerEvent: Hashable, Sendable {
     /// The connection is gone, or never came about. Whatever was not acknowledged is forgotten.
     case disconnected(Disconnection)
     case message(BrokerMessage)
-    /// The broker's answer to a publication of quality ``BrokerQuality/atLeastOnce``. From 128 on, `reason` is a refusal;
-    /// 16 means that nobody has subscribed to it.
+    /// The broker's answer to a publication of quality ``BrokerQuality/atLeastOnce``. From 128 on, `reason` is a
+    /// refusal; 16 means that nobody has subscribed to it.
     case acknowledged(id: Int32, reason: UInt8)
     /// The broker's answer to a subscription. From 128 on, `reason` is a refusal, below it the quality granted.
     case subscribed(id: Int32, reason: UInt8)
@@ -30,8 +30,8 @@ public struct BrokerMessage: Hashable, Sendable {
     }
 }
 
-/// How hard is tried to deliver a message. (The third quality of MQTT is not for us: whatever goes over this bus may come
-/// twice.)
+/// How hard is tried to deliver a message. (The third quality of MQTT is not for us: whatever goes over this bus may
+/// come twice.)
 public enum BrokerQuality: Int32, Sendable {
     /// Lost if the connection is lost. Nobody acknowledges it.
     case atMostOnce = 0

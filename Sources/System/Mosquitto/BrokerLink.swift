@@ -3,8 +3,8 @@ public import SystemCalls
 internal import SystemPackage
 public import Time
 
-/// The connection to the broker, on the owner's event loop. It never waits, and it never connects by itself: the owner decides
-/// when and how often (`Backoff`).
+/// The connection to the broker, on the owner's event loop. It never waits, and it never connects by itself: the owner
+/// decides when and how often (`Backoff`).
 ///
 /// In each round of the loop the owner calls ``handle(_:)`` for an event of the link's token, and then
 /// ``attend(_:now:)``, which returns what happened. The next round must not wait beyond ``deadline``.
@@ -34,8 +34,8 @@ public struct BrokerLink: ~Copyable {
     public var isConnected: Bool { session?.isConnected ?? false }
 
     /// Starts to connect, unless there is a connection or one in the making. ``BrokerEvent/connected`` or
-    /// ``BrokerEvent/disconnected(_:)`` will come of it; the latter after two minutes and more if nothing answers at all,
-    /// because that is how long connect(2) tries.
+    /// ``BrokerEvent/disconnected(_:)`` will come of it; the latter after two minutes and more if nothing answers at
+    /// all, because that is how long connect(2) tries.
     public mutating func connect(now: MonotonicTime) {
         guard session == nil else { return }
         do throws(SessionFailure) {
@@ -58,8 +58,8 @@ public struct BrokerLink: ~Copyable {
         return isOwed ? MonotonicTime.start : nextCare
     }
 
-    /// Does what is due, and returns what happened: at most ``BrokerLimit/readsPerRound`` packets, and one more for each
-    /// publication that was on its way.
+    /// Does what is due, and returns what happened: at most ``BrokerLimit/readsPerRound`` packets, and one more for
+    /// each publication that was on its way.
     ///
     /// - Throws: what ``EventLoop/EventLoop/watch(_:for:token:)`` throws: the system is at one of its limits.
     public mutating func attend(
@@ -108,8 +108,8 @@ public struct BrokerLink: ~Copyable {
     /// Publishes a message.
     ///
     /// - Parameters:
-    ///   - isRetained: whether the broker keeps it for whoever subscribes later, in the place of what it had for the topic;
-    ///     an empty payload only takes that away.
+    ///   - isRetained: whether the broker keeps it for whoever subscribes later, in the place of what it had for the
+    ///     topic; an empty payload only takes that away.
     ///   - expiry: after how many seconds nobody needs it any more; `nil` for never.
     /// - Returns: the number that ``BrokerEvent/acknowledged(id:reason:)`` will have.
     public mutating func publish(
@@ -139,8 +139,8 @@ public struct BrokerLink: ~Copyable {
         return try session.subscribe(to: filter, quality, withOwn: withOwn, withKept: withKept)
     }
 
-    /// Ends the connection in order, so that the broker forgets the will. What was not acknowledged may be lost. No event
-    /// comes of it.
+    /// Ends the connection in order, so that the broker forgets the will. What was not acknowledged may be lost. No
+    /// event comes of it.
     public mutating func disconnect(_ loop: borrowing EventLoop) throws(SystemCallError) {
         session?.close()
         events = []

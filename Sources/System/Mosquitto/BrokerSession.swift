@@ -7,15 +7,15 @@ internal import SystemCalls
 internal import SystemPackage
 internal import TLSFiles
 
-/// One connection, from its first byte to its last, and all that is C of it. libmosquitto would go on with the same client
-/// and bring unacknowledged messages into the next connection; a new client for each has nothing from before.
+/// One connection, from its first byte to its last, and all that is C of it. libmosquitto would go on with the same
+/// client and bring unacknowledged messages into the next connection; a new client for each has nothing from before.
 ///
-/// Nothing of libmosquitto runs on a thread of its own. But mosquitto_connect*(), mosquitto_connect_async() included, waits
-/// in getaddrinfo(3) for as long as the resolver likes, 30 s and more if no server answers; and the only variant that
-/// takes properties of MQTT 5, mosquitto_connect_bind_v5(), also waits for connect(2) (source of 2.0; the other does not,
-/// but then never tries a second address). So this one call is made on another thread. It reads the files for TLS, sends
-/// CONNECT, and leaves a non-blocking socket; the handshake of TLS and all that follows do not wait. Of the callbacks only
-/// that for log lines can come in it.
+/// Nothing of libmosquitto runs on a thread of its own. But mosquitto_connect*(), mosquitto_connect_async() included,
+/// waits in getaddrinfo(3) for as long as the resolver likes, 30 s and more if no server answers; and the only variant
+/// that takes properties of MQTT 5, mosquitto_connect_bind_v5(), also waits for connect(2) (source of 2.0; the other
+/// does not, but then never tries a second address). So this one call is made on another thread. It reads the files for
+/// TLS, sends CONNECT, and leaves a non-blocking socket; the handshake of TLS and all that follows do not wait. Of the
+/// callbacks only that for log lines can come in it.
 ///
 /// `@unchecked Sendable`: until ``opening`` has an outcome only that thread uses the session, and from then on only its
 /// owner's.
@@ -215,9 +215,9 @@ internal import TLSFiles
         if readiness.contains(.readable) { read() }
     }
 
-    /// Reads until the socket has nothing more. With TLS that cannot be left to the next event: OpenSSL may hold what the
-    /// socket no longer has. libmosquitto says only with errno that there was nothing to read, and it says the same when
-    /// an acknowledgement could not be written; so it counts only if there was no callback either.
+    /// Reads until the socket has nothing more. With TLS that cannot be left to the next event: OpenSSL may hold what
+    /// the socket no longer has. libmosquitto says only with errno that there was nothing to read, and it says the same
+    /// when an acknowledgement could not be written; so it counts only if there was no callback either.
     private func read() {
         hasMore = false
         for _ in 0..<BrokerLimit.readsPerRound {
@@ -238,8 +238,8 @@ internal import TLSFiles
         if isOpen && end == nil { check(unsafe mosquitto_loop_misc(client)) }
     }
 
-    /// Checks the result of a call that transfers bytes. libmosquitto reports some ends by a callback only, and some by nothing
-    /// but the socket that is gone.
+    /// Checks the result of a call that transfers bytes. libmosquitto reports some ends by a callback only, and some by
+    /// nothing but the socket that is gone.
     private func check(_ status: Int32) {
         let number = errno
         let isGone = unsafe mosquitto_socket(client) == -1
@@ -350,8 +350,8 @@ internal import TLSFiles
         events.append(.connected)
     }
 
-    /// Comes with a reason code of MQTT, which as a refusal is 128 at least, or with a number of libmosquitto's, which is
-    /// less.
+    /// Comes with a reason code of MQTT, which as a refusal is 128 at least, or with a number of libmosquitto's, which
+    /// is less.
     private func wasDisconnected(_ reason: Int32) {
         callbacks += 1
         if reason >= 128 { self.reason = UInt8(truncatingIfNeeded: reason) }

@@ -3,14 +3,16 @@ public import SystemCalls
 internal import SystemPackage
 public import Time
 
-/// One end of a connection of whole packets (SOCK_SEQPACKET) that never waits: what the other side does not take yet is kept.
+/// One end of a connection of whole packets (SOCK_SEQPACKET) that never waits: what the other side does not take yet is
+/// kept.
 ///
-/// An event loop watches it after ``watch(on:token:)``. While the other side takes no packets, the connection is congested,
-/// and the loop is to report when that ends.
+/// An event loop watches it after ``watch(on:token:)``. While the other side takes no packets, the connection is
+/// congested, and the loop is to report when that ends.
 public final class PacketConnection {
     /// What the loop watches for while the other side takes no packets.
     public enum Congestion: Sendable {
-        /// Only the end of the congestion. The other side is asked for nothing new, so what is kept for it stays little.
+        /// Only the end of the congestion. The other side is asked for nothing new, so what is kept for it stays
+        /// little.
         case pausesReceiving
         /// The end of the congestion, and packets as always.
         case keepsReceiving

@@ -39,8 +39,8 @@ public final class PacketListener {
         case refused(Refusal)
     }
 
-    /// A new socket, in place of one that nobody listens on any more. Members of its file's group may connect. The file is
-    /// removed with the listener.
+    /// A new socket, in place of one that nobody listens on any more. Members of its file's group may connect. The file
+    /// is removed with the listener.
     ///
     /// - Throws: EADDRINUSE if a living process listens there.
     public init(path: String) throws(SystemCallError) {
@@ -72,8 +72,8 @@ public final class PacketListener {
         isWatched = new
     }
 
-    /// Takes one waiting connection, if its user may use the socket and has a place left. One too many is closed at once: left
-    /// waiting, it would shut out whoever comes behind it.
+    /// Takes one waiting connection, if its user may use the socket and has a place left. One too many is closed at
+    /// once: left waiting, it would shut out whoever comes behind it.
     ///
     /// - Parameters:
     ///   - places: gives the connection a place, which ``ConnectionPlaces/leave(_:)`` gives back.

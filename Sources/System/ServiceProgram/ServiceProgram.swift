@@ -35,9 +35,11 @@ public struct ServiceProgram<Configuration: ServiceConfiguration> {
     ///
     /// - Parameters:
     ///   - check: looks at files that the configuration names, so that `--check-config` finds what is wrong with them.
-    ///   - doubts: what can be used and will hardly do what is meant; it is logged each time when the configuration is read.
+    ///   - doubts: what can be used and will hardly do what is meant; it is logged each time when the configuration is
+    ///     read.
     ///   - remarks: what `--check-config` says besides, a line each: what is not wrong, and worth knowing.
-    ///   - serve: does the service's work until it is told to end. It gets the source for reading the configuration again.
+    ///   - serve: does the service's work until it is told to end. It gets the source for reading the configuration
+    ///     again.
     /// - Returns: never; the process ends with 0, 64 for wrong usage, 78 for a configuration that cannot be used
     ///   (EX_USAGE and EX_CONFIG of `sysexits.h`), or 1 if `serve` fails.
     public func run<Checked>(
@@ -108,8 +110,8 @@ public struct ServiceProgram<Configuration: ServiceConfiguration> {
     }
 }
 
-/// How long a service with mistakes in its configuration waits under systemd before it ends. Its units start it again at
-/// once, because clients wait; this keeps the same mistakes from filling the log and a processor.
+/// How long a service with mistakes in its configuration waits under systemd before it ends. Its units start it again
+/// at once, because clients wait; this keeps the same mistakes from filling the log and a processor.
 private let pauseAfterMistakes = Duration.seconds(5)
 
 extension ConfigurationError {

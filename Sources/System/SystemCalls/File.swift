@@ -37,8 +37,8 @@ public enum File {
     /// Replaces a file, or makes it, so that at any moment, power cuts included, either the old content is there or the
     /// new one. Only the owner may read it.
     ///
-    /// The new content is written beside it, to `path` + `.new`, brought to the disk, and renamed. After an error the old
-    /// file is as it was.
+    /// The new content is written beside it, to `path` + `.new`, brought to the disk, and renamed. After an error the
+    /// old file is as it was.
     ///
     /// - Throws: ENOSPC, EROFS, and what else open(2), write(2), fsync(2) and rename(2) have.
     public static func replace(_ path: String, with bytes: [UInt8]) throws(SystemCallError) {

@@ -5,9 +5,9 @@ public enum Heap {
     /// Blocks from this size on have pages of their own. In bytes.
     private static let largeBlock: Int32 = 128 * 1024
 
-    /// Has large blocks go back to the system as soon as they are given up, and threads share one heap. By itself glibc moves
-    /// the boundary up to 32 MiB as blocks come and go, and keeps for each thread what that took once. Call it at the
-    /// start.
+    /// Has large blocks go back to the system as soon as they are given up, and threads share one heap. By itself glibc
+    /// moves the boundary up to 32 MiB as blocks come and go, and keeps for each thread what that took once. Call it at
+    /// the start.
     ///
     /// Source: M_MMAP_THRESHOLD, M_ARENA_MAX of mallopt(3).
     public static func keepSmall() {

@@ -40,8 +40,8 @@ public struct PeerCredentials: Hashable, Sendable {
 
 extension PeerCredentials {
     /// Whether this peer may use the socket whose file is at `path`: root, this process's own user, and members of the
-    /// group that the file belongs to. The kernel asks the same of the file's mode; this is for the day when the mode is
-    /// wrong. A file of group root admits no group.
+    /// group that the file belongs to. The kernel asks the same of the file's mode; this is for the day when the mode
+    /// is wrong. A file of group root admits no group.
     public func mayUse(socketAt path: String) throws(SystemCallError) -> Bool {
         if user == 0 || user == Self.ownUser { return true }
         let group = try Socket.group(ofFileAt: path)

@@ -3,8 +3,8 @@ internal import Glibc
 internal import Synchronization
 public import SystemPackage
 
-/// Runs beside an event loop what would keep it waiting, a few things at a time, each on a thread that ends with it. What
-/// comes of them is handed to the loop when it asks.
+/// Runs beside an event loop what would keep it waiting, a few things at a time, each on a thread that ends with it.
+/// What comes of them is handed to the loop when it asks.
 public final class SideCrew {
     /// What threads leave for the loop.
     private final class Outbox: Sendable {

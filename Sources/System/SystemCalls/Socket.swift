@@ -293,8 +293,8 @@ public enum Socket {
         return unsafe getpeername(descriptor.rawValue, &nothing, &length) == 0
     }
 
-    /// Chooses how a TCP connection ends when it is closed, or when its process dies: with a reset, or in order. One that
-    /// holds bytes which nobody has read ends with a reset in any case (RFC 2525, section 2.17; measured).
+    /// Chooses how a TCP connection ends when it is closed, or when its process dies: with a reset, or in order. One
+    /// that holds bytes which nobody has read ends with a reset in any case (RFC 2525, section 2.17; measured).
     ///
     /// Source: SO_LINGER of socket(7) with a time of zero.
     public static func setReset(_ resets: Bool, atCloseOf descriptor: FileDescriptor) throws(SystemCallError) {

@@ -42,8 +42,8 @@ public struct SocketAddress: Sendable {
         fill(with: unix)
     }
 
-    /// The address of a Unix socket as systemd writes it in the environment: a path, or `@` and a name in the kernel's own
-    /// space of names. Source: `NOTIFY_SOCKET` in sd_notify(3), "Abstract" in unix(7).
+    /// The address of a Unix socket as systemd writes it in the environment: a path, or `@` and a name in the kernel's
+    /// own space of names. Source: `NOTIFY_SOCKET` in sd_notify(3), "Abstract" in unix(7).
     public init?(environment text: String) {
         self.init(path: text)
         guard text.hasPrefix("@") else { return }

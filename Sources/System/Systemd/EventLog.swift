@@ -1,8 +1,8 @@
 public import Logging
 
 extension Logger {
-    /// Writes a line about an event, with the field `KEX_EVENT=` in the journal. The message says it all by itself, since
-    /// at a terminal there is nothing else.
+    /// Writes a line about an event, with the field `KEX_EVENT=` in the journal. The message says it all by itself,
+    /// since at a terminal there is nothing else.
     ///
     /// - Parameter fields: of the journal besides; their names are upper case, and their values come from checked text.
     public func write(

@@ -4,9 +4,9 @@ internal import SystemPackage
 
 /// The way to the journal for lines with fields.
 ///
-/// Source: systemd's page "Native Journal Protocol", which is promised to stay as it is: one datagram is one line, a field
-/// without line feeds is `NAME=value` and a line feed. sd_journal_sendv(3) sends the same, but waits as long as the journal
-/// does not read, and a service must not.
+/// Source: systemd's page "Native Journal Protocol", which is promised to stay as it is: one datagram is one line, a
+/// field without line feeds is `NAME=value` and a line feed. sd_journal_sendv(3) sends the same, but waits as long as
+/// the journal does not read, and a service must not.
 final class Journal: Sendable {
     private let address: SocketAddress
     private let descriptor: OwnedDescriptor

@@ -37,8 +37,8 @@ public struct ListeningSocket: ~Copyable {
     /// Source: sd_listen_fds(3), which tells the protocol: `LISTEN_PID`, `LISTEN_FDS`, `LISTEN_FDNAMES`.
     ///
     /// - Parameter take: gets each socket.
-    /// - Throws: EISCONN for a passed descriptor that is a connection, EINVAL for any other that is not a listening socket of
-    ///   `kind`.
+    /// - Throws: EISCONN for a passed descriptor that is a connection, EINVAL for any other that is not a listening
+    ///   socket of `kind`.
     public static func takeAll(
         of kind: Kind,
         _ take: (consuming ListeningSocket) throws(SystemCallError) -> Void

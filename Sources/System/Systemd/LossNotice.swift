@@ -1,8 +1,8 @@
 internal import SystemCalls
 public import Time
 
-/// What the log says of something that is lost, and comes back: why, again when the reason is another one, and that it is back.
-/// All of it not more often than once in a given time.
+/// What the log says of something that is lost, and comes back: why, again when the reason is another one, and that it
+/// is back. All of it not more often than once in a given time.
 public struct LossNotice: Sendable {
     /// The last reason that was said; `nil` if it was not lost since it was said to be back.
     private var reason: String?

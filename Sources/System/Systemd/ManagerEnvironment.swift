@@ -1,7 +1,7 @@
 internal import Glibc
 
-/// What the service manager says in the environment of a process it starts. A process may hand its environment on, so each
-/// variable comes with the number of the process that it is meant for.
+/// What the service manager says in the environment of a process it starts. A process may hand its environment on, so
+/// each variable comes with the number of the process that it is meant for.
 enum ManagerEnvironment {
     /// What a test has in place of the process's own environment, which all of a process share.
     @TaskLocal static var variables: [String: String]?

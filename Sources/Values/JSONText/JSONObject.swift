@@ -1,9 +1,9 @@
 /// A JSON object as deployed servers read one, which is how Python does: of members with the same name the last one
-/// counts, and numbers may be `NaN`, `Infinity` and `-Infinity`. Otherwise it is RFC 8259, in UTF-8, with a byte order mark before it
-/// or without.
+/// counts, and numbers may be `NaN`, `Infinity` and `-Infinity`. Otherwise it is RFC 8259, in UTF-8, with a byte order
+/// mark before it or without.
 ///
-/// Texts and integers are read; of everything else only the form is checked. It needs no more memory than twice the text, and no
-/// recursion, so nesting has no limit but the text's length, which is the caller's to limit.
+/// Texts and integers are read; of everything else only the form is checked. It needs no more memory than twice the
+/// text, and no recursion, so nesting has no limit but the text's length, which is the caller's to limit.
 public struct JSONObject: Sendable {
     /// The value of a member.
     public enum Value: Hashable, Sendable {

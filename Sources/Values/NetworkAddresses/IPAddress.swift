@@ -39,15 +39,16 @@ public struct IPv6Address: Hashable, Sendable {
     /// The text form as its owner would write it: for an IPv4-mapped address that of the IPv4 address.
     public var unmappedDescription: String { mappedIPv4.map { "\($0)" } ?? description }
 
-    /// The text form of where somebody came from: the same, and for an address of ``scoped(to:)`` the interface behind it.
+    /// The text form of where somebody came from: the same, and for an address of ``scoped(to:)`` the interface behind
+    /// it.
     public var sourceDescription: String { scope == 0 ? unmappedDescription : "\(unscoped)%\(scope)" }
 
     /// Whether the address is in fe80::/10, so that it means nothing without an interface.
     public var isLinkLocal: Bool { high >> 54 == 0xfe80 >> 6 }
 
-    /// A link-local address together with its link, in one value: the index of the interface takes the place of the last 32
-    /// bits of the high half. Those mean nothing to IPv6 (RFC 4291, section 2.5.6), so what an outsider wrote there is gone. Every
-    /// other address stays what it is.
+    /// A link-local address together with its link, in one value: the index of the interface takes the place of the
+    /// last 32 bits of the high half. Those mean nothing to IPv6 (RFC 4291, section 2.5.6), so what an outsider wrote
+    /// there is gone. Every other address stays what it is.
     public func scoped(to interface: UInt32) -> IPv6Address {
         isLinkLocal ? IPv6Address(high: 0xfe80 << 48 | UInt64(interface), low: low) : self
     }
@@ -58,7 +59,8 @@ public struct IPv6Address: Hashable, Sendable {
     /// The address without its interface.
     public var unscoped: IPv6Address { scoped(to: 0) }
 
-    /// Whether the address stands for none: `::`, or IPv4's 0.0.0.0/8. Source: RFC 4291, section 2.5.2; RFC 1122, 3.2.1.3.
+    /// Whether the address stands for none: `::`, or IPv4's 0.0.0.0/8. Source: RFC 4291, section 2.5.2; RFC 1122,
+    /// 3.2.1.3.
     public var isUnspecified: Bool { mappedIPv4.map { $0.value >> 24 == 0 } ?? (high == 0 && low == 0) }
 
     /// Whether the address is its own machine's: `::1`, or IPv4's 127.0.0.0/8.
@@ -106,7 +108,8 @@ extension IPv6Address: CustomStringConvertible {
         UInt16(truncatingIfNeeded: (index < 4 ? high : low) >> UInt64(48 - 16 * (index & 3)))
     }
 
-    /// The groups that `::` stands for: the first longest run of two or more that are zero. Source: RFC 5952, section 4.2.
+    /// The groups that `::` stands for: the first longest run of two or more that are zero. Source: RFC 5952, section
+    /// 4.2.
     private var longestZeros: Range<Int>? {
         var longest: Range<Int>?
         var start = 0

@@ -3,8 +3,9 @@ public import NetworkAddresses
 /// What each source of the internet may ask for, in memory that does not grow however many sources there are.
 ///
 /// A source is an IPv4 address or an IPv6 /64, because that is what one home has. IPv6 has a second limit for each /48,
-/// which is what one customer may get: ``wideFactor`` times as much. All link-local addresses of one link are one source, because
-/// a neighbour there can have any number of them; see ``Share/linkFactor`` for the routers of a mesh, which ask from there too.
+/// which is what one customer may get: ``wideFactor`` times as much. All link-local addresses of one link are one
+/// source, because a neighbour there can have any number of them; see ``Share/linkFactor`` for the routers of a mesh,
+/// which ask from there too.
 ///
 /// ```swift
 /// var limits = SourceLimits(of: SourceLimits.Share(burst: 64, interval: .milliseconds(500), atOnce: 16))
@@ -12,9 +13,9 @@ public import NetworkAddresses
 /// limits.end(from: address)
 /// ```
 ///
-/// Sources share a table of ``slots`` buckets, in sets of ``setSize``. Which set is a source's is known to nobody outside:
-/// the hash has a seed of this process. When a set has no room, the fullest bucket goes, and its source begins with a full
-/// one: who comes with more sources than there are slots gains some tokens, and takes none from others.
+/// Sources share a table of ``slots`` buckets, in sets of ``setSize``. Which set is a source's is known to nobody
+/// outside: the hash has a seed of this process. When a set has no room, the fullest bucket goes, and its source begins
+/// with a full one: who comes with more sources than there are slots gains some tokens, and takes none from others.
 public struct SourceLimits: Sendable {
     /// What one source may do.
     public struct Share: Hashable, Sendable {
@@ -42,13 +43,13 @@ public struct SourceLimits: Sendable {
             return Share(bucket.times(factor), atOnce: most.overflow ? .max : most.partialValue, linkFactor: 1)
         }
 
-        /// Exchanges of one source with a front door. A block of houses behind one address has its power back, and each of
-        /// its 32 routers tries twice; in the long run a router comes once a minute or so. All of a link have what 1,024 routers
-        /// need: those of a mesh ask through the tunnel, from link-local addresses.
+        /// Exchanges of one source with a front door. A block of houses behind one address has its power back, and each
+        /// of its 32 routers tries twice; in the long run a router comes once a minute or so. All of a link have what
+        /// 1,024 routers need: those of a mesh ask through the tunnel, from link-local addresses.
         public static let exchanges = Share(burst: 64, interval: .milliseconds(500), atOnce: 16, linkFactor: 32)
 
-        /// Keys of one source that are new where they come in: as many as a block of houses behind one address has routers, all
-        /// of which come back after a power cut.
+        /// Keys of one source that are new where they come in: as many as a block of houses behind one address has
+        /// routers, all of which come back after a power cut.
         public static let newKeys = Share(burst: 32, interval: .seconds(30))
     }
 
@@ -89,8 +90,8 @@ public struct SourceLimits: Sendable {
         table = Table(slots: slots)
     }
 
-    /// The address that stands for the source's home: an IPv4 address itself, a /64 with zeros behind; and so a link, if the address
-    /// is scoped to it.
+    /// The address that stands for the source's home: an IPv4 address itself, a /64 with zeros behind; and so a link,
+    /// if the address is scoped to it.
     public static func home(of source: IPv6Address) -> IPv6Address {
         source.mappedIPv4 == nil ? IPv6Address(high: source.high, low: 0) : source
     }

@@ -21,8 +21,8 @@ public struct PrivateKey: Hashable, Sendable, Secret {
     }
 }
 
-/// A secret that both ends of a tunnel have beside their keys. It keeps what is recorded today from a computer that breaks
-/// Curve25519 later.
+/// A secret that both ends of a tunnel have beside their keys. It keeps what is recorded today from a computer that
+/// breaks Curve25519 later.
 public struct PresharedKey: Hashable, Sendable, Secret {
     private let secret: SecretBytes
 

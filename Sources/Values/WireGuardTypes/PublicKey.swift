@@ -95,10 +95,10 @@ public struct PublicKey: Hashable, Sendable {
         return text
     }
 
-    /// Whether a router could have this key. An X25519 public key is a number below p = 2^255 - 19, least significant byte
-    /// first, and WireGuard compares the bytes: a spelling from p on never completes a handshake. Nor does a key of
-    /// small order, because every shared secret with it is zero (RFC 7748, section 6.1). WireGuard takes both as peers
-    /// (kernel and wireguard-go, measured), which would then hold an address for nobody.
+    /// Whether a router could have this key. An X25519 public key is a number below p = 2^255 - 19, least significant
+    /// byte first, and WireGuard compares the bytes: a spelling from p on never completes a handshake. Nor does a key
+    /// of small order, because every shared secret with it is zero (RFC 7748, section 6.1). WireGuard takes both as
+    /// peers (kernel and wireguard-go, measured), which would then hold an address for nobody.
     public var isUsable: Bool {
         guard self[31] & 0x80 == 0 else { return false }
         // p is ed, 30 times ff, 7f.

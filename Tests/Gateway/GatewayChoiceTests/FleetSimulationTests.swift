@@ -38,8 +38,8 @@ import Testing
         #expect(community.deviation(of: Array(0..<199)) < 0.05)
     }
 
-    /// All who come go there, but for those who shook hands a moment ago. The other gateways count them for three minutes
-    /// more, so a few too many go where many come; those who come next mend that.
+    /// All who come go there, but for those who shook hands a moment ago. The other gateways count them for three
+    /// minutes more, so a few too many go where many come; those who come next mend that.
     @Test(
         "A gateway that comes back empty has its share within an hour, if half as many routers again come",
         arguments: [(2, 75_000), (20, 8_823), (200, 882)]

@@ -10,8 +10,8 @@ import WireGuardTypes
 
 @testable import KexDomain
 
-/// A kernel in memory, with one WireGuard and one VXLAN interface, that fails on demand. What it does takes time by its own clock
-/// only: a list of peers 1 ms, a change of a peer 100 µs, and an entry 50 µs.
+/// A kernel in memory, with one WireGuard and one VXLAN interface, that fails on demand. What it does takes time by its
+/// own clock only: a list of peers 1 ms, a change of a peer 100 µs, and an entry 50 µs.
 final class ScriptedKernel: Sendable {
     /// What is asked of it.
     enum Call: Sendable {

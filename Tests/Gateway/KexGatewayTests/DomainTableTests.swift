@@ -19,8 +19,8 @@ import WireGuardTypes
         table.reset(to: unlisted)
         #expect(table.repairs().map(\.key) == [key(2)], "what is known stays, what is not counts as missing")
         for admission in table.repairs() { table.confirm(admission) }
-        // Taken out by somebody, and put in by somebody: told again, it is no news. The MAC of somebody else, and the address
-        // of nobody, are none either.
+        // Taken out by somebody, and put in by somebody: told again, it is no news. The MAC of somebody else, and the
+        // address of nobody, are none either.
         var news: [Bool] = []
         for isGone in [true, true] {
             news.append(table.noteEntry(mac: addresses.mac, to: addresses.linkLocal, isGone: isGone))

@@ -142,7 +142,8 @@ private func v4(_ number: Int) -> IPv6Address {
         var (turn, newcomers, firstRefusal): (Int, Int, Duration?) = (0, 0, nil)
         // The attacker goes on for twelve hours, or until it has won.
         for minute in 0..<(12 * 60) where firstRefusal == nil {
-            // A little more than its limits let in, which are 32 and then 2 a minute for an address, and 8 times that for a /48.
+            // A little more than its limits let in, which are 32 and then 2 a minute for an address, and 8 times that
+            // for a /48.
             for _ in 0..<(minute == 0 ? 1500 : attacker.perMinute) {
                 turn += 1
                 _ = town.join(town.newKey(), from: attacker.address(turn % attacker.count))

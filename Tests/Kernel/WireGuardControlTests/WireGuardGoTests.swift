@@ -209,7 +209,8 @@ private func wg(_ arguments: String...) throws -> String { try output(of: "/usr/
             )
         )
         #expect(advice.1 == name.text)
-        // The process that is made anew takes the place of the one before, in the foreground so that it ends with the test.
+        // The process that is made anew takes the place of the one before, in the foreground so that it ends with the
+        // test.
         #expect(advice.3 == "wireguard-go \(name)")
         try withWireGuardGo(name) { name throws in
             #expect(try openWireGuardInterface(name).state().peers.isEmpty)

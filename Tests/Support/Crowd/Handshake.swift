@@ -43,8 +43,8 @@ struct Handshake {
         initiation = message
     }
 
-    /// The first packet of the session, a keepalive, which tells the gateway that the handshake is complete; `nil` if the
-    /// answer is not good.
+    /// The first packet of the session, a keepalive, which tells the gateway that the handshake is complete; `nil` if
+    /// the answer is not good.
     mutating func keepalive(after response: [UInt8]) -> [UInt8]? {
         guard response.count == 92, response[0] == 2 else { return nil }
         let point = Array(response[12..<44])
@@ -106,8 +106,8 @@ private func littleEndian(_ number: some FixedWidthInteger) -> [UInt8] {
     withUnsafeBytes(of: number.littleEndian) { Array($0) }
 }
 
-/// Lets all of these routers shake hands with the WireGuard at 127.0.0.1, 32 at a time; more would make it ask for proof
-/// of their address (wireguard-go: when 128 handshakes wait).
+/// Lets all of these routers shake hands with the WireGuard at 127.0.0.1, 32 at a time; more would make it ask for
+/// proof of their address (wireguard-go: when 128 handshakes wait).
 ///
 /// - Returns: how many did.
 func connect(_ routers: [PrivateKey], port: UInt16, gateway: PublicKey) -> Int {

@@ -45,7 +45,8 @@ public struct FieldRouter {
         return (lines.joined(separator: "\r\n") + "\r\n\r\n", "\(length)\r\n\(text)\r\n0\r\n\r\n")
     }
 
-    /// The exchange of a router with load balancing: it wants to know a gateway, and takes the old exchange if it cannot.
+    /// The exchange of a router with load balancing: it wants to know a gateway, and takes the old exchange if it
+    /// cannot.
     public func exchange(port: UInt16) -> Outcome {
         let outcome = post("/api/v2/wg/key/exchange", port)
         if case .gateway = outcome { return outcome }

@@ -1,6 +1,6 @@
-/// How long a test waits for what must happen, in seconds. It ends with the event, so a long one costs nothing where all is
-/// well; a short one fails on a machine that has something else to do. No test says how fast something is: `scripts/bench`
-/// does, with ratios.
+/// How long a test waits for what must happen, in seconds. It ends with the event, so a long one costs nothing where
+/// all is well; a short one fails on a machine that has something else to do. No test says how fast something is:
+/// `scripts/bench` does, with ratios.
 public enum Patience {
     /// For a program, ours or another, to do what takes moments.
     public static let program = 240.0

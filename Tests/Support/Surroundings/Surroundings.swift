@@ -2,8 +2,8 @@ private import Foundation
 public import Testing
 
 extension Trait where Self == ConditionTrait {
-    /// Makes interfaces, namespaces or mounts, or runs programs that do: left out for another user. `scripts/test` as root takes a
-    /// test that is left out for a failure.
+    /// Makes interfaces, namespaces or mounts, or runs programs that do: left out for another user. `scripts/test` as
+    /// root takes a test that is left out for a failure.
     public static var needsRoot: Self { .enabled(if: geteuid() == 0, "needs root") }
 }
 

@@ -124,7 +124,8 @@ import Time
 }
 
 @Suite("Signals") struct SignalReceiverTests {
-    // raise(3) signals the calling thread, and a blocked signal waits there: other threads of the tests are not touched.
+    // raise(3) signals the calling thread, and a blocked signal waits there: other threads of the tests are not
+    // touched.
     @Test("can be read one after the other")
     func read() throws {
         let receiver = try SignalReceiver(for: [.hangup, .terminate])

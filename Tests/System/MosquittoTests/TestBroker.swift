@@ -69,8 +69,8 @@ final class TestBroker {
         }
     }
 
-    /// Starts a program without a terminal and with no signal blocked: the threads of the tests block them, and a child of
-    /// theirs would never hear of SIGTERM.
+    /// Starts a program without a terminal and with no signal blocked: the threads of the tests block them, and a child
+    /// of theirs would never hear of SIGTERM.
     private func spawn(_ arguments: String...) throws -> pid_t {
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)

@@ -127,8 +127,8 @@ private func text(_ hexadecimal: String) -> String { "\(PublicKey(bytes: bytes(h
 }
 
 @Suite("Argon2id") struct Argon2idTests {
-    /// Passphrase, salt and numbers of RFC 9106, section 5.3, but on one lane, without secret and associated data, which
-    /// libsodium does not have; by OpenSSL 3, which makes that section's own tag.
+    /// Passphrase, salt and numbers of RFC 9106, section 5.3, but on one lane, without secret and associated data,
+    /// which libsodium does not have; by OpenSSL 3, which makes that section's own tag.
     @Test("derives what another implementation does")
     func vectors() throws {
         let cost = try #require(DerivationCost(passes: 3, memory: 32 << 10))

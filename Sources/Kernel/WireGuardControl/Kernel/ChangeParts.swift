@@ -1,13 +1,13 @@
 internal import WireGuardTypes
 
-/// Most allowed IPs of one change in a message: what fits into the 8 KiB of one of generic netlink, with everything else
-/// that a peer can have. A peer with more gets them in several changes.
+/// Most allowed IPs of one change in a message: what fits into the 8 KiB of one of generic netlink, with everything
+/// else that a peer can have. A peer with more gets them in several changes.
 let allowedIPsPerChange = 200
 
 extension PeerChange {
-    /// The same as changes with ``allowedIPsPerChange`` each at most, in the order in which they must be made. The first
-    /// has everything else. The others only update the peer, so that one that somebody takes out meanwhile does not come
-    /// back with the rest of its allowed IPs.
+    /// The same as changes with ``allowedIPsPerChange`` each at most, in the order in which they must be made. The
+    /// first has everything else. The others only update the peer, so that one that somebody takes out meanwhile does
+    /// not come back with the rest of its allowed IPs.
     var parts: [PeerChange] {
         let settings: PeerSettings
         switch self {

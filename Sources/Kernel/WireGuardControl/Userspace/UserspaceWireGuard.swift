@@ -22,9 +22,9 @@ func isSocket(_ path: String) -> Bool {
 final class UserspaceWireGuard: WireGuardInterface {
     /// Longest wait for the reply to a change. One of 64 peers takes 3 ms (measured with wireguard-go).
     static let changeTimeout: Duration = .seconds(2)
-    /// Longest wait for the whole state. That of 10,000 peers takes 0.1 s and 3.2 MB (measured with wireguard-go). Shorter
-    /// than the five seconds that a router's exchange may wait, so that one interface that does not answer does not fail
-    /// the exchanges of others behind it.
+    /// Longest wait for the whole state. That of 10,000 peers takes 0.1 s and 3.2 MB (measured with wireguard-go).
+    /// Shorter than the five seconds that a router's exchange may wait, so that one interface that does not answer does
+    /// not fail the exchanges of others behind it.
     static let stateTimeout: Duration = .seconds(4)
     let name: InterfaceName
     private let path: String
@@ -96,8 +96,8 @@ final class UserspaceWireGuard: WireGuardInterface {
 
     // MARK: - Conversation
 
-    /// Sends a request, to which the empty line at its end is added, and reads the reply. The request is wiped, since it
-    /// may have keys in it.
+    /// Sends a request, to which the empty line at its end is added, and reads the reply. The request is wiped, since
+    /// it may have keys in it.
     private func exchange(
         _ operation: WireGuardOperation,
         _ lines: consuming [UInt8],
