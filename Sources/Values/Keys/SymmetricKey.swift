@@ -25,6 +25,9 @@ public struct SymmetricKey: Hashable, Sendable, Secret {
         secret = SecretBytes(bytes)
     }
 
+    /// Lends the ``length`` bytes.
+    func withKeyBytes<Result>(_ body: (UnsafePointer<UInt8>) -> Result) -> Result { unsafe secret.withBytes(body) }
+
     /// Seals `message` under a nonce by chance.
     ///
     /// - Parameter authenticated: bytes that are not in what is sealed, and that must be the same when it is opened.

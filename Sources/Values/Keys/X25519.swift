@@ -49,4 +49,12 @@ public struct SharedSecret: Hashable, Sendable, Secret {
     public static let length = 32
 
     public let bytes: SecretBytes
+
+    init(bytes: SecretBytes) { self.bytes = bytes }
+
+    /// Takes over the secret that another process has computed, or returns `nil` if it is not ``length`` bytes.
+    public init?(bytes: some Collection<UInt8>) {
+        guard bytes.count == Self.length else { return nil }
+        self.bytes = SecretBytes(bytes)
+    }
 }

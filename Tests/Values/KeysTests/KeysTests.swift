@@ -126,6 +126,43 @@ private func text(_ hexadecimal: String) -> String { "\(PublicKey(bytes: bytes(h
     }
 }
 
+@Suite("BLAKE2b") struct KeyedHashTests {
+    private let secret = SharedSecret(bytes: 0...31)!
+    private let alice = PublicKey(bytes: ([UInt8](32...63)).span)!
+    private let bob = PublicKey(bytes: ([UInt8](64...95)).span)!
+    private let nonce = Array(0x40...0x57) as [UInt8]
+    private let none: [UInt8] = []
+    private let zeros = [UInt8](repeating: 0, count: 200)
+
+    /// By `hashlib.blake2b(label + sender + receiver, key=secret, digest_size=32)` of Python.
+    @Test("derives the keys of a pair that another implementation does, one for each use and direction")
+    func derivation() throws {
+        func derived(_ label: String, _ sender: PublicKey, _ receiver: PublicKey) -> SymmetricKey {
+            SymmetricKey(deriving: label, from: secret, sender: sender, receiver: receiver)
+        }
+        let vectors = [
+            ("kex-link message 1", alice, bob, "bb026ad68a6c0c72fb18f5d250c0b1c17f30e1763631a202193f93f171f9e8a5"),
+            ("kex-link message 1", bob, alice, "2c9cd97903599081d9fc5b143e44daa49e280c496fd6d471659ffb94e59c1444"),
+            ("kex-link probe 1", alice, bob, "4656b79afeecd3311f5c3b359ead1a5cd667f2186e961a8f84389eae5f502765"),
+            ("kex-link probe 1", bob, alice, "f1bf725e2986bf56ee91a330e2c0d63fe2deed12bd41bfde874aa636879eb86f"),
+        ]
+        for (label, sender, receiver, key) in vectors {
+            #expect(derived(label, sender, receiver) == SymmetricKey(bytes: bytes(key)))
+        }
+    }
+
+    /// By `hashlib.blake2b(message, key=key, digest_size=8)` of Python, and 4.
+    @Test("makes the short hashes that another implementation does")
+    func shortHashes() throws {
+        #expect((alice.hash64(of: nonce.span), alice.hash64(of: none.span)) == (0x8c05_73c5_b01b_e048, 0x66b3_12cb_f8c8_64b9))
+        let key = SymmetricKey(deriving: "kex-link probe 1", from: secret, sender: alice, receiver: bob)
+        #expect((key.hash32(of: nonce.span), key.hash32(of: zeros.span)) == (0xdea0_9b78, 0xb15c_0b81))
+    }
+
+    @Test("takes a secret of 32 bytes only", arguments: [0, 31, 33])
+    func length(count: Int) { #expect(SharedSecret(bytes: [UInt8](repeating: 1, count: count)) == nil) }
+}
+
 @Suite("Argon2id") struct Argon2idTests {
     /// Passphrase, salt and numbers of RFC 9106, section 5.3, but on one lane, without secret and associated data,
     /// which libsodium does not have; by OpenSSL 3, which makes that section's own tag.
