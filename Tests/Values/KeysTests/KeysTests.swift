@@ -154,7 +154,11 @@ private func text(_ hexadecimal: String) -> String { "\(PublicKey(bytes: bytes(h
     /// By `hashlib.blake2b(message, key=key, digest_size=8)` of Python, and 4.
     @Test("makes the short hashes that another implementation does")
     func shortHashes() throws {
-        #expect((alice.hash64(of: nonce.span), alice.hash64(of: none.span)) == (0x8c05_73c5_b01b_e048, 0x66b3_12cb_f8c8_64b9))
+        #expect(
+            (alice.hash64(of: nonce.span), alice.hash64(of: none.span)) == (
+                0x8c05_73c5_b01b_e048, 0x66b3_12cb_f8c8_64b9
+            )
+        )
         let key = SymmetricKey(deriving: "kex-link probe 1", from: secret, sender: alice, receiver: bob)
         #expect((key.hash32(of: nonce.span), key.hash32(of: zeros.span)) == (0xdea0_9b78, 0xb15c_0b81))
     }
