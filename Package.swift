@@ -242,7 +242,8 @@ let gatewayLibraries = libraries(
 let linkLibraries = libraries(
     in: "Links",
     [
-        ("LinkFacts", ["Keys", "NetworkAddresses", "Secrets", "WireGuardTypes"])
+        ("LinkFacts", ["Keys", "NetworkAddresses", "Secrets", "WireGuardTypes"]),
+        ("LinkMember", ["NetworkAddresses", "WireGuardTypes"]),
     ]
 )
 
@@ -440,7 +441,8 @@ let gatewaySuites = suites(
 let linkSuites = suites(
     in: "Links",
     [
-        ("LinkFactsTests", ["Checkout", "Keys", "LinkFacts", "NetworkAddresses", "Secrets", "WireGuardTypes"])
+        ("LinkFactsTests", ["Checkout", "Keys", "LinkFacts", "NetworkAddresses", "Secrets", "WireGuardTypes"]),
+        ("LinkMemberTests", ["LinkMember", "NetworkAddresses"]),
     ]
 )
 
