@@ -1,19 +1,19 @@
 internal import NetworkAddresses
-internal import WireGuardTypes
+package import WireGuardTypes
 
 /// Reads a datagram from its beginning. Each function returns `nil` if there are too few bytes, and then takes none.
-struct FactReader {
+package struct FactReader {
     private var rest: ArraySlice<UInt8>
 
-    init(_ bytes: [UInt8]) { rest = bytes[...] }
+    package init(_ bytes: [UInt8]) { rest = bytes[...] }
 
     private init(_ bytes: ArraySlice<UInt8>) { rest = bytes }
 
-    var count: Int { rest.count }
+    package var count: Int { rest.count }
 
-    mutating func byte() -> UInt8? { rest.popFirst() }
+    package mutating func byte() -> UInt8? { rest.popFirst() }
 
-    mutating func bytes(_ count: Int) -> ArraySlice<UInt8>? {
+    package mutating func bytes(_ count: Int) -> ArraySlice<UInt8>? {
         guard count <= rest.count else { return nil }
         defer { rest = rest.dropFirst(count) }
         return rest.prefix(count)
@@ -28,7 +28,7 @@ struct FactReader {
 
     mutating func varint() -> UInt64? { Varint.take(from: &rest) }
 
-    mutating func key() -> PublicKey? {
+    package mutating func key() -> PublicKey? {
         guard let bytes = bytes(PublicKey.length) else { return nil }
         let copy = Array(bytes)
         return PublicKey(bytes: copy.span)
