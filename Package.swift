@@ -243,7 +243,11 @@ let linkLibraries = libraries(
     in: "Links",
     [
         ("LinkFacts", ["Keys", "NetworkAddresses", "Secrets", "WireGuardTypes"]),
-        ("LinkMember", ["NetworkAddresses", "WireGuardTypes"]),
+        ("LinkMessages", ["Keys", "LinkFacts", "NetworkAddresses", "WireGuardTypes"]),
+        (
+            "LinkMember",
+            ["Keys", "LinkFacts", "LinkMessages", "NetworkAddresses", "Time", "WireGuardTypes"]
+        ),
     ]
 )
 
@@ -442,6 +446,7 @@ let linkSuites = suites(
     in: "Links",
     [
         ("LinkFactsTests", ["Checkout", "Keys", "LinkFacts", "NetworkAddresses", "Secrets", "WireGuardTypes"]),
+        ("LinkMessagesTests", ["Keys", "LinkFacts", "LinkMessages", "NetworkAddresses", "Secrets", "WireGuardTypes"]),
         ("LinkMemberTests", ["LinkMember", "NetworkAddresses"]),
     ]
 )

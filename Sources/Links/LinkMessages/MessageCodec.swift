@@ -1,4 +1,4 @@
-public import LinkFacts
+internal import LinkFacts
 internal import NetworkAddresses
 internal import WireGuardTypes
 
