@@ -1,0 +1,30 @@
+public import Keys
+public import NetworkAddresses
+public import WireGuardTypes
+
+/// What happens to a member.
+public enum LinkEvent: Sendable {
+    /// The interface was read again.
+    case device(DeviceSnapshot)
+    /// What this machine and another have in common, in answer to ``LinkWork/secretWanted(_:)``; `nil` for a key of small
+    /// order.
+    case secret(PublicKey, SharedSecret?)
+    /// A datagram came to a facts port.
+    case datagram([UInt8], from: IPv6Address, port: UInt16)
+    /// The payload of a probe came.
+    case probe([UInt8], from: Endpoint, at: ProbePort)
+    /// All changes of a ``LinkWork/change(_:)`` of these peers were made.
+    case changed([PublicKey])
+    /// A change was refused, with those of the same peer behind it.
+    case refused(PublicKey, reason: String)
+    /// The relay has a port for a member; `nil`: it cannot have one.
+    case relayPort(PublicKey, UInt16?)
+}
+
+/// Where probes leave and arrive.
+public enum ProbePort: Hashable, Sendable {
+    /// WireGuard's own.
+    case wireGuard
+    /// The relay's, of this member.
+    case relay(PublicKey)
+}

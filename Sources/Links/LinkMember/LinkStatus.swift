@@ -1,0 +1,59 @@
+public import NetworkAddresses
+public import WireGuardTypes
+
+/// What is known of all members, for people and for programs.
+public struct LinkStatus: Hashable, Sendable {
+    /// By name, then by key.
+    public var members: [MemberStatus]
+
+    public init(members: [MemberStatus]) { self.members = members }
+}
+
+public struct MemberStatus: Hashable, Sendable {
+    /// How traffic goes to a member.
+    public enum Way: Hashable, Sendable {
+        /// It is a hub: the operator's peer.
+        case hub(Endpoint?)
+        case direct(Endpoint)
+        /// Through the relay of this hub, which sees nothing.
+        case relayed(by: PublicKey)
+        /// In the tunnel of this hub; `nil` if none is known.
+        case throughHub(PublicKey?)
+    }
+
+    public var key: PublicKey
+    public var name: String?
+    /// Whether it understands more than wirelink's facts.
+    public var isOurs: Bool
+    public var isAlive: Bool
+    public var way: Way
+    /// For how long that has been so.
+    public var since: Duration
+    /// Of the way that is used, if it was measured.
+    public var roundTrip: Duration?
+    /// What was tried, and why it failed, in words.
+    public var attempts: [String]
+    public var allowedIPs: [IPPrefix]
+
+    public init(
+        key: PublicKey,
+        name: String?,
+        isOurs: Bool,
+        isAlive: Bool,
+        way: Way,
+        since: Duration,
+        roundTrip: Duration?,
+        attempts: [String],
+        allowedIPs: [IPPrefix]
+    ) {
+        self.key = key
+        self.name = name
+        self.isOurs = isOurs
+        self.isAlive = isAlive
+        self.way = way
+        self.since = since
+        self.roundTrip = roundTrip
+        self.attempts = attempts
+        self.allowedIPs = allowedIPs
+    }
+}
