@@ -5,6 +5,7 @@ public import SystemPackage
 /// What was being done to a WireGuard interface.
 public enum WireGuardOperation: String, Hashable, Sendable {
     case readState = "read the state of"
+    case readKey = "read the private key of"
     case applyChanges = "change the peers of"
     case configure = "configure"
 }

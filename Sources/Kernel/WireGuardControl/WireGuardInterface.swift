@@ -11,6 +11,9 @@ public protocol WireGuardInterface: AnyObject {
     /// Reads everything about the interface and its peers.
     func state() throws(WireGuardError) -> DeviceState
 
+    /// Reads the interface's own private key; `nil` before it has one. ``DeviceState`` never has it.
+    func privateKey() throws(WireGuardError) -> PrivateKey?
+
     /// Makes the changes, in order, as many at once as is good for the rest of the system. An empty list asks nothing
     /// of anybody.
     ///
@@ -35,6 +38,8 @@ public struct DeviceState: Hashable, Sendable {
     public var publicKey: PublicKey?
     /// UDP port; `nil` before it has one.
     public var listenPort: UInt16?
+    /// Set on the packets that leave, for rules of routing and of the firewall; 0 for none.
+    public var firewallMark: UInt32
     /// In no order.
     public var peers: [Peer]
     /// Whether no change interrupted the list. If one did, who is missing may be there all the same: the kernel ends a
@@ -44,11 +49,13 @@ public struct DeviceState: Hashable, Sendable {
     public init(
         publicKey: PublicKey? = nil,
         listenPort: UInt16? = nil,
+        firewallMark: UInt32 = 0,
         peers: [Peer] = [],
         isWhole: Bool = true
     ) {
         self.publicKey = publicKey
         self.listenPort = listenPort
+        self.firewallMark = firewallMark
         self.peers = peers
         self.isWhole = isWhole
     }

@@ -270,7 +270,7 @@ private func allowedIPs(_ prefixes: (UInt16, [UInt8], UInt8)...) -> [UInt8] {
     private let device = hex(
         """
         06 00 06 00  1a 27 00 00                 ; LISTEN_PORT 10010
-        08 00 07 00  00 00 00 00                 ; FWMARK 0
+        08 00 07 00  34 12 00 00                 ; FWMARK 0x1234
         08 00 01 00  05 00 00 00                 ; IFINDEX 5
         08 00 02 00  77 67 30 00                 ; IFNAME wg0
         24 00 03 00  ee ee ee ee ee ee ee ee ee ee ee ee ee ee ee ee
@@ -316,7 +316,7 @@ private func allowedIPs(_ prefixes: (UInt16, [UInt8], UInt8)...) -> [UInt8] {
             sentBytes: .max
         )
         let state = try interface.state()
-        #expect(state == DeviceState(publicKey: bobPublic, listenPort: 10010, peers: [expected]))
+        #expect(state == DeviceState(publicKey: bobPublic, listenPort: 10010, firewallMark: 0x1234, peers: [expected]))
         #expect(
             kernel.requests.last
                 == hex(
@@ -326,6 +326,19 @@ private func allowedIPs(_ prefixes: (UInt16, [UInt8], UInt8)...) -> [UInt8] {
                     """
                 )
         )
+    }
+
+    @Test("has the private key only for who asks for that")
+    func privateKey() throws {
+        let (interface, kernel) = try open(part(device + peers(key)), part(peers(key)), end())
+        #expect(try interface.privateKey() == PrivateKey(bytes: [UInt8](repeating: 0xee, count: 32)))
+        #expect(kernel.isFinished)
+        let (other, _) = try open(part(attribute(3, [UInt8](repeating: 0, count: 32))), end())
+        #expect(try other.privateKey() == nil)
+        let (broken, _) = try open(part(attribute(3, [1])), end())
+        #expect(throws: WireGuardError.malformedReply(.readKey, name, detail: "a private key of 1 bytes")) {
+            try broken.privateKey()
+        }
     }
 
     @Test("without key, port and peers has none of them")
@@ -362,6 +375,7 @@ private func allowedIPs(_ prefixes: (UInt16, [UInt8], UInt8)...) -> [UInt8] {
         let expected = DeviceState(
             publicKey: bobPublic,
             listenPort: 10010,
+            firewallMark: 0x1234,
             peers: [
                 Peer(publicKey: firstKey, allowedIPs: [firstAddress, network, network], receivedBytes: 148),
                 Peer(publicKey: secondKey),

@@ -1,5 +1,6 @@
 import Foundation
 import KernelTestSupport
+import Keys
 import Netlink
 import NetworkAddresses
 import SystemCalls
@@ -190,6 +191,7 @@ private let addFirst = PeerChange.add(PeerSettings(publicKey: firstKey, allowedI
                 == DeviceState(
                     publicKey: bobPublic,
                     listenPort: 10010,
+                    firewallMark: 1,
                     peers: [
                         Peer(
                             publicKey: firstKey,
@@ -218,6 +220,24 @@ private let addFirst = PeerChange.add(PeerSettings(publicKey: firstKey, allowedI
             }
         ])
         #expect(try open(server).state() == DeviceState())
+    }
+
+    @Test(
+        "tells its private key when it is asked for that, and none of zeros",
+        arguments: [
+            ("private_key=\(bobPrivate)\n", bobPublic), ("private_key=\(String(repeating: "0", count: 64))\n", nil),
+        ]
+    )
+    func privateKey(line: String, publicKey: PublicKey?) throws {
+        let server = try FakeUserspace([
+            {
+                $0.request(); $0.reply(line + "fwmark=1\npublic_key=\(firstKeyHex)\nerrno=0\n\n")
+            }
+        ])
+        let buffer = DatagramBuffer()
+        #expect(try open(server, buffer: buffer).privateKey()?.publicKey == publicKey)
+        #expect(server.requests == ["get=1\n\n"])
+        #expect(buffer.bytes.allSatisfy { $0 == 0 })
     }
 
     @Test(

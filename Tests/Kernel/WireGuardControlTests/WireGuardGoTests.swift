@@ -47,6 +47,8 @@ private func wg(_ arguments: String...) throws -> String { try output(of: "/usr/
             let interface = try openWireGuardInterface(name)
             #expect(interface.name == name)
             #expect(try interface.state().publicKey == nil)
+            #expect(try interface.privateKey() == nil)
+            #expect(try interface.state().firewallMark == 0)
             #expect(try interface.state().peers == [])
 
             let key = PrivateKey(
@@ -56,6 +58,9 @@ private func wg(_ arguments: String...) throws -> String { try output(of: "/usr/
             )!
             try interface.configure(privateKey: key, listenPort: 0, firewallMark: 3)
             #expect(try interface.state().publicKey == bobPublic)
+            // It comes with the bits set that every such key has.
+            #expect(try interface.privateKey()?.publicKey == bobPublic)
+            #expect(try interface.state().firewallMark == 3)
             #expect(try wg("show", name.text, "fwmark") == "0x3\n")
 
             let endpoint = Endpoint("127.0.0.1:51820")!

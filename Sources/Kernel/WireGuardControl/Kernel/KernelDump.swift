@@ -1,7 +1,7 @@
 internal import CMNL
 package import Netlink
 internal import NetworkAddresses
-internal import WireGuardTypes
+package import WireGuardTypes
 
 extension DeviceState {
     /// Adds what one part of a dump says.
@@ -16,6 +16,7 @@ extension DeviceState {
             case DeviceAttribute.listenPort:
                 let port: UInt16 = try attribute.number()
                 listenPort = port == 0 ? nil : port
+            case DeviceAttribute.firewallMark: firewallMark = try attribute.number()
             case DeviceAttribute.peers:
                 var elements = attribute.nested
                 while let element = try elements.next() {
@@ -29,6 +30,22 @@ extension DeviceState {
             default: break
             }
         }
+    }
+}
+
+extension NetlinkReply {
+    /// The private key in a part of a dump; `nil` in all parts but the first, and for a key of zeros, which stands for
+    /// none.
+    package func privateKey() throws(MalformedReply) -> PrivateKey? {
+        var (_, attributes) = try parse(genlmsghdr.self)
+        while let attribute = try attributes.next() {
+            guard attribute.type == DeviceAttribute.privateKey else { continue }
+            guard attribute.payload.contains(where: { $0 != 0 }) else { return nil }
+            guard let key = PrivateKey(bytes: attribute.payload)
+            else { throw MalformedReply("a private key of \(attribute.payload.count) bytes") }
+            return key
+        }
+        return nil
     }
 }
 

@@ -39,6 +39,23 @@ final class KernelWireGuard: WireGuardInterface {
         }
     }
 
+    func privateKey() throws(WireGuardError) -> PrivateKey? {
+        try run(.readKey) { family throws(NetlinkError) in
+            let request = try message(family, WG_CMD_GET_DEVICE) { _ in }
+            // Whatever becomes of the peers meanwhile, the first part has the key.
+            return try socket.dumpAsFarAsPossible(
+                request,
+                "read",
+                on: name.text,
+                isSecret: true,
+                attempts: 1,
+                into: nil as PrivateKey?
+            ) { key, reply throws(MalformedReply) in
+                if key == nil { key = try reply.privateKey() }
+            }.value
+        }
+    }
+
     func apply(_ changes: [PeerChange]) throws(WireGuardError) {
         var rest = changes.flatMap(\.parts)[...]
         while !rest.isEmpty {

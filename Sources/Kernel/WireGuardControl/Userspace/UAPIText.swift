@@ -37,6 +37,7 @@ package enum UAPIKey: String {
     case errno
     case privateKey = "private_key"
     case listenPort = "listen_port"
+    case firewallMark = "fwmark"
     case publicKey = "public_key"
     case presharedKey = "preshared_key"
     case endpoint
@@ -53,6 +54,7 @@ package enum UAPIKey: String {
         let candidate: UAPIKey =
             switch (name.count, name.first) {
             case (5, UInt8(ascii: "e")): .errno
+            case (6, UInt8(ascii: "f")): .firewallMark
             case (8, UInt8(ascii: "r")): .receivedBytes
             case (8, UInt8(ascii: "t")): .sentBytes
             case (8, UInt8(ascii: "e")): .endpoint
@@ -80,10 +82,11 @@ extension DeviceState {
     /// Takes one line of a `get`. Lines of later versions are passed over.
     package mutating func take(_ key: UAPIKey, _ value: ArraySlice<UInt8>) throws(UAPIFailure) {
         switch key {
-        case .privateKey: publicKey = try ownPublicKey(privateKey: value)
+        case .privateKey: publicKey = try ownPrivateKey(value)?.publicKey
         case .listenPort:
             let port: UInt16 = try number(value, of: key)
             listenPort = port == 0 ? nil : port
+        case .firewallMark: firewallMark = try number(value, of: key)
         case .publicKey:
             guard let bytes = bytes(hexadecimal: value), let key = PublicKey(bytes: bytes.span)
             else { throw .malformed("a public key that is none") }
@@ -194,11 +197,10 @@ private func bytes(hexadecimal text: ArraySlice<UInt8>) -> [UInt8]? {
     return bytes
 }
 
-/// The public key that belongs to a private key in hexadecimal, `nil` for the key of zeros, which stands for none.
-/// The protocol tells only the private one.
-private func ownPublicKey(privateKey text: ArraySlice<UInt8>) throws(UAPIFailure) -> PublicKey? {
+/// The private key in hexadecimal, `nil` for the key of zeros, which stands for none.
+func ownPrivateKey(_ text: ArraySlice<UInt8>) throws(UAPIFailure) -> PrivateKey? {
     guard var secret = bytes(hexadecimal: text), secret.count == PublicKey.length
     else { throw .malformed("a private key that is none") }
     defer { SecretBytes.wipe(&secret) }
-    return secret.contains { $0 != 0 } ? PrivateKey(bytes: secret)?.publicKey : nil
+    return secret.contains { $0 != 0 } ? PrivateKey(bytes: secret) : nil
 }

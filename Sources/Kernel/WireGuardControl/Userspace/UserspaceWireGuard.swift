@@ -67,6 +67,15 @@ final class UserspaceWireGuard: WireGuardInterface {
         return state
     }
 
+    func privateKey() throws(WireGuardError) -> PrivateKey? {
+        defer { buffer.wipe() }
+        var privateKey: PrivateKey?
+        try exchange(.readKey, Array("get=1\n".utf8), within: stateTimeout) { key, value throws(UAPIFailure) in
+            if key == .privateKey { privateKey = try ownPrivateKey(value) }
+        }
+        return privateKey
+    }
+
     func apply(_ changes: [PeerChange]) throws(WireGuardError) {
         // The text of a change has no longest length.
         var rest = changes[...]
