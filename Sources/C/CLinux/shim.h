@@ -3,16 +3,20 @@
 #ifndef KEX_CLINUX_H
 #define KEX_CLINUX_H
 
+#include <linux/capability.h>
 #include <malloc.h>
 #include <errno.h>
 #include <linux/netlink.h>
+#include <grp.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <pwd.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -27,6 +31,18 @@
 int accept4(int fd, struct sockaddr *restrict address, socklen_t *restrict length, int flags);
 
 int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from);
+
+int setresuid(uid_t real, uid_t effective, uid_t saved);
+int setresgid(gid_t real, gid_t effective, gid_t saved);
+int getresuid(uid_t *real, uid_t *effective, uid_t *saved);
+int getresgid(gid_t *real, gid_t *effective, gid_t *saved);
+
+// The C library has them without a header: capset(2).
+int capget(cap_user_header_t header, cap_user_data_t data);
+int capset(cap_user_header_t header, const cap_user_data_t data);
+
+// prctl(2) has a variable number of arguments, which Swift cannot give.
+static inline int kex_prctl(int option, unsigned long a, unsigned long b) { return prctl(option, a, b, 0UL, 0UL); }
 
 struct kex_ucred {
     pid_t pid;
