@@ -475,9 +475,9 @@ let topSuites =
             name: "NetnsTests",
             dependencies: [
                 "BusMessages", "Checkout", "EUI64", "EventLoop", "FieldRouter", "HandlerChannel", "kex-cleanup",
-                "kex-client", "kex-crowd", "kex-handler", "kex-http", "kex-mqtt", "kexd", "KexProtocol", "Keys",
-                "Mosquitto", "NetworkAddresses", "PacketChannel", "Patience", "Surroundings", "SystemCalls", "Time",
-                "TLSFiles", "WireGuardTypes", logging, system,
+                "kex-client", "kex-crowd", "kex-handler", "kex-http", "kex-mqtt", "kexd", "KexGateway", "KexProtocol",
+                "Keys", "Mosquitto", "NetworkAddresses", "PacketChannel", "Patience", "Surroundings", "SystemCalls",
+                "Time", "TLSFiles", "WireGuardTypes", logging, system,
             ],
             path: "Tests/Netns",
             swiftSettings: settings

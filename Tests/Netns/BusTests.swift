@@ -3,6 +3,7 @@ import EUI64
 import FieldRouter
 import Foundation
 import HandlerChannel
+import KexGateway
 import KexProtocol
 import PacketChannel
 import Patience
@@ -265,7 +266,7 @@ import WireGuardTypes
         let gateways = [try gateway("gw01"), try gateway("gw02")]
         try online(gateways[0], gateways[1])
         try gateways[0].startListener()
-        let load = HTTPLoad()
+        let load = HTTPLoad(pause: .seconds(max(0.8, Self.outage / 12)))
         let report = try await withThrowingTaskGroup(of: Void.self) { group in
             for gateway in gateways {
                 for path in [v1, v2] {
@@ -293,6 +294,8 @@ import WireGuardTypes
             try await group.waitForAll()
             let answered = -back.timeIntervalSinceNow
             let shared = load.registered.union([heard])
+            // If there are more, the first of them have to go.
+            try #require(shared.count + unheard.count <= DomainLimit.pending)
             try wait(for: "the same peers") {
                 try Set(gateways[0].peers().keys) == shared.union(unheard)
                     && Set(gateways[1].peers().keys) == shared
@@ -320,6 +323,11 @@ import WireGuardTypes
         }
 
         private let state = Mutex(State())
+        /// None of the routers shakes hands, and a domain has ``DomainLimit/pending`` places for such. So the longer the
+        /// broker is away, the fewer come at a time: forty in each pause.
+        private let pause: Duration
+
+        init(pause: Duration) { self.pause = pause }
 
         var phase: Phase {
             get { state.withLock { $0.phase } }
@@ -336,7 +344,8 @@ import WireGuardTypes
                 let router = FieldRouter(domain: "ffww01", key: anyKey())
                 while try ask(router, path, port) != 200 { usleep(200_000) }
                 _ = state.withLock { $0.registered.insert(router.key) }
-                usleep(800_000)  // none of them shakes hands, and a domain has 1,024 places for such
+                let next = MonotonicTime.now + pause
+                while phase != .back, .now < next { usleep(100_000) }
             } while phase != .back
         }
 
