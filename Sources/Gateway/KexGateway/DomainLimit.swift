@@ -13,7 +13,8 @@ public enum DomainLimit {
     /// else.
     static let newKeys = TokenBucket.Size(burst: 1000, interval: .milliseconds(20))
 
-    /// Routers that have not been heard of.
+    /// Routers that have not been heard of. When newcomers take the places of others, the others leave right after
+    /// them, so that no answer waits for a removal: so there are some more for moments, but never twice as many.
     public static let pending = 1024
     /// The same, of one source.
     public static let pendingOfSource = 32

@@ -146,8 +146,9 @@ final class Bench {
     }
 }
 
-func key(_ number: UInt8) -> PublicKey {
+func key(_ number: UInt8, _ high: UInt8 = 0x40) -> PublicKey {
     var bytes = [UInt8](repeating: 0x40, count: 32)
     bytes[0] = number
+    bytes[1] = high
     return PublicKey(bytes: bytes.span)!
 }

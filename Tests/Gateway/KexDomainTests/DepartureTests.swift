@@ -118,6 +118,34 @@ import WireGuardTypes
         #expect(bench.log.count(of: "not heard of since it registered") == 1)
     }
 
+    @Test("Newcomers whose places others have to leave are in at once, and the others go right after them")
+    func places() throws {
+        let bench = try Bench()
+        /// Registers in one packet.
+        func register(_ numbers: Range<Int>) throws {
+            let keys = numbers.map { (key(UInt8($0 % 256), UInt8($0 / 256)), Origin.fleet) }
+            var answers = bench.domain.register(keys)
+            if case .later = answers[0] {
+                try bench.run(after: .milliseconds(100))
+                answers = bench.domain.register(keys)
+            }
+            for answer in answers {
+                guard case .said(nil) = answer else { throw Bench.StillWaiting() }
+            }
+        }
+        // So many new keys are taken without a pause.
+        try register(0..<1000)
+        try bench.run(after: .seconds(1))
+        try register(1000..<DomainLimit.pending)
+        try bench.run(after: DomainLimit.pendingGrace)
+        #expect(bench.kernel.state.peers.count == DomainLimit.pending)
+        let (first, next) = (DomainLimit.pending, DomainLimit.pending + ChannelLimit.records)
+        try register(first..<next)
+        #expect(bench.kernel.state.peers.count == next)
+        try bench.run()
+        #expect(bench.kernel.state.peers.count == DomainLimit.pending)
+    }
+
     @Test("A dead session is reset with one request; if WireGuard refuses, that is in the log")
     func reset() throws {
         let bench = try Bench()
