@@ -140,19 +140,8 @@ public struct LinkControl: ~Copyable {
         guard let link = try link(named: name) else {
             throw .refused(operation: operation, object: name.text, errno: .noSuchDevice, text: nil)
         }
-        var header = ifaddrmsg()
-        header.ifa_index = link.index.number
-        header.ifa_prefixlen = prefix.length
-        let bytes: [UInt8]
-        switch prefix.address {
-        case .v4(let address):
-            header.ifa_family = UInt8(AF_INET)
-            bytes = address.bytes
-        case .v6(let address):
-            header.ifa_family = UInt8(AF_INET6)
-            header.ifa_flags = UInt8(checksForDuplicates ? 0 : IFA_F_NODAD)
-            bytes = address.bytes
-        }
+        var (header, bytes) = Self.addressHeader(prefix, link)
+        if header.ifa_family == UInt8(AF_INET6), !checksForDuplicates { header.ifa_flags = UInt8(IFA_F_NODAD) }
         let request = try NetlinkMessage(
             type: UInt16(RTM_NEWADDR),
             flags: NLM_F_CREATE | NLM_F_EXCL,

@@ -11,22 +11,14 @@ extension LinkControl {
         header.ifa_family = UInt8(AF_INET6)
         header.ifa_index = interface.number
         let request = try NetlinkMessage(type: UInt16(RTM_GETADDR), header: header) { _ in }
-        let object = "interface \(interface)"
-        return try socket.dump(request, "list the addresses of", on: object, into: [IPPrefix]()) {
+        return try socket.dump(request, "list the addresses of", on: "interface \(interface)", into: [IPPrefix]()) {
             found,
             reply throws(MalformedReply) in
             // The kernel tells those of all interfaces, unless it is asked to be strict (NETLINK_GET_STRICT_CHK).
-            let (header, all) = try reply.parse(ifaddrmsg.self)
-            guard header.ifa_index == interface.number, header.ifa_family == UInt8(AF_INET6) else { return }
-            var attributes = all
-            var address: IPv6Address?
-            while let attribute = try attributes.next() {
-                // IFA_LOCAL is the own one of an address that has another end, and comes first then.
-                let isLocal = attribute.type == Int(IFA_LOCAL)
-                guard isLocal || attribute.type == Int(IFA_ADDRESS) && address == nil else { continue }
-                address = IPv6Address(bytes: try attribute.bytes(16))
-            }
-            if let address, let prefix = IPPrefix(.v6(address), length: header.ifa_prefixlen) { found.append(prefix) }
+            guard let address = try InterfaceAddress(reply), address.interface == interface,
+                case .v6 = address.prefix.address
+            else { return }
+            found.append(address.prefix)
         }
     }
 

@@ -11,14 +11,23 @@ public import SystemPackage
         case links
         /// The same of IPv6 addresses: RTNLGRP_IPV6_IFADDR.
         case addresses
+        /// The same of IPv4 addresses: RTNLGRP_IPV4_IFADDR.
+        case addressesOfIPv4
         /// Neighbours, fdb entries among them: RTNLGRP_NEIGH.
         case neighbours
+        /// Routes of both families: RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE.
+        case routes
+        /// Rules that choose a routing table: RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE.
+        case rules
 
-        fileprivate var number: rtnetlink_groups {
+        fileprivate var numbers: [rtnetlink_groups] {
             switch self {
-            case .links: RTNLGRP_LINK
-            case .addresses: RTNLGRP_IPV6_IFADDR
-            case .neighbours: RTNLGRP_NEIGH
+            case .links: [RTNLGRP_LINK]
+            case .addresses: [RTNLGRP_IPV6_IFADDR]
+            case .addressesOfIPv4: [RTNLGRP_IPV4_IFADDR]
+            case .neighbours: [RTNLGRP_NEIGH]
+            case .routes: [RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE]
+            case .rules: [RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE]
             }
         }
     }
@@ -63,8 +72,8 @@ public import SystemPackage
         guard unsafe mnl_socket_bind(socket, 0, pid_t(MNL_SOCKET_AUTOPID)) == 0, Self.attach(filter, to: number) else {
             throw failure("subscribe to")
         }
-        for group in groups {
-            var wanted = group.number.rawValue
+        for group in groups.flatMap(\.numbers) {
+            var wanted = group.rawValue
             guard unsafe mnl_socket_setsockopt(socket, NETLINK_ADD_MEMBERSHIP, &wanted, length) == 0 else {
                 throw failure("subscribe to")
             }
