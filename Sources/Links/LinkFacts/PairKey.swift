@@ -1,6 +1,5 @@
 internal import Keys
 internal import Secrets
-internal import WireGuardTypes
 
 /// The key of two members: the shared secret of their keys, without a hash. It is the same in both directions and never
 /// changes.
@@ -10,9 +9,8 @@ internal import WireGuardTypes
 struct PairKey: Sendable {
     private let key: SymmetricKey
 
-    /// - Throws: ``KeyError/weakPublicKey``.
-    init(_ own: PrivateKey, _ other: PublicKey) throws(KeyError) {
-        var secret = try own.sharedSecret(with: other).bytes.copy
+    init(_ secret: SharedSecret) {
+        var secret = secret.bytes.copy
         defer { SecretBytes.wipe(&secret) }
         guard let key = SymmetricKey(bytes: secret) else { preconditionFailure("a shared secret has 32 bytes") }
         self.key = key

@@ -11,8 +11,8 @@ public enum RefusedDatagram: Error, Hashable, Sendable {
     case unsigned(Fact)
     /// It does not come from the address of its signer.
     case address(signer: PublicKey, source: IPv6Address)
-    /// The signer's key is of small order, so everybody knows the secret.
-    case weakKey(PublicKey)
+    /// Nobody has said what this member and the signer have in common.
+    case stranger(PublicKey)
     /// The signer did not make the datagram for this receiver, or it was changed on its way.
     case tag(signer: PublicKey)
     /// The tag is right, and the facts are malformed.
@@ -26,19 +26,18 @@ extension RefusedDatagram: CustomStringConvertible {
         case .malformed(let reason): "\(reason)"
         case .unsigned(let fact): "fact without signature, subject = \(fact.subject)"
         case .address(let signer, let source): "signer has another address, signer = \(signer), source = \(source)"
-        case .weakKey(let signer): "signer's key is of small order, signer = \(signer)"
+        case .stranger(let signer): "signer is not known, signer = \(signer)"
         case .tag(let signer): "tag does not match, signer = \(signer)"
         case .facts(let signer, let reason): "\(reason), signer = \(signer)"
         }
     }
 }
 
-/// Why a group cannot be made for a member.
-public struct WeakKey: Error, Hashable, Sendable {
-    /// Of small order: the shared secret would be zero.
+/// Why a group cannot be made for a member: nobody has said what the two have in common.
+public struct NoSecret: Error, Hashable, Sendable {
     public let key: PublicKey
 }
 
-extension WeakKey: CustomStringConvertible {
-    public var description: String { "key is of small order, key = \(key)" }
+extension NoSecret: CustomStringConvertible {
+    public var description: String { "no secret with this member, key = \(key)" }
 }

@@ -126,11 +126,11 @@ import WireGuardTypes
         #expect(reason(fromHex("8912") + [UInt8](repeating: 0, count: 2313)) == .length(2313))
         // It does fit, with a time to live of three bytes.
         var dice = Dice(seed: 2)
-        var signer = Node.c.signer
+        let signer = Node.c.signer
         let fact = Fact(Self.key, .member(longest), 65535)
         let datagram = try signer.datagram(of: fact.encoded, for: Node.a.publicKey, using: &dice)
         #expect(datagram.count == WireFormat.maximumDatagram)
-        var receiver = Node.a.signer
+        let receiver = Node.a.signer
         #expect(try receiver.facts(in: datagram.span, from: Node.c.address).facts == [fact])
     }
 

@@ -54,7 +54,9 @@ private func member(_ arguments: String, input: String = "") throws -> [String] 
             let source = try #require(IPv6Address(String(words[1])))
             let parts = words[2].split(separator: " ", maxSplits: 1, omittingEmptySubsequences: false)
             let datagram = fromHex(String(parts[0]))
-            var receiver = GroupSigner(privateKey: secret)
+            // Each line has keys of its own; the signer's is behind the attribute and the time to live.
+            let key = PublicKey(hexadecimal: hexadecimal(datagram[2..<34]))
+            let receiver = GroupSigner(secret, knowing: [key])
             let facts = try receiver.facts(in: datagram.span, from: source).facts
             #expect(facts.map(line).joined() == (parts.count > 1 ? " " + parts[1] : ""))
             count += facts.count
@@ -67,7 +69,7 @@ private func member(_ arguments: String, input: String = "") throws -> [String] 
         var dice = Dice(seed: 9)
         var (asked, expected): ([String], [String]) = ([], [])
         for (from, to) in [(Node.a, Node.b), (Node.b, Node.c), (Node.c, Node.a)] {
-            var signer = from.signer
+            let signer = from.signer
             let facts = (0..<60).map { _ in dice.fact() }
             for group in FactGroups(facts).groups {
                 var datagram = try signer.datagram(of: group, for: to.publicKey, using: &dice)

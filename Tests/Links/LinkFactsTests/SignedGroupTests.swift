@@ -73,7 +73,7 @@ private let recorded = [
 ]
 
 private func refusal(_ datagram: [UInt8], from source: IPv6Address, to receiver: Node) -> RefusedDatagram? {
-    var signer = receiver.signer
+    let signer = receiver.signer
     do throws(RefusedDatagram) {
         _ = try signer.facts(in: datagram.span, from: source)
         return nil
@@ -86,11 +86,11 @@ private func refusal(_ datagram: [UInt8], from source: IPv6Address, to receiver:
     @Test("of the field are read, and written as the field writes them", arguments: recorded.indices)
     func vector(index: Int) throws {
         let recorded = recorded[index]
-        var receiver = recorded.receiver.signer
+        let receiver = recorded.receiver.signer
         let read = try receiver.facts(in: recorded.datagram.span, from: recorded.signer.address)
         #expect(read.signer == recorded.signer.publicKey)
         #expect(read.facts == recorded.facts)
-        var signer = recorded.signer.signer
+        let signer = recorded.signer.signer
         var nonce = Loaded(nonce: recorded.datagram[34..<58])
         let groups = FactGroups(recorded.facts).groups
         #expect(groups.count == 1)
@@ -190,7 +190,7 @@ private func refusal(_ datagram: [UInt8], from source: IPv6Address, to receiver:
     func empty() throws {
         let datagram = try said([])
         #expect(datagram.count == 74)
-        var receiver = c.signer
+        let receiver = c.signer
         #expect(try receiver.facts(in: datagram.span, from: a.address).facts == [])
     }
 
@@ -200,7 +200,7 @@ private func refusal(_ datagram: [UInt8], from source: IPv6Address, to receiver:
         let bytes = facts.flatMap(\.encoded)
         #expect(bytes.count > 1500)
         let datagram = try said(bytes)
-        var receiver = c.signer
+        let receiver = c.signer
         #expect(try receiver.facts(in: datagram.span, from: a.address).facts == facts)
     }
 
@@ -238,60 +238,24 @@ private func refusal(_ datagram: [UInt8], from source: IPv6Address, to receiver:
         #expect(refusal(fromHex("53808004"), from: c.address, to: a) == .malformed(.timeToLive(65536)))
     }
 
-    @Test("Keys of small order are refused, as signer and as receiver")
-    func smallOrder() throws {
-        let zero = PublicKey(hexadecimal: String(repeating: "00", count: 32))
-        let datagram = fromHex("5300") + zero.bytes + [UInt8](repeating: 0, count: 40)
-        #expect(refusal(datagram, from: zero.memberAddress, to: c) == .weakKey(zero))
-        var (signer, dice) = (a.signer, Dice(seed: 6))
-        #expect(throws: WeakKey.self) { try signer.datagram(of: [], for: zero, using: &dice) }
-        #expect(signer.keptSecrets == 0)
+    @Test("Whom nobody has introduced is neither heard nor told anything")
+    func stranger() throws {
+        var (receiver, dice) = (c.signer, Dice(seed: 6))
+        let datagram = try a.signer.datagram(of: [], for: c.publicKey, using: &dice)
+        _ = try receiver.facts(in: datagram.span, from: a.address)
+        receiver.remove(a.publicKey)
+        #expect(throws: RefusedDatagram.stranger(a.publicKey)) {
+            try receiver.facts(in: datagram.span, from: a.address)
+        }
+        #expect(throws: NoSecret.self) { try receiver.datagram(of: [], for: a.publicKey, using: &dice) }
     }
 
     @Test("No two have the same nonce")
     func nonces() throws {
-        var (signer, random) = (a.signer, SystemRandomNumberGenerator())
+        let signer = a.signer
+        var random = SystemRandomNumberGenerator()
         let datagrams = try (0..<100).map { _ in try signer.datagram(of: [], for: c.publicKey, using: &random) }
         #expect(Set(datagrams.map { Array($0[34..<58]) }).count == 100)
         for datagram in datagrams { #expect(refusal(datagram, from: a.address, to: c) == nil) }
-    }
-}
-
-@Suite("Secrets that are kept") struct KeptSecretTests {
-    @Test("are those of whom is spoken to and heard, and of nobody who invented a signer")
-    func kept() throws {
-        var (signer, dice) = (c.signer, Dice(seed: 7))
-        for recorded in recorded where recorded.receiver.publicKey == c.publicKey {
-            _ = try signer.facts(in: recorded.datagram.span, from: recorded.signer.address)
-            _ = try signer.facts(in: recorded.datagram.span, from: recorded.signer.address)
-        }
-        #expect(signer.keptSecrets == 1)
-        for _ in 0..<10 {
-            let invented = dice.key()
-            let datagram = fromHex("5300") + invented.bytes + dice.bytes(100)
-            #expect(throws: RefusedDatagram.tag(signer: invented)) {
-                try signer.facts(in: datagram.span, from: invented.memberAddress)
-            }
-        }
-        #expect(signer.keptSecrets == 1)
-        _ = try signer.datagram(of: [], for: b.publicKey, using: &dice)
-        #expect(signer.keptSecrets == 2)
-    }
-
-    @Test("are bounded, and those in use survive any number of others")
-    func bounded() throws {
-        var (signer, dice) = (c.signer, Dice(seed: 8))
-        var last = 0
-        for round in 0..<3 * GroupSigner.maximumSecrets {
-            _ = try signer.datagram(of: [], for: dice.key(), using: &dice)
-            #expect(signer.keptSecrets <= GroupSigner.maximumSecrets)
-            if round.isMultiple(of: 500) {
-                let before = signer.keptSecrets
-                _ = try signer.datagram(of: [], for: a.publicKey, using: &dice)
-                if round > 0 { #expect(signer.keptSecrets == before, "round \(round)") }
-            }
-            last = signer.keptSecrets
-        }
-        #expect(last > GroupSigner.maximumSecrets / 2)
     }
 }

@@ -1,3 +1,4 @@
+import Keys
 import LinkFacts
 import NetworkAddresses
 import WireGuardTypes
@@ -32,6 +33,13 @@ extension Fact {
     }
 }
 
+extension GroupSigner {
+    init(_ key: PrivateKey, knowing others: [PublicKey]) {
+        self.init(publicKey: key.publicKey)
+        for other in others { add(try! key.sharedSecret(with: other), of: other) }
+    }
+}
+
 /// The three machines of the vectors: C is a router, the others are leaves.
 struct Node {
     let privateKey: PrivateKey
@@ -44,7 +52,8 @@ struct Node {
         self.address = IPv6Address(address)!
     }
 
-    var signer: GroupSigner { GroupSigner(privateKey: privateKey) }
+    /// Knows the other two, and itself.
+    var signer: GroupSigner { GroupSigner(privateKey, knowing: [Node.a, .b, .c].map(\.publicKey)) }
 
     static let c = Node(
         "a86a0b97d338e0746108484020433afbea82e017a440671b336f626dcb35fb63",
