@@ -174,6 +174,7 @@ let kernelLibraries = libraries(
             "WireGuardControl",
             ["CMNL", "Keys", "Netlink", "NetworkAddresses", "Secrets", "SystemCalls", "Time", "WireGuardTypes", system]
         ),
+        ("PathProbe", ["Keys", "NetworkAddresses", "SourceLimits", "Time", "WireGuardTypes"]),
     ]
 )
 
@@ -329,7 +330,7 @@ let testSupport = [
         dependencies: [
             "BusMessages", "ConfigurationFiles", "GatewayState", "HandlerChannel", "HTTPConfiguration",
             "KexConfiguration", "KexProtocol", "Keys", "LinkControl", "LinkFacts", "Netlink", "NetworkAddresses",
-            "VXLANFdb", "WireGuardControl", "WireGuardTypes",
+            "PathProbe", "Time", "VXLANFdb", "WireGuardControl", "WireGuardTypes",
         ],
         path: "Fuzz/Targets",
         swiftSettings: settings
@@ -380,6 +381,7 @@ let kernelSuites = suites(
                 "WireGuardControl", "WireGuardTypes", system,
             ]
         ),
+        ("PathProbeTests", ["Keys", "NetworkAddresses", "PathProbe", "Time", "WireGuardTypes"]),
     ]
 )
 

@@ -10,6 +10,8 @@ internal import LinkControl
 internal import LinkFacts
 internal import Netlink
 internal import NetworkAddresses
+internal import PathProbe
+internal import Time
 internal import VXLANFdb
 internal import WireGuardControl
 internal import WireGuardTypes
@@ -33,6 +35,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case bus
     /// Facts, from members of a mesh.
     case links
+    /// Probes of paths, from anybody.
+    case probes
 
     /// Reads these bytes. Ends the process if something is wrong.
     public func run(_ bytes: [UInt8]) {
@@ -45,6 +49,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .state: readState(bytes)
         case .bus: readBus(bytes)
         case .links: readLinks(bytes)
+        case .probes: readProbes(bytes)
         }
     }
 }
@@ -224,4 +229,33 @@ private let mesh: (hub: PublicKey, member: GroupSigner) = {
         member.add(common, of: key)
     }
     return (hub, member)
+}()
+
+/// As a datagram of anybody, and as what a member has sealed.
+private func readProbes(_ bytes: [UInt8]) {
+    var (member, other) = couple
+    _ = try? member.read(bytes.span, from: somewhere, at: .start)
+    guard let probe = Probe(body: bytes) else { return }
+    precondition(probe.body == bytes, "a probe has one spelling")
+    let keys = ProbeKeys(own: other.own, other: member.own, secret: coupleSecret)
+    let datagram = keys.datagram(of: probe)
+    _ = member.request(to: other.own, isProven: true, at: .start)
+    guard case .request(_, let answer?)? = try? member.read(datagram.span, from: somewhere, at: .start) else { return }
+    precondition(probe.kind == .request && probe.counter > 0, "not a request")
+    precondition(answer.count == Probe.length, "an answer is longer than its request")
+    _ = try? other.read(answer.span, from: somewhere, at: .start)
+}
+
+private let somewhere = Endpoint.v4(IPv4Address(value: 0xc000_0201), port: 51820)
+
+private let coupleSecret: SharedSecret = {
+    guard let secret = SharedSecret(bytes: 0...31) else { preconditionFailure("a secret has 32 bytes") }
+    return secret
+}()
+
+private let couple: (ProbeTable, ProbeTable) = {
+    let (a, b) = (mesh.hub, mesh.member.publicKey)
+    var (member, other) = (ProbeTable(own: a, boot: 1), ProbeTable(own: b, boot: 2))
+    precondition(member.add(b, secret: coupleSecret) && other.add(a, secret: coupleSecret))
+    return (member, other)
 }()

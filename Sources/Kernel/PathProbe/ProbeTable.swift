@@ -1,0 +1,170 @@
+public import Keys
+public import NetworkAddresses
+public import SourceLimits
+public import Time
+public import WireGuardTypes
+
+/// Makes and reads the probes of this machine with all others that it has a secret with.
+///
+/// What a stranger's datagram costs: one short hash if he does not know this machine's public key; else one for each
+/// pair, so often a second as ``strangerLimit`` says. A datagram from where a pair was heard before is tried with that
+/// pair first, so a stranger does not keep known ones out.
+public struct ProbeTable: Sendable {
+    /// Most pairs.
+    public static let maximumPairs = 4096
+    /// Most places that pairs were heard at which are remembered.
+    public static let maximumSources = 8192
+    /// How many datagrams that pass the gate and are of no pair are looked at: 100 at once, and 100 a second.
+    public static let strangerLimit = TokenBucket.Size(burst: 100, interval: .milliseconds(10))
+    /// How many requests of one pair are answered: 20 at once, and 20 a second.
+    public static let answerLimit = TokenBucket.Size(burst: 20, interval: .milliseconds(50))
+    /// How many requests this machine sends to places that are not proven, all pairs together: 500 at once, and 200 a
+    /// second, which is 24 kB. Whoever names places for it to probe can aim no more than that at somebody else.
+    public static let unprovenLimit = TokenBucket.Size(burst: 500, interval: .milliseconds(5))
+
+    /// What was read.
+    public enum Event: Hashable, Sendable {
+        /// The datagram is to go back to where the request came from; `nil` if there were more than ``answerLimit``.
+        case request(from: PublicKey, answer: [UInt8]?)
+        /// For ``PathProber/answered(_:from:observed:at:)``.
+        case answer(from: PublicKey, counter: UInt64, observed: Endpoint?)
+    }
+
+    /// A request to be sent.
+    public struct Request: Hashable, Sendable {
+        /// What the answer will repeat.
+        public let counter: UInt64
+        public let datagram: [UInt8]
+    }
+
+    private struct Pair {
+        let keys: ProbeKeys
+        var lastCounter: UInt64 = 0
+        var requests = ReplayGuard()
+        var answers = TokenBucket()
+    }
+
+    public let own: PublicKey
+    /// Of this start of this machine.
+    public let boot: UInt64
+    private var pairs: [Pair] = []
+    private var places: [PublicKey: Int] = [:]
+    private var sources = KnownSources()
+    private var strangers = TokenBucket()
+    private var unproven = TokenBucket()
+
+    /// - Parameter boot: random, another with each start.
+    public init(own: PublicKey, boot: UInt64) {
+        self.own = own
+        self.boot = boot
+    }
+
+    /// The machines that there are pairs with.
+    public var members: some Collection<PublicKey> { places.keys }
+
+    /// Takes up a pair with `other`; nothing changes if there is one.
+    ///
+    /// - Returns: `false` if there are ``maximumPairs``.
+    public mutating func add(_ other: PublicKey, secret: SharedSecret) -> Bool {
+        guard places[other] == nil else { return true }
+        guard pairs.count < Self.maximumPairs else { return false }
+        places[other] = pairs.count
+        pairs.append(Pair(keys: ProbeKeys(own: own, other: other, secret: secret)))
+        return true
+    }
+
+    /// Takes a pair out. What it was told before may be told it again if it comes back, so take out only those whose
+    /// secret is gone.
+    public mutating func remove(_ other: PublicKey) {
+        guard let place = places.removeValue(forKey: other) else { return }
+        let last = pairs.removeLast()
+        guard place < pairs.count else { return }
+        pairs[place] = last
+        places[last.keys.other] = place
+    }
+
+    /// Makes a request.
+    ///
+    /// - Parameter isProven: whether its destination has answered and is believed to answer still.
+    /// - Returns: `nil` if there is no such pair, or ``unprovenLimit`` is reached.
+    public mutating func request(to other: PublicKey, isProven: Bool, at now: MonotonicTime) -> Request? {
+        guard let place = places[other] else { return nil }
+        guard isProven || unproven.take(Self.unprovenLimit, at: now.sinceStart) else { return nil }
+        pairs[place].lastCounter += 1
+        let probe = Probe(kind: .request, boot: boot, counter: pairs[place].lastCounter)
+        return Request(counter: probe.counter, datagram: pairs[place].keys.datagram(of: probe))
+    }
+
+    /// Reads any bytes from anywhere.
+    public mutating func read(
+        _ datagram: Span<UInt8>,
+        from source: Endpoint,
+        at now: MonotonicTime
+    ) throws(RefusedProbe) -> Event {
+        let head = try ProbeHead(datagram, receiver: own)
+        let place = try place(of: head, from: source, at: now)
+        let probe: Probe
+        do throws(RefusedProbe) {
+            probe = try pairs[place].keys.open(head, datagram)
+        } catch {
+            // Somebody changed a probe that he saw: it cost more than a stranger's.
+            _ = strangers.take(Self.strangerLimit, at: now.sinceStart)
+            throw error
+        }
+        let sender = pairs[place].keys.other
+        switch probe.kind {
+        case .request:
+            guard pairs[place].requests.takes(boot: probe.boot, counter: probe.counter) else { throw .replayed(sender) }
+            sources.remember(sender, at: source)
+            guard pairs[place].answers.take(Self.answerLimit, at: now.sinceStart) else {
+                return .request(from: sender, answer: nil)
+            }
+            let answer = Probe(kind: .answer, boot: probe.boot, counter: probe.counter, observed: source)
+            return .request(from: sender, answer: pairs[place].keys.datagram(of: answer))
+        case .answer:
+            guard probe.boot == boot, probe.counter > 0, probe.counter <= pairs[place].lastCounter else {
+                throw .notAsked(sender)
+            }
+            sources.remember(sender, at: source)
+            return .answer(from: sender, counter: probe.counter, observed: probe.observed)
+        }
+    }
+
+    /// The pair that a datagram says it is of.
+    private mutating func place(
+        of head: ProbeHead,
+        from source: Endpoint,
+        at now: MonotonicTime
+    ) throws(RefusedProbe) -> Int {
+        if let known = sources[source].flatMap({ places[$0] }), pairs[known].keys.isHinted(head) { return known }
+        // A token is used up by strangers only.
+        var rest = strangers
+        guard rest.take(Self.strangerLimit, at: now.sinceStart) else { throw .tooMany }
+        guard let place = pairs.firstIndex(where: { $0.keys.isHinted(head) }) else {
+            strangers = rest
+            throw .unknown
+        }
+        return place
+    }
+}
+
+/// Where pairs were heard last, in bounded memory. When the recent ones fill half of the places, they become the older
+/// ones, and the older ones before them are dropped.
+struct KnownSources: Sendable {
+    private var recent: [Endpoint: PublicKey] = [:]
+    private var older: [Endpoint: PublicKey] = [:]
+
+    var count: Int { recent.count + older.count }
+
+    subscript(source: Endpoint) -> PublicKey? { recent[source] ?? older[source] }
+
+    mutating func remember(_ member: PublicKey, at source: Endpoint) {
+        guard recent[source] != member else { return }
+        if recent[source] == nil, recent.count >= ProbeTable.maximumSources / 2 {
+            older = recent
+            recent = [:]
+        }
+        older[source] = nil
+        recent[source] = member
+    }
+}

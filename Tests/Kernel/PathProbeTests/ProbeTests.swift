@@ -1,0 +1,190 @@
+import Keys
+import NetworkAddresses
+@testable import PathProbe
+import SourceLimits
+import Testing
+import WireGuardTypes
+
+@Suite struct `Probe on the wire` {
+    /// By a program in Python, with hashlib's BLAKE2b and an XChaCha20-Poly1305 of its own: a request of A with nonce
+    /// 40…57, and answers of B.
+    private let request = fromHex(
+        "6b787031404142434445464748494a4b4c4d4e4f5051525354555657742ba2d558a70d2fdea09b781b99b22423ed329b5e6a98982f913ced"
+            + "68c9199cd4e08c47a3b8e22e661dbf595e97cba2766eaa0f6d04654e976bcd087a4bebb6"
+    )
+    private let v4Answer = fromHex(
+        "6b787031606162636465666768696a6b6c6d6e6f7071727374757677e1b0d4403369058d72e3cb5be0ee2e4d2c87ce9339cdb8fc4556a3d3"
+            + "0d887aa4b7eab40923bbb1df909d3fa28716a532e9b5e5001c28d7931adc60b558ed1d36"
+    )
+    private let v6Answer = fromHex(
+        "6b787031808182838485868788898a8b8c8d8e8f909192939495969772d1e815632270159083dcbcfeb89046ecd9e3f48f5dc159bb6353bc"
+            + "9500580c965b16b5ef5ff3dd681b399b5906d9dd5ad2df105c5769f5c6861ae70c100b30"
+    )
+
+    @Test func `another implementation's are understood`() throws {
+        var couple = Couple()
+        let answer = try couple.answer(to: request, from: "203.0.113.9:51820")
+        #expect(couple.request().counter == 1)
+        let observed = try #require(Endpoint("203.0.113.9:51820"))
+        let expected = ProbeTable.Event.answer(from: key(64), counter: 1, observed: observed)
+        #expect(try couple.a.read(answer, from: "192.0.2.1:7") == expected)
+        #expect(try couple.a.read(v4Answer, from: "192.0.2.1:7") == expected)
+        #expect(
+            try couple.a.read(v6Answer, from: "192.0.2.1:7")
+                == .answer(from: key(64), counter: 1, observed: Endpoint("[2001:db8::9]:51820"))
+        )
+        #expect(answer.count == Probe.length && request.count == Probe.length)
+    }
+
+    @Test(arguments: [nil, "192.0.2.1:0", "255.255.255.255:65535", "[::]:0", "[2001:db8::1]:51820", "[fe80::1]:1"])
+    func `an endpoint comes back`(text: String?) {
+        let probe = Probe(kind: .answer, boot: 1 << 63, counter: .max, observed: text.map { Endpoint($0)! })
+        #expect(Probe(body: probe.body) == probe)
+    }
+
+    @Test func `an address has one spelling`() {
+        let mapped = Endpoint.v6(IPv6Address(mapping: IPv4Address("192.0.2.1")!), port: 5)
+        #expect(Probe(kind: .answer, boot: 0, counter: 1, observed: mapped).observed == Endpoint("192.0.2.1:5"))
+        let scoped = Endpoint.v6(IPv6Address("fe80::1")!, port: 5, scope: 3)
+        #expect(Probe(kind: .answer, boot: 0, counter: 1, observed: scoped).observed == Endpoint("[fe80::1]:5"))
+        let good = Probe(kind: .request, boot: 1, counter: 1).body
+        func changed(_ changes: [Int: UInt8]) -> [UInt8] {
+            var body = good
+            for (index, byte) in changes { body[index] = byte }
+            return body
+        }
+        #expect(Probe(body: good) != nil)
+        #expect(Probe(body: changed([0: 0])) == nil && Probe(body: changed([0: 3])) == nil, "kind")
+        #expect(Probe(body: changed([17: 5])) == nil, "family")
+        #expect(Probe(body: changed([33: 1])) == nil && Probe(body: changed([35: 1])) == nil, "none, and yet one")
+        #expect(Probe(body: changed([17: 4])) != nil && Probe(body: changed([17: 4, 22: 1])) == nil, "behind an IPv4")
+        #expect(Probe(body: changed([17: 6, 28: 0xff, 29: 0xff])) == nil, "IPv4 as IPv6")
+        #expect(Probe(body: Array(good.dropLast())) == nil && Probe(body: good + [0]) == nil)
+    }
+
+    @Test func `each changed byte is noticed`() throws {
+        var couple = Couple()
+        for index in request.indices {
+            var other = request
+            other[index] ^= 1
+            let refusal: RefusedProbe =
+                switch index {
+                case ..<4: .notAProbe
+                case ..<36: .gate
+                case ..<40: .unknown
+                default: .notAuthentic
+                }
+            #expect(throws: refusal, "byte \(index)") { try couple.b.read(other, from: "192.0.2.1:7") }
+        }
+        #expect(throws: RefusedProbe.notAProbe) { try couple.b.read(request + [0], from: "192.0.2.1:7") }
+        #expect(throws: RefusedProbe.notAProbe) { try couple.b.read([], from: "192.0.2.1:7") }
+        #expect(try couple.b.read(request, from: "192.0.2.1:7") != .request(from: key(32), answer: nil))
+    }
+}
+
+@Suite struct `Probes of all pairs` {
+    @Test func `a request is taken once, and an answer as often as it comes`() throws {
+        var couple = Couple()
+        let request = couple.request().datagram
+        let answer = try couple.answer(to: request)
+        #expect(throws: RefusedProbe.replayed(key(32))) { try couple.b.read(request, from: "192.0.2.1:7") }
+        for _ in 0..<2 { #expect(throws: Never.self) { try couple.a.read(answer, from: "192.0.2.2:7") } }
+    }
+
+    @Test func `nothing is reflected, and nothing is for somebody else`() throws {
+        var couple = Couple()
+        let request = couple.request().datagram
+        // A's gate is another one.
+        #expect(throws: RefusedProbe.gate) { try couple.a.read(request, from: "192.0.2.1:7") }
+        var stranger = ProbeTable(own: key(64), boot: 1)
+        #expect(throws: RefusedProbe.unknown) { try stranger.read(request, from: "192.0.2.1:7") }
+    }
+
+    @Test func `an answer is of this start, and to something asked`() throws {
+        var couple = Couple()
+        let request = couple.request().datagram
+        let answer = try couple.answer(to: request)
+        var again = ProbeTable(own: key(32), boot: 12)
+        _ = again.add(key(64), secret: Couple.secret)
+        _ = again.request(to: key(64), isProven: true, at: after(.zero))
+        #expect(throws: RefusedProbe.notAsked(key(64))) { try again.read(answer, from: "192.0.2.2:7") }
+        // The same start that has asked nothing: whoever has the key may say what he likes.
+        var fresh = ProbeTable(own: key(32), boot: 11)
+        _ = fresh.add(key(64), secret: Couple.secret)
+        #expect(throws: RefusedProbe.notAsked(key(64))) { try fresh.read(answer, from: "192.0.2.2:7") }
+        let keys = ProbeKeys(own: key(64), other: key(32), secret: Couple.secret)
+        let invented = keys.datagram(of: Probe(kind: .answer, boot: 11, counter: 0))
+        #expect(throws: RefusedProbe.notAsked(key(64))) { try fresh.read(invented, from: "192.0.2.2:7") }
+    }
+
+    @Test func `a pair gets 20 answers at once, and 20 a second`() throws {
+        var couple = Couple()
+        func answers(_ count: Int, at now: Duration) throws -> Int {
+            try (0..<count).count { _ in
+                let request = couple.request(at: after(now)).datagram
+                return try couple.b.read(request, from: "192.0.2.1:7", at: after(now))
+                    != .request(from: key(32), answer: nil)
+            }
+        }
+        #expect(try answers(25, at: .zero) == 20)
+        #expect(try answers(5, at: .milliseconds(49)) == 0)
+        #expect(try answers(5, at: .milliseconds(50)) == 1)
+        #expect(try answers(40, at: .seconds(2)) == 20)
+    }
+
+    @Test func `strangers are looked at 100 times at once, and keep nobody out who is known`() throws {
+        var couple = Couple()
+        let early = couple.request().datagram
+        let late = couple.request().datagram
+        #expect(throws: Never.self) { try couple.b.read(couple.request().datagram, from: "192.0.2.1:7") }
+        var stranger = ProbeTable(own: key(96), boot: 1)
+        _ = stranger.add(key(64), secret: SharedSecret(bytes: 1...32)!)
+        let forged = stranger.request(to: key(64), isProven: true, at: after(.zero))!.datagram
+        for _ in 0..<100 {
+            #expect(throws: RefusedProbe.unknown) { try couple.b.read(forged, from: "198.51.100.1:7") }
+        }
+        #expect(throws: RefusedProbe.tooMany) { try couple.b.read(forged, from: "198.51.100.1:7") }
+        #expect(throws: RefusedProbe.tooMany) { try couple.b.read(early, from: "192.0.2.9:7") }
+        #expect(throws: Never.self) { try couple.b.read(early, from: "192.0.2.1:7") }
+        #expect(throws: RefusedProbe.unknown) {
+            try couple.b.read(forged, from: "198.51.100.1:7", at: after(.milliseconds(10)))
+        }
+        #expect(throws: Never.self) { try couple.b.read(late, from: "192.0.2.9:7", at: after(.milliseconds(20))) }
+    }
+
+    @Test func `all pairs together ask unproven places 500 times at once, and 200 a second`() throws {
+        var couple = Couple()
+        func requests(_ count: Int, isProven: Bool = false, at now: Duration) -> Int {
+            (0..<count).count { _ in couple.a.request(to: key(64), isProven: isProven, at: after(now)) != nil }
+        }
+        #expect(requests(501, at: .zero) == 500)
+        #expect(requests(3, at: .milliseconds(5)) == 1)
+        #expect(requests(3, isProven: true, at: .milliseconds(5)) == 3)
+    }
+
+    @Test func `there are as many pairs as the limit says`() throws {
+        var table = ProbeTable(own: key(32), boot: 1)
+        func name(_ number: Int) -> PublicKey {
+            let bytes = [UInt8](repeating: 7, count: 30) + [UInt8(number >> 8), UInt8(number & 255)]
+            return PublicKey(bytes: bytes.span)!
+        }
+        func add(_ number: Int) -> Bool { table.add(name(number), secret: Couple.secret) }
+        func asks(_ number: Int) -> Bool { table.request(to: name(number), isProven: true, at: after(.zero)) != nil }
+        for number in 0..<ProbeTable.maximumPairs { #expect(add(number)) }
+        #expect(!add(5000))
+        #expect(add(0), "that one is there")
+        table.remove(name(0))
+        table.remove(name(0))
+        #expect(!asks(0) && asks(4095))
+        #expect(add(5000) && table.members.count == ProbeTable.maximumPairs)
+    }
+
+    @Test func `places are remembered in bounded memory, the recent ones longest`() {
+        var sources = KnownSources()
+        func place(_ number: Int) -> Endpoint { .v4(IPv4Address(value: UInt32(number)), port: 1) }
+        for number in 0...ProbeTable.maximumSources { sources.remember(key(1), at: place(number)) }
+        #expect(sources.count <= ProbeTable.maximumSources)
+        #expect(sources[place(0)] == nil && sources[place(ProbeTable.maximumSources)] == key(1))
+        #expect(sources[place(ProbeTable.maximumSources / 2)] == key(1))
+    }
+}
