@@ -188,7 +188,7 @@ private let signingKey = SigningKey()
 
 /// The bytes are tried as a datagram of the hub, and as the facts of a group.
 private func readLinks(_ bytes: [UInt8]) {
-    var receiver = mesh.member
+    let receiver = mesh.member
     if let heard = try? receiver.facts(in: bytes.span, from: mesh.hub.memberAddress) {
         check(heard.facts, length: bytes.count)
     }
@@ -206,7 +206,7 @@ private func check(_ facts: [Fact], length: Int) {
         let copy = try? MemberMetadata(name: metadata.name, isBasic: metadata.isBasic, other: metadata.other)
         precondition(copy == metadata, "metadata is made of its parts")
     }
-    var member = mesh.member
+    let member = mesh.member
     var random = SystemRandomNumberGenerator()
     for group in groups {
         let inside = try? Fact.facts(in: group)
