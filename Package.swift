@@ -243,7 +243,7 @@ let gatewayLibraries = libraries(
 let linkLibraries = libraries(
     in: "Links",
     [
-        ("LinkFacts", ["Keys", "NetworkAddresses", "Secrets", "WireGuardTypes"]),
+        ("LinkFacts", ["Keys", "NetworkAddresses", "Secrets", "Time", "WireGuardTypes"]),
         ("LinkMessages", ["Keys", "LinkFacts", "NetworkAddresses", "WireGuardTypes"]),
         (
             "LinkMember",
@@ -447,7 +447,10 @@ let gatewaySuites = suites(
 let linkSuites = suites(
     in: "Links",
     [
-        ("LinkFactsTests", ["Checkout", "Keys", "LinkFacts", "NetworkAddresses", "Secrets", "WireGuardTypes"]),
+        (
+            "LinkFactsTests",
+            ["Checkout", "Keys", "LinkFacts", "NetworkAddresses", "Secrets", "Time", "WireGuardTypes"]
+        ),
         ("LinkMessagesTests", ["Keys", "LinkFacts", "LinkMessages", "NetworkAddresses", "Secrets", "WireGuardTypes"]),
         ("LinkMemberTests", ["LinkMember", "NetworkAddresses"]),
     ]

@@ -1,13 +1,15 @@
-/// Facts by their keys, each until it expires. Times are of one clock that never goes back, and start anywhere.
+public import Time
+
+/// Facts by their keys, each until it expires.
 public struct FactSet: Sendable {
     /// A fact that is known, and until when.
     public struct Entry: Hashable, Sendable {
         /// As it was received; its time to live counts from then.
         public let fact: Fact
-        public let expiry: Duration
+        public let expiry: MonotonicTime
 
         /// The fact with what is left of its time.
-        public func fact(at now: Duration) -> Fact {
+        public func fact(at now: MonotonicTime) -> Fact {
             Fact(
                 subject: fact.subject,
                 fact.statement,
@@ -37,7 +39,7 @@ public struct FactSet: Sendable {
     public init(capacity: Int) { self.capacity = capacity }
 
     /// Takes a fact that was received at `now`. Of two facts with one key the one that expires later stays.
-    public mutating func merge(_ fact: Fact, at now: Duration) -> Outcome {
+    public mutating func merge(_ fact: Fact, at now: MonotonicTime) -> Outcome {
         guard fact.timeToLive > .none else { return .expired }
         let entry = Entry(fact: fact, expiry: fact.timeToLive.expiry(receivedAt: now))
         guard let known = entries[fact.key] else {
@@ -53,7 +55,7 @@ public struct FactSet: Sendable {
     public mutating func remove(_ key: Fact.Key) { entries[key] = nil }
 
     /// Removes the facts that have expired.
-    public mutating func removeExpired(at now: Duration) {
+    public mutating func removeExpired(at now: MonotonicTime) {
         entries = entries.filter { $0.value.expiry > now }
     }
 

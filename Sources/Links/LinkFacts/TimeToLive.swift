@@ -1,3 +1,5 @@
+public import Time
+
 /// How long a fact holds from when it is sent or received, in whole seconds. A relayed fact has only the time that is
 /// left, so relaying does not prolong it.
 public struct TimeToLive: Hashable, Sendable {
@@ -14,13 +16,13 @@ public struct TimeToLive: Hashable, Sendable {
     /// Takes 0 for a negative number and 65535 for a larger one.
     public init(clamping seconds: Int64) { self.seconds = UInt16(clamping: seconds) }
 
-    /// The time left at `now` until `expiry`, both by one clock, rounded down.
-    public init(until expiry: Duration, at now: Duration) {
+    /// The time left at `now` until `expiry`, rounded down.
+    public init(until expiry: MonotonicTime, at now: MonotonicTime) {
         self.init(clamping: (expiry - now).components.seconds)
     }
 
     /// When a fact expires that was received at `time`.
-    public func expiry(receivedAt time: Duration) -> Duration { time + .seconds(Int64(seconds)) }
+    public func expiry(receivedAt time: MonotonicTime) -> MonotonicTime { time + .seconds(Int64(seconds)) }
 }
 
 extension TimeToLive: Comparable {

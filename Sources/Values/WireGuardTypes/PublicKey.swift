@@ -132,6 +132,13 @@ public struct PublicKey: Hashable, Sendable {
     }
 }
 
+extension PublicKey: Comparable {
+    /// By the bytes, the first one first.
+    public static func < (left: Self, right: Self) -> Bool {
+        (left.a, left.b, left.c, left.d) < (right.a, right.b, right.c, right.d)
+    }
+}
+
 extension PublicKey: CustomStringConvertible {
     /// The text form, 44 characters.
     public var description: String { String(decoding: textBytes, as: UTF8.self) }

@@ -102,25 +102,25 @@ import WireGuardTypes
     @Test("Of two facts with one key that which expires later stays")
     func later() {
         var set = FactSet(capacity: 10)
-        #expect(set.merge(Fact(a, boot(1), 100), at: .seconds(10)) == .added)
-        #expect(set.merge(Fact(a, boot(2), 90), at: .seconds(19)) == .known)
+        #expect(set.merge(Fact(a, boot(1), 100), at: 10) == .added)
+        #expect(set.merge(Fact(a, boot(2), 90), at: 19) == .known)
         #expect(set.entries.values.map(\.fact.statement) == [boot(1)])
-        #expect(set.merge(Fact(a, boot(3), 90), at: .seconds(20)) == .prolonged)
-        #expect(set.merge(Fact(a, boot(4), 90), at: .seconds(21)) == .prolonged)
+        #expect(set.merge(Fact(a, boot(3), 90), at: 20) == .prolonged)
+        #expect(set.merge(Fact(a, boot(4), 90), at: 21) == .prolonged)
         #expect(set.entries.count == 1)
         #expect(set.entries.values.map(\.fact.statement) == [boot(4)])
-        #expect(set.entries.values.map(\.expiry) == [.seconds(111)])
-        #expect(set.entries.values.map { $0.fact(at: .seconds(100)).timeToLive.seconds } == [11])
-        #expect(set.entries.values.map { $0.fact(at: .seconds(200)).timeToLive } == [.none])
+        #expect(set.entries.values.map(\.expiry) == [111])
+        #expect(set.entries.values.map { $0.fact(at: 100).timeToLive.seconds } == [11])
+        #expect(set.entries.values.map { $0.fact(at: 200).timeToLive } == [.none])
     }
 
     @Test("What has expired does not come in and does not stay")
     func expired() {
         var set = FactSet(capacity: 10)
-        #expect(set.merge(Fact(a, .plainMember, 0), at: .zero) == .expired)
-        #expect(set.merge(Fact(a, .plainMember, 5), at: .zero) == .added)
-        #expect(set.merge(Fact(a, .member(MemberMetadata()), 6), at: .zero) == .added)
-        set.removeExpired(at: .seconds(5))
+        #expect(set.merge(Fact(a, .plainMember, 0), at: 0) == .expired)
+        #expect(set.merge(Fact(a, .plainMember, 5), at: 0) == .added)
+        #expect(set.merge(Fact(a, .member(MemberMetadata()), 6), at: 0) == .added)
+        set.removeExpired(at: 5)
         #expect(set.entries.values.map(\.fact.statement) == [.member(MemberMetadata())])
     }
 
@@ -128,13 +128,13 @@ import WireGuardTypes
     func full() {
         var set = FactSet(capacity: 2)
         var dice = Dice(seed: 4)
-        #expect(set.merge(Fact(a, .plainMember, 5), at: .zero) == .added)
-        #expect(set.merge(Fact(dice.key(), .plainMember), at: .zero) == .added)
-        for _ in 0..<100 { #expect(set.merge(Fact(dice.key(), .plainMember), at: .zero) == .full) }
-        #expect(set.merge(Fact(a, .plainMember, 9), at: .zero) == .prolonged)
+        #expect(set.merge(Fact(a, .plainMember, 5), at: 0) == .added)
+        #expect(set.merge(Fact(dice.key(), .plainMember), at: 0) == .added)
+        for _ in 0..<100 { #expect(set.merge(Fact(dice.key(), .plainMember), at: 0) == .full) }
+        #expect(set.merge(Fact(a, .plainMember, 9), at: 0) == .prolonged)
         #expect(set.entries.count == 2)
         set.remove(Fact(a, .plainMember).key)
-        #expect(set.merge(Fact(dice.key(), .plainMember), at: .zero) == .added)
+        #expect(set.merge(Fact(dice.key(), .plainMember), at: 0) == .added)
     }
 
     @Test("The difference of two: nothing, all that is new, all that is old, the same, others, some")
@@ -142,7 +142,7 @@ import WireGuardTypes
         func set(_ ports: ClosedRange<UInt16>?) -> FactSet {
             var set = FactSet(capacity: 10)
             for port in ports.map(Array.init) ?? [] {
-                _ = set.merge(Fact(a, .endpoint(.v4(IPv4Address(value: 1), port: port)), port), at: .zero)
+                _ = set.merge(Fact(a, .endpoint(.v4(IPv4Address(value: 1), port: port)), port), at: 0)
             }
             return set
         }

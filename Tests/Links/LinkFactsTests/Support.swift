@@ -1,6 +1,7 @@
 import Keys
 import LinkFacts
 import NetworkAddresses
+import Time
 import WireGuardTypes
 
 /// Bytes of hexadecimal text.
@@ -12,6 +13,11 @@ func fromHex(_ text: String) -> [UInt8] {
 
 func hexadecimal(_ bytes: some Sequence<UInt8>) -> String {
     bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+}
+
+extension MonotonicTime: @retroactive ExpressibleByIntegerLiteral {
+    /// Seconds.
+    public init(integerLiteral seconds: UInt64) { self.init(nanoseconds: seconds * 1_000_000_000) }
 }
 
 extension PublicKey {

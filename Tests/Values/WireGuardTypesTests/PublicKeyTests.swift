@@ -28,6 +28,21 @@ import WireGuardTypes
         #expect((0..<32).map { counting[$0] } == Array(0...31))
     }
 
+    @Test("are in the order of their bytes", arguments: [0, 7, 8, 15, 16, 23, 24, 31])
+    func order(place: Int) throws {
+        func key(_ byte: UInt8) throws -> PublicKey {
+            var bytes = [UInt8](repeating: 9, count: 32)
+            bytes[place] = byte
+            // What comes behind does not matter.
+            if place < 31 { bytes[31] = 255 - byte }
+            let key = PublicKey(bytes: bytes.span)
+            return try #require(key)
+        }
+        #expect(try key(8) < key(200))
+        #expect(try !(key(200) < key(8)))
+        #expect(try !(key(8) < key(8)))
+    }
+
     @Test("take every last character that leaves the two unused bits zero, and no other")
     func lastCharacter() {
         let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
