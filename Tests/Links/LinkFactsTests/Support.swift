@@ -1,7 +1,7 @@
 import Keys
 import LinkFacts
 import NetworkAddresses
-import Time
+public import Time
 import WireGuardTypes
 
 /// Bytes of hexadecimal text.
@@ -15,7 +15,7 @@ func hexadecimal(_ bytes: some Sequence<UInt8>) -> String {
     bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
 }
 
-extension MonotonicTime: @retroactive ExpressibleByIntegerLiteral {
+extension MonotonicTime: ExpressibleByIntegerLiteral {
     /// Seconds.
     public init(integerLiteral seconds: UInt64) { self.init(nanoseconds: seconds * 1_000_000_000) }
 }
