@@ -249,6 +249,13 @@ let linkLibraries = libraries(
             "LinkMember",
             ["Keys", "LinkFacts", "LinkMessages", "NetworkAddresses", "Time", "WireGuardTypes"]
         ),
+        (
+            "LinkChannel",
+            [
+                "EventLoop", "Keys", "LinkMember", "NetworkAddresses", "Secrets", "SystemCalls", "Time",
+                "WireGuardTypes", system,
+            ]
+        ),
     ]
 )
 
@@ -453,6 +460,13 @@ let linkSuites = suites(
         ),
         ("LinkMessagesTests", ["Keys", "LinkFacts", "LinkMessages", "NetworkAddresses", "Secrets", "WireGuardTypes"]),
         ("LinkMemberTests", ["LinkMember", "NetworkAddresses"]),
+        (
+            "LinkChannelTests",
+            [
+                "EventLoop", "Keys", "LinkChannel", "LinkMember", "NetworkAddresses", "SystemCalls", "Time",
+                "WireGuardTypes", system,
+            ]
+        ),
     ]
 )
 
