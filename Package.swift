@@ -250,6 +250,14 @@ let linkLibraries = libraries(
             ["Keys", "LinkFacts", "LinkMessages", "NetworkAddresses", "Time", "WireGuardTypes"]
         ),
         (
+            "LinkConfiguration",
+            ["ConfigurationFiles", "LinkMember", "NetworkAddresses", "WireGuardTypes"]
+        ),
+        (
+            "LinkImport",
+            ["ConfigurationFiles", "LinkConfiguration", "LinkMember", "NetworkAddresses", "WireGuardTypes"]
+        ),
+        (
             "LinkChannel",
             [
                 "EventLoop", "Keys", "LinkMember", "NetworkAddresses", "Secrets", "SystemCalls", "Time",
@@ -460,6 +468,17 @@ let linkSuites = suites(
         ),
         ("LinkMessagesTests", ["Keys", "LinkFacts", "LinkMessages", "NetworkAddresses", "Secrets", "WireGuardTypes"]),
         ("LinkMemberTests", ["LinkMember", "NetworkAddresses"]),
+        (
+            "LinkConfigurationTests",
+            ["ConfigurationFiles", "LinkConfiguration", "LinkMember", "NetworkAddresses", "WireGuardTypes"]
+        ),
+        (
+            "LinkImportTests",
+            [
+                "ConfigurationFiles", "LinkConfiguration", "LinkImport", "LinkMember", "NetworkAddresses",
+                "WireGuardTypes",
+            ]
+        ),
         (
             "LinkChannelTests",
             [

@@ -69,6 +69,36 @@ extension IPPrefix {
     }
 }
 
+extension IPPrefix {
+    /// The same prefix with nothing but zeros behind its bits, as routing tables have it.
+    public var masked: IPPrefix {
+        switch address {
+        case .v4(let address):
+            let mask = length == 0 ? 0 : UInt32.max << (32 - UInt32(length))
+            return IPPrefix(unchecked: .v4(IPv4Address(value: address.value & mask)), length: length)
+        case .v6(let address):
+            let high = length >= 64 ? UInt64.max : length == 0 ? 0 : UInt64.max << (64 - UInt64(length))
+            let low = length <= 64 ? 0 : UInt64.max << (128 - UInt64(length))
+            let masked = IPv6Address(high: address.high & high, low: address.low & low)
+            return IPPrefix(unchecked: .v6(masked), length: length)
+        }
+    }
+
+    /// Whether every address of `other` is in this prefix. Those of one family are in none of the other.
+    public func contains(_ other: IPPrefix) -> Bool {
+        guard other.length >= length else { return false }
+        switch (address, other.address) {
+        case (.v4, .v4), (.v6, .v6): return IPPrefix(unchecked: other.address, length: length).masked == masked
+        default: return false
+        }
+    }
+
+    private init(unchecked address: Address, length: UInt8) {
+        self.address = address
+        self.length = length
+    }
+}
+
 extension IPPrefix: CustomStringConvertible {
     /// The address, a slash, the length.
     public var description: String {
