@@ -1,20 +1,28 @@
 // Plays many routers in one process: where the kernel is emulated, a process for each would take minutes.
 //
-//   kex-crowd register ADDRESS DOMAIN SEED COUNT Registers routers SEED.0 to SEED.(COUNT-1), one after another, and
-//       prints a line for each: its public key and "success", the gateway's refusal, or "broken" for a connection that
-//       did not end in order. kex-crowd shake INTERFACE GATEWAYKEY ENDPOINT SEED COUNT Lends the WireGuard interface to
-//       each of these routers until it has shaken hands with the gateway, and prints the number of those that have.
-//       kex-crowd peers INTERFACE Gives the WireGuard interface a port, and one peer with a preshared key, a keepalive
-//       and 500 allowed IPs in place of others; updates that peer, and one that is not there. Prints what the interface
-//       then says. kex-crowd flood PORT DOMAIN SOURCES COUNT Registers COUNT keys of nobody at 127.0.0.1, from that
-//       many addresses from 127.1.0.0 on in turn, as fast as the gateway answers, and prints how many got which answer.
-//       kex-crowd idle PORT SOURCES COUNT SECONDS Holds that many connections to 127.0.0.1 for so long, from 127.1.0.0
-//       on. Each sends a byte a second; one that the gateway ends begins anew. Prints how often that was. kex-crowd
-//       keys SEED COUNT Prints the public keys of routers SEED.0 to SEED.(COUNT-1). kex-crowd connect PORT GATEWAYKEY
-//       SEED COUNT Lets these routers shake hands with the WireGuard at 127.0.0.1, and prints the number of those that
-//       have. kex-crowd remember DIRECTORY DOMAIN SEED COUNT Writes the state file of a gateway that heard of these
-//       routers just now, on another run of the machine. kex-crowd probe PORT DOMAIN KEY COUNT Registers one key that
-//       often, from 127.2.0.0 on, 20 ms apart, and prints the times and the answers.
+//   kex-crowd register ADDRESS DOMAIN SEED COUNT
+//       Registers routers SEED.0 to SEED.(COUNT-1), one after another, and prints a line for each: its public key and
+//       "success", the gateway's refusal, or "broken" for a connection that did not end in order.
+//   kex-crowd shake INTERFACE GATEWAYKEY ENDPOINT SEED COUNT
+//       Lends the WireGuard interface to each of these routers until it has shaken hands with the gateway, and prints
+//       the number of those that have.
+//   kex-crowd peers INTERFACE
+//       Gives the WireGuard interface a port, and one peer with a preshared key, a keepalive and 500 allowed IPs in
+//       place of others; updates that peer, and one that is not there. Prints what the interface then says.
+//   kex-crowd flood PORT DOMAIN SOURCES COUNT
+//       Registers COUNT keys of nobody at 127.0.0.1, from that many addresses from 127.1.0.0 on in turn, as fast as the
+//       gateway answers, and prints how many got which answer.
+//   kex-crowd idle PORT SOURCES COUNT SECONDS
+//       Holds that many connections to 127.0.0.1 for so long, from 127.1.0.0 on. Each sends a byte a second; one that
+//       the gateway ends begins anew. Prints how often that was.
+//   kex-crowd keys SEED COUNT
+//       Prints the public keys of routers SEED.0 to SEED.(COUNT-1).
+//   kex-crowd connect PORT GATEWAYKEY SEED COUNT
+//       Lets these routers shake hands with the WireGuard at 127.0.0.1, and prints the number of those that have.
+//   kex-crowd remember DIRECTORY DOMAIN SEED COUNT
+//       Writes the state file of a gateway that heard of these routers just now, on another run of the machine.
+//   kex-crowd probe PORT DOMAIN KEY COUNT
+//       Registers one key that often, from 127.2.0.0 on, 20 ms apart, and prints the times and the answers.
 import Dispatch
 import GatewayState
 import Glibc
