@@ -111,7 +111,7 @@ public struct LearnedEntry: Hashable, Sendable {
         self.entry = entry
     }
 
-    /// `nil` for a message about something else: neighbours of IP, bridges above, entries that somebody put in (their
+    /// `nil` for a message about something else: neighbours of IP, bridges above, entries that somebody added (their
     /// state has other bits), the flood list.
     package init?(_ message: NetlinkReply) throws(MalformedReply) {
         guard Int(message.type) == RTM_NEWNEIGH, let (device, record) = try FdbRecord.told(by: message),

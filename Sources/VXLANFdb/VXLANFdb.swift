@@ -83,7 +83,7 @@ public struct VXLANFdb: ~Copyable {
         }
     }
 
-    /// Takes out what the interface has learned of a tunnel end, and nothing that somebody put in, in one call:
+    /// Removes what the interface has learned of a tunnel end, and nothing that somebody added, in one call:
     /// 1,000,000 entries in 0.8 s, and 0.1 s if none of them matches (measured). The lock that all network
     /// configuration needs is held for that time.
     ///

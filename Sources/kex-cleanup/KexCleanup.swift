@@ -11,10 +11,10 @@ internal import SystemCalls
 struct KexCleanup: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "kex-cleanup",
-        abstract: "Takes out routers that were silent in two sweeps.",
+        abstract: "Removes routers that were silent in two sweeps.",
         discussion: """
             One sweep over the named domains, or over all: a router whose last handshake is older than StaleAfter is \
-            marked; one that is still silent SweepInterval later is taken out, with its fdb entries. Peers that were \
+            marked; one that is still silent SweepInterval later is removed, with its fdb entries. Peers that were \
             not made by a registration are never touched.
 
             Exit status: 0 the sweep was made, 64 wrong usage, 69 the handler could not be asked or a domain could \

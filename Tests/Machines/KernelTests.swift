@@ -166,7 +166,7 @@ extension InVirtualMachine {
             #expect(lines.last == "2", "the unicast entry and the flood entry: \(output)")
         }
 
-        @Test("The timer fires, and takes out who is silent and nobody else; nothing of them is left")
+        @Test("The timer fires, and removes who is silent and nobody else; nothing of them is left")
         func timer() throws {
             let silent = try machine.lab("crowd register $gateway ffww01 1 3")
             #expect(silent.split(separator: "\n").allSatisfy { $0.hasSuffix(" success") })

@@ -432,7 +432,7 @@ import WireGuardTypes
             try gateway.startMQTT()
         }
         try wait(for: "the router") { try gateway.peers()[router] != nil }
-        // Nor is it taken out now by what the handler's lists say, which come every five seconds.
+        // Nor is it removed now by what the handler's lists say, which come every five seconds.
         usleep(6_000_000)
         #expect(try gateway.peers()[router] != nil)
         #expect(try other.peers()[router] != nil)
@@ -701,7 +701,7 @@ import WireGuardTypes
         #expect(result.status == 0, "\(result.output)\(result.errors)")
     }
 
-    @Test("A router that a sweep took out goes everywhere; one that is alive elsewhere stays")
+    @Test("A router that a sweep removed goes everywhere; one that is alive elsewhere stays")
     func sweeps() throws {
         let settings = "StaleAfter=4s\nSweepInterval=1s"
         let (first, second) = (try gateway("gw01", settings: settings), try gateway("gw02", settings: settings))

@@ -95,8 +95,8 @@ import Testing
         #expect(try reading.ending() == .reset(""))
     }
 
-    /// Has the handler look at the first domain, by a sweep, while its WireGuard is stopped for half a second.
-    private func lookSlowly(_ gateway: GatewayFixture) throws {
+    /// Has the handler refresh the first domain, by a sweep, while its WireGuard is stopped for half a second.
+    private func refreshSlowly(_ gateway: GatewayFixture) throws {
         let device = gateway.devices[0].processIdentifier
         try stop(device)
         let cleanup = try Daemon(
@@ -109,11 +109,11 @@ import Testing
         #expect(cleanup.status == 0)
     }
 
-    @Test("A VXLAN interface that goes between the look and the change leaves no half-done registration")
+    @Test("A VXLAN interface that goes between the snapshot and the change leaves no half-done registration")
     func vanishedVXLAN() throws {
         let gateway = try GatewayFixture.running()
-        try lookSlowly(gateway)
-        // WireGuard is stopped, so the handler, which has just looked, waits in the middle of its change.
+        try refreshSlowly(gateway)
+        // WireGuard is stopped, so the handler, which has just refreshed, waits in the middle of its change.
         let device = gateway.devices[0].processIdentifier
         try stop(device)
         let client = try TCPClient(port: gateway.port)
@@ -124,12 +124,12 @@ import Testing
         #expect(try client.reply() == "ERR: UNAVAILABLE\n")
         #expect(
             gateway.handler?.output.contains("cannot add fdb entry") == true,
-            "the handler looked before it changed"
+            "the handler refreshed before it changed"
         )
         try wait(for: "the end of the peer") { try gateway.peers().isEmpty }
     }
 
-    @Test("A WireGuard interface that is made anew in the middle of a look is not taken for the old one")
+    @Test("A WireGuard interface that is made anew in the middle of a snapshot is not taken for the old one")
     func renewedWireGuard() throws {
         let gateway = try GatewayFixture.running()
         #expect(try gateway.register(ExchangeTests.key) == "")
@@ -154,11 +154,11 @@ import Testing
         #expect(handler.output.contains("is gone, or is being made again"))
     }
 
-    @Test("After a slow look at the kernel the handler does not believe its picture for a hundred times as long")
-    func slowLook() throws {
+    @Test("After a slow refresh the handler does not believe its snapshot for a hundred times as long")
+    func slowRefresh() throws {
         let gateway = try GatewayFixture.running()
         #expect(try gateway.register(ExchangeTests.key) == "")
-        try lookSlowly(gateway)
+        try refreshSlowly(gateway)
         try Command.check("wg set \(gateway.domains[0].wireGuard) peer \(ExchangeTests.key) remove")
         try wait(for: "the peer to be made again") {
             #expect(try gateway.register(ExchangeTests.key) == "")
@@ -167,13 +167,13 @@ import Testing
     }
 
     @Test("A domain whose WireGuard does not answer keeps nobody waiting in another one")
-    func hangingLook() throws {
+    func hangingRefresh() throws {
         let gateway = try GatewayFixture.running(domains: ["ffww01", "ffww02"])
         let device = gateway.devices[0].processIdentifier
         try stop(device)
         defer { kill(device, SIGCONT) }
-        // The sweep waits for a look that waits for WireGuard; who asks for the other domain is answered meanwhile. The
-        // machine may be slow, and the look ends after four seconds.
+        // The sweep waits for a refresh that waits for WireGuard; who asks for the other domain is answered meanwhile.
+        // The machine may be slow, and the refresh ends after four seconds.
         for _ in 0..<5 {
             let cleanup = try Daemon(
                 [Command.path(of: "kex-cleanup"), "--config", "\(gateway.folder)/kex.conf", "ffww01"],
@@ -186,13 +186,15 @@ import Testing
             if isMeanwhile { return }
             usleep(20_000_000)
         }
-        Issue.record("nobody was answered while the look was under way")
+        Issue.record("nobody was answered while the refresh was under way")
     }
 
-    @Test("WireGuard that stops between the look and the change costs the other domains one time limit, not one a key")
+    @Test(
+        "WireGuard that stops between the snapshot and the change costs the other domains one time limit, not one a key"
+    )
     func stoppedWireGuard() throws {
         let gateway = try GatewayFixture.running(domains: ["ffww01", "ffww02"])
-        try lookSlowly(gateway)
+        try refreshSlowly(gateway)
         let device = gateway.devices[0].processIdentifier
         try stop(device)
         defer { kill(device, SIGCONT) }

@@ -70,7 +70,7 @@ import Testing
             """
         let port = try Command.check("wg show \(gateway.domains[0].wireGuard) listen-port")
         let arguments = ["\(gateway.folder)/handler.sock", try gateway.ownKey(), port]
-        // The handshake is in the next picture at the latest.
+        // The handshake is in the next snapshot at the latest.
         try wait(for: "the status") {
             let result = try Command.run("python3", ["-c", script] + arguments)
             if result.status != 0 { print(result.errors) }

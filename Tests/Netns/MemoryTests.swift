@@ -80,7 +80,7 @@ import Testing
         try wait(for: "the flood entry") { try entries(of: router, in: gateway).count == 2 }
     }
 
-    @Test("While the interface stays, the kernel is the truth: who was taken out of it stays out")
+    @Test("While the interface stays, the kernel is the truth: who was removed from it stays out")
     func sameInterface() throws {
         let gateway = try GatewayFixture.running()
         let router = try gateway.makeRouter(1)

@@ -16,8 +16,8 @@ import WireGuardTypes
         return try gateway.fdb().filter { $0.contains(destination) }.map { String($0.prefix(17)) }.sorted()
     }
 
-    /// Makes the handler look at the kernel.
-    private func look(_ gateway: GatewayFixture) throws { _ = try gateway.cleanup("--dry-run") }
+    /// Makes the handler refresh its tables.
+    private func refresh(_ gateway: GatewayFixture) throws { _ = try gateway.cleanup("--dry-run") }
 
     @Test(
         "wg syncconf with a file that names no peer: it is named, everybody is back, and no broadcast is for them yet"
@@ -34,13 +34,13 @@ import WireGuardTypes
         try String(configuration[..<own.lowerBound]).write(toFile: empty, atomically: true, encoding: .utf8)
         try Command.check("wg syncconf \(interface) \(empty)")
         #expect(try gateway.peers().isEmpty)
-        try look(gateway)
+        try refresh(gateway)
         try handler.waitFor(#/3 of 3 routers disappeared from \S+ at once; bringing them back/#)
         #expect(try Set(gateway.peers().keys) == Set(routers))
         for router in routers { #expect(try entries(of: router, in: gateway).count == 1) }
-        // One that is taken out by hand stays out, with its entries.
+        // One that is removed by hand stays out, with its entries.
         try Command.check("wg set \(interface) peer \(routers[0]) remove")
-        try look(gateway)
+        try refresh(gateway)
         try handler.waitFor(Regex<Substring>(verbatim: "forgot \(routers[0])"))
         #expect(try Set(gateway.peers().keys) == Set(routers.dropFirst()))
         #expect(try entries(of: routers[0], in: gateway).isEmpty)
@@ -113,7 +113,7 @@ import WireGuardTypes
         let psk = try Command.check("wg genpsk")
         try psk.write(toFile: "\(gateway.folder)/psk", atomically: true, encoding: .utf8)
         try Command.check("wg set \(interface) peer \(router) preshared-key \(gateway.folder)/psk")
-        try look(gateway)
+        try refresh(gateway)
         let handler = try #require(gateway.handler)
         try handler.waitFor(Regex<Substring>(verbatim: "\(router) is a router with settings of the operator's"))
         #expect(try gateway.register(router) == "")

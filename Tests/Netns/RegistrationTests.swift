@@ -119,7 +119,7 @@ import WireGuardTypes
         try gateway.startListener()
         let key = try newKey()
         #expect(try gateway.register(key) == "ERR: UNAVAILABLE\n")
-        // The peer goes when a look has shown that it is the router's still.
+        // The peer goes when a refresh has shown that it is the router's still.
         try wait(for: "the end of the peer") { try gateway.peers().isEmpty }
         #expect(try gateway.fdb().isEmpty)
         #expect(gateway.handler?.output.contains("could not register \(key)") == true)
@@ -149,7 +149,7 @@ import WireGuardTypes
         ]
         for damage in damages {
             try Command.check(damage)
-            // The handler uses a picture of the kernel for two seconds at most.
+            // The handler uses a snapshot for two seconds at most.
             try wait(for: "the repair of: \(damage)") {
                 #expect(try gateway.register(key) == "")
                 return try gateway.peers() == complete.0 && gateway.fdb() == complete.1

@@ -39,7 +39,7 @@ import WireGuardTypes
         return gateway
     }
 
-    @Test("Signed notes that are said again take out nobody who was heard since, and are not carried on")
+    @Test("Signed notes that are said again remove nobody who was heard since, and are not carried on")
     func replay() throws {
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let (first, second) = (try gateway("gw01"), try gateway("gw02"))
@@ -69,7 +69,7 @@ import WireGuardTypes
             try wait(for: "the last note") { try gateway.peers()[last] != nil }
             #expect(try gateway.peers()[router] != nil)
         }
-        // A look at the routers later nobody has said in a name of theirs that it is gone.
+        // A refresh later nobody has said in a name of theirs that it is gone.
         usleep(6_000_000)
         for gateway in [first, second] { #expect(try gateway.peers()[router] != nil) }
         let removals = listener.output.matches(of: #/router\/[0-9a-f]{64} 0103[0-9a-f]{32}04([0-9a-f]{8})/#)

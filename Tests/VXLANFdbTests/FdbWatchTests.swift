@@ -20,7 +20,7 @@ private func learnAsIfFromFrames(_ link: Link, _ count: Int, from first: Int, de
 @Suite("News of learned entries", .needsRoot, .serialized) struct LearningWatchTests {
     init() throws { try requirePrivateNamespace() }
 
-    @Test("tell of the first frame of a router, and neither of the next ones nor of what somebody puts in")
+    @Test("tell of the first frame of a router, and neither of the next ones nor of what somebody adds")
     func learning() throws {
         let (veth, peer, vxlan, other) = (
             uniqueInterfaceName(), uniqueInterfaceName(), uniqueInterfaceName(), uniqueInterfaceName()
@@ -106,7 +106,7 @@ private func learnAsIfFromFrames(_ link: Link, _ count: Int, from first: Int, de
 @Suite("News of permanent entries", .needsRoot, .serialized) struct FdbWatchTests {
     init() throws { try requirePrivateNamespace() }
 
-    @Test("tell of what anybody puts in and takes out, in its order, and of nothing that is learned")
+    @Test("tell of what anybody adds and removes, in its order, and of nothing that is learned")
     func changes() throws {
         try withVXLAN { link throws in
             let watch = try FdbWatch()

@@ -15,7 +15,7 @@ public struct RouterNote: Hashable, Sendable {
         case registered
         /// Its last handshake with this gateway, in seconds since 1970. Retained, and refreshed while it lives.
         case heard(at: Int64)
-        /// It was taken out. Retained, so that a gateway that was away learns of it, until it expires.
+        /// It was removed. Retained, so that a gateway that was away learns of it, until it expires.
         case removed
     }
 

@@ -9,7 +9,7 @@ public enum GatewayEvent: String, CaseIterable, JournalEvent {
     case registered
     /// The first handshake of a router in its WireGuard interface.
     case confirmed
-    /// What the VXLAN interface learned of a router has been taken out, because the interface had no room left.
+    /// What the VXLAN interface learned of a router has been removed, because the interface had no room left.
     case evicted
     /// What was missing of a router that is in has been put back.
     case repaired
@@ -17,7 +17,7 @@ public enum GatewayEvent: String, CaseIterable, JournalEvent {
     case refused
     /// A registration that is in order could not be carried out.
     case failed
-    /// A new router was taken out again, because it has not been heard of in its time.
+    /// A new router was removed again, because it has not been heard of in its time.
     case expired
     /// A router's session was ended, because the router registered again and nothing came in it any more.
     case reset

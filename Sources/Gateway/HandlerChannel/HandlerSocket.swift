@@ -39,7 +39,7 @@ public enum HandlerRequest: Hashable, Sendable {
     case statuses(of: [DomainName])
     /// Reports of other gateways on routers. Each is answered.
     case news([RouterNews])
-    /// All routers of a domain with their handshakes, and those that were taken out on purpose.
+    /// All routers of a domain with their handshakes, and those that were removed on purpose.
     case routers(RouterListRequest)
     /// Look for silent routers.
     case sweeps([SweepRequest])

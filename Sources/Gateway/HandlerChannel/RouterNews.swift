@@ -7,7 +7,7 @@ public struct RouterNews: Hashable, Sendable {
     public enum Kind: UInt8, CaseIterable, Sendable {
         /// It shook hands, last at ``RouterNews/time``.
         case heard = 1
-        /// It was taken out there.
+        /// It was removed there.
         case removed = 2
     }
 
@@ -38,7 +38,7 @@ public struct RouterRecord: Hashable, Sendable {
     }
 }
 
-/// Asks for all routers of a domain, and for those that were taken out on purpose.
+/// Asks for all routers of a domain, and for those that were removed on purpose.
 public struct RouterListRequest: Hashable, Sendable {
     public var domain: DomainName
     /// Number of the last removal that is known; only later ones are reported. 0 for none.
@@ -50,7 +50,7 @@ public struct RouterListRequest: Hashable, Sendable {
     }
 }
 
-/// A router that a sweep, the operator's lists or the operator's hand has taken out. A router that is missing from a
+/// A router that a sweep, the operator's lists or the operator's hand has removed. A router that is missing from a
 /// list without this may have been lost by the machine.
 public struct RouterRemoval: Hashable, Sendable {
     public var key: PublicKey

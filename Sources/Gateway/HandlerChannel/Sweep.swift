@@ -22,7 +22,7 @@ public struct SweepEvent: Hashable, Sendable {
         case marked = 1
         /// Still silent, but the last sweep is not long enough ago.
         case waiting = 2
-        /// Silent in two sweeps: taken out.
+        /// Silent in two sweeps: removed.
         case removed = 3
         /// It has shaken hands since it was marked: the mark is gone.
         case returned = 4
@@ -51,7 +51,7 @@ public struct SweepEnd: Hashable, Sendable {
 
     /// `nil` after the last domain: the sweep is over.
     public var domain: DomainName?
-    /// Peers of ours that the domain had, those taken out included.
+    /// Peers of ours that the domain had, those removed included.
     public var peers: UInt32
     /// Why the domain could not be swept; `nil` if it was.
     public var failure: String?

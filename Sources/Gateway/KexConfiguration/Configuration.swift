@@ -57,7 +57,7 @@ public struct Configuration: Hashable, Sendable, ServiceConfiguration {
         public var maximumPeers = 1000
         /// A router silent for longer than this is stale.
         public var staleAfter = Configuration.defaultStaleAfter
-        /// A stale router is taken out by a sweep that comes at least this long after the one that found it stale.
+        /// A stale router is removed by a sweep that comes at least this long after the one that found it stale.
         public var sweepInterval = Duration.seconds(900)
 
         public init(name: DomainName, wireGuard: InterfaceName, vxlan: InterfaceName) {

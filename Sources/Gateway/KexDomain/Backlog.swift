@@ -15,9 +15,9 @@ struct Backlog {
     /// The first is the next.
     private(set) var departures: ArraySlice<Departure> = []
     private var departing: Set<PublicKey> = []
-    /// Routers whose sessions have proved dead. Their peers are taken out and put in again.
+    /// Routers whose sessions have proved dead. Their peers are removed and added again.
     private var resets: ArraySlice<DomainTable.Admission> = []
-    /// Routers that could not be let in, and whose peers are being taken out again.
+    /// Routers that could not be let in, and whose peers are being removed again.
     var halfDone: Set<PublicKey> = []
     /// Routers in a round.
     private(set) var roundSize = 32
@@ -51,7 +51,7 @@ struct Backlog {
     }
 
     mutating func takeResets() -> [DomainTable.Admission] {
-        // Each waits in the kernel until nobody uses what is taken out.
+        // Each waits in the kernel until nobody uses what is removed.
         let round = Array(resets.prefix(max(roundSize / 8, 1)))
         resets = resets.dropFirst(round.count)
         if resets.isEmpty { resets = [] }
@@ -132,7 +132,7 @@ extension MeshDomain {
         return nil
     }
 
-    /// Adds the fdb entries that routers should have by now, and takes out those that lead to where they are no more.
+    /// Adds the fdb entries that routers should have by now, and removes those that lead to where they are no more.
     func repair() {
         leave(table.takeDisplaced())
         let repairs = table.takeRepairs(atMost: backlog.roundSize)

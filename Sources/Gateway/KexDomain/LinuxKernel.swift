@@ -127,7 +127,7 @@ public final class LinuxKernel: DomainKernel {
             } catch {
                 guard error.refusal == .invalidArgument || error.refusal == .notSupportedOnSocket else { throw error }
             }
-            // Kernels before 6.7 take out one by one what is named to them.
+            // Kernels before 6.7 remove one by one what is named to them.
             let gone = Set(destinations)
             var entries: [FdbEntry] = []
             _ = try read(vxlan, limit) {

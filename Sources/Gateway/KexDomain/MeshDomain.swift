@@ -24,7 +24,7 @@ internal import WireGuardTypes
 /// | `Backlog.swift` | work for many routers, in rounds between which the loop serves others |
 /// | `Registrations.swift` | routers come in |
 /// | `Departures.swift` | routers go |
-/// | `Sweeps.swift` | programs have silent routers taken out |
+/// | `Sweeps.swift` | programs have silent routers removed |
 /// | `Readdressing.swift` | routers get the addresses of other profiles |
 /// | `LearnedEntries.swift` | what strangers can make grow is kept small |
 /// | `FleetNews.swift` | what other gateways report of routers, and what is reported to them |

@@ -7,7 +7,7 @@ internal import WireGuardTypes
 
 /// What a refresh found is logged.
 extension MeshDomain {
-    /// Names the routers that somebody took out of WireGuard.
+    /// Names the routers that somebody removed from WireGuard.
     func report(_ findings: Findings) {
         if let loss = findings.massLoss {
             let what =

@@ -59,7 +59,7 @@ struct Sweeps {
         waiting = []
     }
 
-    /// What became of a router that a sweep takes out.
+    /// What became of a router that a sweep removes.
     enum Fate {
         case removed
         case returned

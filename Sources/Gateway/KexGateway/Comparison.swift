@@ -50,7 +50,7 @@ public struct Comparison: Sendable {
 
     /// Sweeps the domain, after ``take(_:begunAt:isNewDevice:sinceStart:)``.
     ///
-    /// - Parameter isDryRun: only say who would be taken out.
+    /// - Parameter isDryRun: only say who would be removed.
     public mutating func sweep(at now: Moment, isDryRun: Bool) {
         let step = table.clockStep(until: now)
         let wasSuspicious = table.isSilenceSuspicious
@@ -77,14 +77,14 @@ public struct Findings: Sendable {
     public var readdressings: [DomainTable.Readdressing]
     /// Routers that are to leave, those that a sweep found included.
     public var departures: [Departure]
-    /// Routers whose peers are to be taken out and put in again, with one message: they registered, and the snapshot
+    /// Routers whose peers are to be removed and added again, with one message: they registered, and the snapshot
     /// shows no living session.
     public var deadSessions: [DomainTable.Admission]
     /// `nil` if there was no sweep.
     public var sweep: SweepFindings?
     /// Set if so many were missing that nobody can have meant it.
     public var massLoss: DomainTable.MassLoss?
-    /// Whose peers somebody took out of WireGuard.
+    /// Whose peers somebody removed from WireGuard.
     public var forgotten: [PublicKey]
     /// Who was heard of for the first time.
     public var firstHeard: [PublicKey]

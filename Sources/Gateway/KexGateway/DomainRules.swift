@@ -7,7 +7,7 @@ public struct DomainRules: Sendable {
     /// How routers derive their addresses, the preferred way first, each once; never empty. There are several while
     /// routers migrate from one to another: see `Addresses.swift`.
     public var profiles: [AddressProfile]
-    /// Where a router's addresses come from. A test may put in a derivation that collides.
+    /// Where a router's addresses come from. A test may bring a derivation that collides.
     public var derive: @Sendable (PublicKey, AddressProfile) -> RouterAddresses
     /// The entries that a registered router has, as the operator wants it.
     public var fdbEntries: FdbEntries

@@ -265,7 +265,7 @@ public struct DomainTable: Sendable {
     /// Who was heard of for the first time when the last snapshot was taken.
     var heardInSnapshot: [PublicKey] = []
 
-    /// Who was taken out of WireGuard since the snapshot before, and was forgotten when the last one was taken.
+    /// Who was removed from WireGuard since the snapshot before, and was forgotten when the last one was taken.
     var forgottenInSnapshot: [PublicKey] = []
 
     /// Set if so many were missing in the last snapshot that nobody can have meant it.
@@ -273,7 +273,7 @@ public struct DomainTable: Sendable {
 
     /// Takes a new snapshot of the kernel, and keeps what is known about the routers that are still there.
     ///
-    /// What the kernel has lost while the device stayed, somebody took out, and it is forgotten here too, with its
+    /// What the kernel has lost while the device stayed, somebody removed, and it is forgotten here too, with its
     /// entries, unless it is a ``massLoss``. What is missing then, or in a new device, comes back. Its entries are
     /// among the ``repairs()``: the unicast entry at once, the flood entry when it is heard of.
     ///
@@ -771,7 +771,7 @@ public struct DomainTable: Sendable {
         }
     }
 
-    /// The router's peer was taken out and put in again.
+    /// The router's peer was removed and added again.
     mutating func noteReset(_ key: PublicKey, at now: Duration) {
         routers[key]?.hasSession = false
         routers[key]?.isAdopted = false

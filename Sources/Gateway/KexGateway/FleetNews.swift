@@ -12,7 +12,7 @@ extension DomainTable {
     ///
     /// - Parameter time: seconds since 1970, by the other gateway's clock. The future counts as now.
     /// - Returns: as for a registration. News of a router that is stale by now, or that are no newer than what was
-    ///   known when it was taken out here, are ``Decision/present``: there is nothing to do.
+    ///   known when it was removed here, are ``Decision/present``: there is nothing to do.
     public mutating func hear(inFleet key: PublicKey, at time: Int64, now: Moment) -> Decision {
         if let refusal = objection(to: key) { return refusal }
         let time = min(time, now.seconds)
@@ -23,7 +23,7 @@ extension DomainTable {
             heardInFleet[key] = max(heardInFleet[key] ?? .min, time)
             return .present
         }
-        // What was known already when it was taken out brings nobody back.
+        // What was known already when it was removed brings nobody back.
         if removals.isOld(time, of: key, at: now.seconds) { return .present }
         let addresses = rules.addresses(of: key)
         guard hasRoom else { return .refuse(.domainFull, reason: fullReason) }

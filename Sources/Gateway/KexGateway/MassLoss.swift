@@ -6,7 +6,7 @@ extension DomainTable {
         /// How many there were.
         public var known: Int
 
-        /// Losses from which it may be one: one router may well be taken out by hand, and then stays out.
+        /// Losses from which it may be one: one router may well be removed by hand, and then stays out.
         public static let least = 2
         /// It is one if more than one of this many are lost.
         public static let share = 2

@@ -2,7 +2,7 @@ internal import EUI64
 internal import NetworkAddresses
 public import WireGuardTypes
 
-// Whose a peer is. The operator's own are never taken out, swept or changed; see
+// Whose a peer is. The operator's own are never removed, swept or changed; see
 // docs/decisions/0015-whose-a-peer-is.md.
 
 extension DomainTable {
@@ -22,7 +22,7 @@ extension DomainTable {
     /// A peer that has the address of a router, and shows the operator's hand.
     public struct OperatorsPeer: Hashable, Sendable {
         public var sign: OperatorsSign
-        /// Whether it was known as a router before. Then it is served as one, but not taken out.
+        /// Whether it was known as a router before. Then it is served as one, but not removed.
         public var isRouter: Bool
     }
 

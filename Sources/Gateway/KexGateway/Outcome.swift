@@ -9,7 +9,7 @@ extension DomainTable {
         case abandoned(Admission)
         /// The router is no longer in the kernel.
         case left(Departure)
-        /// The router's peer was taken out and put in again, at this time since the start of the machine.
+        /// The router's peer was removed and added again, at this time since the start of the machine.
         case reset(PublicKey, at: Duration)
     }
 

@@ -54,7 +54,7 @@ struct PendingRouters: Sendable {
     ///
     /// - Returns: whether there is room.
     mutating func makeRoom(forOneFrom home: IPv6Address?, at now: Duration) -> Bool {
-        // If those who are to leave cannot be taken out of the kernel, it must not fill up.
+        // If those who are to leave cannot be removed from the kernel, it must not fill up.
         guard entries.count < 2 * DomainLimit.pending else { return false }
         let oldest: PublicKey?
         if let home, neighbours[home, default: 0] >= DomainLimit.pendingOfSource {

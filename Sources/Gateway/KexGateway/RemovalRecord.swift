@@ -1,15 +1,15 @@
 public import WireGuardTypes
 
-/// Who was taken out of a domain on purpose: by a sweep, by the operator's lists, or by hand.
+/// Who was removed from a domain on purpose: by a sweep, by the operator's lists, or by hand.
 ///
 /// These alone are reported to the other gateways. A router that is missing from a list without being recorded here may
-/// have been lost by the machine, or taken out because another gateway said so; neither is this gateway's word on it.
+/// have been lost by the machine, or removed because another gateway said so; neither is this gateway's word on it.
 public struct RemovalRecord: Sendable {
     /// Number of the last removal. They are counted from 1.
     public private(set) var lastNumber: UInt64 = 0
     /// Oldest first.
     private var keys: [PublicKey] = []
-    /// The last sign of life that was known of each when it was taken out, seconds since 1970.
+    /// The last sign of life that was known of each when it was removed, seconds since 1970.
     private var lastHeard: [PublicKey: Int64] = [:]
 
     /// Notes a removal.
@@ -38,7 +38,7 @@ public struct RemovalRecord: Sendable {
     /// What was known of a router that was noted.
     func lastHeard(of key: PublicKey) -> Int64? { lastHeard[key] }
 
-    /// Whether the router was taken out when a handshake at this time was known already. Old evidence does not bring it
+    /// Whether the router was removed when a handshake at this time was known already. Old evidence does not bring it
     /// back.
     ///
     /// - Parameter now: seconds since 1970. What was noted of a later time is from before the clock was put back, and

@@ -61,7 +61,7 @@ extension DomainTable {
     /// removed only if no authenticated byte came in since it was marked, and if the clock was not stepped since. After
     /// a step all marks are set anew.
     ///
-    /// If ``suspiciousShare`` of the routers should be taken out at once, they have to stay silent for one more
+    /// If ``suspiciousShare`` of the routers should be removed at once, they have to stay silent for one more
     /// ``DomainRules/sweepInterval``.
     ///
     /// - Parameter isDryRun: leave the marks as they are.

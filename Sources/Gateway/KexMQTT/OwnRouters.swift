@@ -21,7 +21,7 @@ struct OwnRouters: Sendable {
 
     private let settings: MemberSettings.Domain
     private var routers: [PublicKey: Router] = [:]
-    /// Routers that were taken out here on purpose. The broker may keep our notes of their handshakes.
+    /// Routers that were removed here on purpose. The broker may keep our notes of their handshakes.
     private var gone: Set<PublicKey> = []
     /// Those of them whose removal is to be published.
     private var farewells: Set<PublicKey> = []
@@ -53,7 +53,7 @@ struct OwnRouters: Sendable {
         }
     }
 
-    /// Another part: who was taken out on purpose since the list before.
+    /// Another part: who was removed on purpose since the list before.
     mutating func take(removals keys: [PublicKey]) { removed += keys }
 
     /// The list has ended.

@@ -17,7 +17,7 @@ public struct VXLANSettings: Hashable, Sendable {
     public var port: UInt16
     /// Whether source addresses of received frames become forwarding entries.
     public var learns: Bool
-    /// Most MAC addresses that the interface takes, learned or put in; `nil` for no limit. Whoever is at the other end
+    /// Most MAC addresses that the interface takes, learned or added; `nil` for no limit. Whoever is at the other end
     /// can send frames from any number of them, and each takes memory for five minutes.
     public var addressLimit: UInt32?
     /// Send without a UDP checksum, which is safe where the layer below authenticates (RFC 6935). The other side must

@@ -26,7 +26,7 @@ public protocol WireGuardInterface: AnyObject {
     /// Sets what the interface itself needs. What is `nil` stays; if all is, nobody is asked anything.
     ///
     /// - Parameters:
-    ///   - privateKey: another one ends all sessions, and takes out a peer that has its public key.
+    ///   - privateKey: another one ends all sessions, and removes a peer that has its public key.
     ///   - listenPort: 0 lets the system choose one.
     ///   - firewallMark: set on the packets that leave; 0 for none.
     func configure(privateKey: PrivateKey?, listenPort: UInt16?, firewallMark: UInt32?) throws(WireGuardError)

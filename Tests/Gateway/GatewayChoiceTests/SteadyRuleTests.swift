@@ -260,7 +260,7 @@ import WireGuardTypes
 
     // MARK: Where routers are
 
-    @Test("The newest of what gateways say of a router counts, and no longer when it was taken out")
+    @Test("The newest of what gateways say of a router counts, and no longer when it was removed")
     func news() {
         var fleet = fleet([10, 3000, 3000])
         fleet.take(router: key, in: mesh, from: "b", heard: now - .seconds(60))

@@ -13,7 +13,7 @@ import WireGuardTypes
 
 @testable import KexDomain
 
-@Suite("Routers leave, or cannot be taken out") struct DepartureTests {
+@Suite("Routers leave, or cannot be removed") struct DepartureTests {
     /// Two sweeps of a silent router, the second with what fails by then.
     private func sweep(
         _ bench: Bench,
@@ -34,7 +34,7 @@ import WireGuardTypes
         return Dictionary(uniqueKeysWithValues: try report.get().events.map { ($0.key, $0.action) })
     }
 
-    @Test("A sweep takes out who is silent, and reports it when it is done")
+    @Test("A sweep removes who is silent, and reports it when it is done")
     func silent() throws {
         let bench = try Bench()
         try bench.admit(key(1), key(2))
@@ -44,7 +44,7 @@ import WireGuardTypes
         #expect(bench.domain.list(after: 0)?.removals.count == 2)
     }
 
-    @Test("An entry cannot be taken out: its peer stays, and the sweep reports a failure")
+    @Test("An entry cannot be removed: its peer stays, and the sweep reports a failure")
     func entry() throws {
         let bench = try Bench()
         try bench.admit(key(1), key(2))

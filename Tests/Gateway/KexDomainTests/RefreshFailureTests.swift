@@ -115,7 +115,7 @@ import WireGuardTypes
         #expect(!bench.domain.hasSweepReport(for: 7))
     }
 
-    @Test("An interrupted list: who is missing once is taken for present, and who is missing twice was taken out")
+    @Test("An interrupted list: who is missing once is taken for present, and who is missing twice was removed")
     func interrupted() throws {
         let bench = try Bench()
         try bench.admit(key(1), key(2), key(3))

@@ -248,7 +248,7 @@ import WireGuardTypes
     }
 
     @Test(
-        "With several profiles a permanent entry that somebody puts in is a stray unless it is the router's flood entry"
+        "With several profiles a permanent entry that somebody adds is a stray unless it is the router's flood entry"
     )
     mutating func strayNews() {
         table.reset(to: snapshot(Self.both, flood: [old]))

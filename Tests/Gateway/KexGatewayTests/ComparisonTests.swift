@@ -42,7 +42,7 @@ import WireGuardTypes
         #expect(Set(table.knownRouters) == Set(direct.knownRouters))
         #expect(
             Set(table.knownRouters.map(\.key)) == Set((1...8).map(key) + [key(20)]),
-            "the ninth was taken out by hand"
+            "the ninth was removed by hand"
         )
         #expect(table.forgottenInSnapshot == [key(9)])
         #expect(table.removals.keys(after: 0).count == direct.removals.keys(after: 0).count)
@@ -84,7 +84,7 @@ import WireGuardTypes
         #expect(table.removals.keys(after: 0).isEmpty)
     }
 
-    @Test("leaves out whose session was reset meanwhile, and whose entry was taken out")
+    @Test("leaves out whose session was reset meanwhile, and whose entry was removed")
     func resetAndEntry() {
         var table = table()
         let addresses = RouterAddresses(of: key(5), profile: .eui64)

@@ -19,7 +19,7 @@ import WireGuardTypes
         table.reset(to: unlisted)
         #expect(table.repairs().map(\.key) == [key(2)], "what is known stays, what is not counts as missing")
         for admission in table.repairs() { table.confirm(admission) }
-        // Taken out by somebody, and put in by somebody: told again, it is no news. The MAC of somebody else, and the
+        // Removed by somebody, and added by somebody: told again, it is no news. The MAC of somebody else, and the
         // address of nobody, are none either.
         var news: [Bool] = []
         for isGone in [true, true] {
@@ -364,7 +364,7 @@ import WireGuardTypes
         #expect(table.knownRouters == [KnownRouter(key: key(1), lastHeard: 1000)])
     }
 
-    @Test("What the kernel lost while the device stayed, somebody took out")
+    @Test("What the kernel lost while the device stayed, somebody removed")
     func sameDevice() {
         var table = DomainTable(rules: rules())
         table.reset(to: snapshot([Self.heard], entries: [.mac, .flood]))
@@ -459,7 +459,7 @@ import WireGuardTypes
         #expect(verdicts.map(\.action) == [isSameRun ? .remove : .mark])
     }
 
-    @Test("Who was brought back has the whole time until it is stale, and is then taken out in two sweeps")
+    @Test("Who was brought back has the whole time until it is stale, and is then removed in two sweeps")
     func patience() {
         var table = DomainTable(rules: rules())
         table.recall([KnownRouter(key: key(1), lastHeard: 1000)], clocks: nil, restoredAt: .zero)

@@ -98,12 +98,12 @@ private let hour: Int64 = 3600
         #expect(table.sweep(now, isDryRun: false).map(\.action) == [.unmark])
     }
 
-    /// What another gateway's word that the router was taken out does here.
+    /// What another gateway's word that the router was removed does here.
     private mutating func isForgotten(_ number: Int, at time: Int64? = nil) -> Bool {
         table.forget(inFleet: key(number), at: time ?? now.seconds, now: now) != nil
     }
 
-    @Test("One that was taken out there goes here too if it is silent for as long as for a sweep here")
+    @Test("One that was removed there goes here too if it is silent for as long as for a sweep here")
     mutating func removal() {
         #expect(!isForgotten(1), "not known")
         let heard = now.seconds
@@ -199,7 +199,7 @@ private let hour: Int64 = 3600
         #expect(isForgotten(1))
     }
 
-    @Test("Who was taken out by hand is recorded, and comes back by newer evidence only")
+    @Test("Who was removed by hand is recorded, and comes back by newer evidence only")
     mutating func byHand() {
         table.reset(to: snapshot([router(1, heard: now.seconds), router(2)], entries: .mac))
         _ = hear(1, at: now.seconds + 5)
@@ -218,7 +218,7 @@ private let hour: Int64 = 3600
     }
 
     @Test(
-        "A new interface gets those back who were heard of at other gateways; one who was taken out by hand is forgotten"
+        "A new interface gets those back who were heard of at other gateways; one who was removed by hand is forgotten"
     )
     mutating func restored() {
         _ = hear(1)

@@ -20,7 +20,7 @@ import WireGuardTypes
     }
 
     @Test(
-        "More than half of them, and two at least, are lost; fewer were taken out",
+        "More than half of them, and two at least, are lost; fewer were removed",
         arguments: [
             (1, 1, false), (2, 1, false), (2, 2, true), (3, 1, false), (3, 2, true), (4, 2, false), (4, 3, true),
             (6, 3, false), (6, 4, true), (100, 50, false), (100, 51, true), (100, 100, true),

@@ -173,7 +173,7 @@ private struct Gateway {
         #expect(gateway.register(0, from: 1) == "in")
     }
 
-    @Test("If those who leave cannot be taken out, there is an end all the same")
+    @Test("If those who leave cannot be removed, there is an end all the same")
     func stuck() {
         var gateway = Gateway()
         var count = 0

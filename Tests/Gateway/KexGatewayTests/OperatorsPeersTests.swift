@@ -15,10 +15,10 @@ struct OwnershipCase: CustomTestStringConvertible, Sendable {
 
     enum Outcome {
         case router
-        /// Served, and never taken out.
+        /// Served, and never removed.
         case held
         case operators
-        /// A router that is to be taken out, because its key is prohibited.
+        /// A router that is to be removed, because its key is prohibited.
         case banned
     }
 
@@ -136,7 +136,7 @@ struct OwnershipCase: CustomTestStringConvertible, Sendable {
         next.reset(to: snapshot([peer], entries: []))
         #expect(next.routerCount == 0)
         #expect(refusal(next.decide(key(1))) == .prohibitedKey)
-        // Taken out, its key is one like others.
+        // Removed, its key is one like others.
         next.reset(to: snapshot([], entries: []))
         #expect(next.rememberedOperatorsPeers.isEmpty)
         #expect(refusal(next.decide(key(1))) == nil)
@@ -214,7 +214,7 @@ struct OwnershipCase: CustomTestStringConvertible, Sendable {
         #expect(table.routerCount == 1)
     }
 
-    @Test("A router that kex put in again is one that kex made")
+    @Test("A router that kex added again is one that kex made")
     func adoption() {
         var table = DomainTable(rules: rules())
         table.reset(to: snapshot([router(1, heard: 1000)], entries: []))

@@ -55,7 +55,7 @@ import Time
         #expect(refreshed.reduce(0, +) == 256)
     }
 
-    @Test("A router that was taken out on purpose is told as removed, until the broker has it")
+    @Test("A router that was removed on purpose is told as removed, until the broker has it")
     func removed() {
         var gateway = Member()
         gateway.connect()
@@ -100,7 +100,7 @@ import Time
         #expect(gateway.publications().compactMap(\.note?.state).count == 99)
     }
 
-    @Test("Only what was taken out here is told, and not who went because another gateway said so")
+    @Test("Only what was removed here is told, and not who went because another gateway said so")
     func cascade() {
         var gateway = Member()
         gateway.connect()
@@ -154,7 +154,7 @@ import Time
         #expect(gateway.publications().compactMap(\.note).isEmpty)
     }
 
-    @Test("A note of ours that the broker kept although its router was taken out since is replaced")
+    @Test("A note of ours that the broker kept although its router was removed since is replaced")
     func keptNote() {
         var gateway = Member()
         gateway.connect()
@@ -272,7 +272,7 @@ import Time
         gateway.receive(note(3, .removed), isRetained: true, signedWith: signing)
         gateway.receive(note(4, heard), signedWith: signing)
         let news = gateway.news()
-        #expect(news.map(\.registration.key) == [key(1)], "kept, signed, and not of one that was taken out")
+        #expect(news.map(\.registration.key) == [key(1)], "kept, signed, and not of one that was removed")
         #expect(news.map(\.kind) == [.heard])
         #expect(news.map(\.time) == [gateway.seconds - 9])
         // The handler has let it in, and has not heard of it. The note stays what it is.

@@ -126,7 +126,7 @@ struct Member {
 
     /// The handler's routers, when it is asked for them.
     ///
-    /// - Parameter removed: who was taken out on purpose since the list before.
+    /// - Parameter removed: who was removed on purpose since the list before.
     mutating func list(_ routers: [(Int, Int64?)], removed: [Int] = [], isWhole: Bool = true) {
         let request = member.nextList(at: now)
         guard let request, request.domain == domain else { preconditionFailure("nobody asks for a list") }

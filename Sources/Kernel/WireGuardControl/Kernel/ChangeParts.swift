@@ -6,7 +6,7 @@ let allowedIPsPerChange = 200
 
 extension PeerChange {
     /// The same as changes with ``allowedIPsPerChange`` each at most, in the order in which they must be made. The
-    /// first has everything else. The others only update the peer, so that one that somebody takes out meanwhile does
+    /// first has everything else. The others only update the peer, so that one that somebody removes meanwhile does
     /// not come back with the rest of its allowed IPs.
     var parts: [PeerChange] {
         let settings: PeerSettings
