@@ -174,7 +174,10 @@ let kernelLibraries = libraries(
             "WireGuardControl",
             ["CMNL", "Keys", "Netlink", "NetworkAddresses", "Secrets", "SystemCalls", "Time", "WireGuardTypes", system]
         ),
-        ("PathProbe", ["Keys", "NetworkAddresses", "SourceLimits", "Time", "WireGuardTypes"]),
+        (
+            "PathProbe",
+            ["CLinux", "Keys", "NetworkAddresses", "SourceLimits", "SystemCalls", "Time", "WireGuardTypes", system]
+        ),
     ]
 )
 
@@ -396,7 +399,13 @@ let kernelSuites = suites(
                 "WireGuardControl", "WireGuardTypes", system,
             ]
         ),
-        ("PathProbeTests", ["Keys", "NetworkAddresses", "PathProbe", "Time", "WireGuardTypes"]),
+        (
+            "PathProbeTests",
+            [
+                "KernelTestSupport", "Keys", "NetworkAddresses", "PathProbe", "SourceLimits", "Surroundings",
+                "SystemCalls", "Time", "WireGuardTypes", system,
+            ]
+        ),
     ]
 )
 

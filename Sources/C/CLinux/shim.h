@@ -6,6 +6,7 @@
 #include <linux/capability.h>
 #include <malloc.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <linux/netlink.h>
 #include <grp.h>
 #include <netdb.h>
@@ -43,6 +44,13 @@ int capset(cap_user_header_t header, const cap_user_data_t data);
 
 // prctl(2) has a variable number of arguments, which Swift cannot give.
 static inline int kex_prctl(int option, unsigned long a, unsigned long b) { return prctl(option, a, b, 0UL, 0UL); }
+
+struct kex_mmsghdr {
+    struct msghdr msg_hdr;
+    unsigned int msg_len;
+};  // struct mmsghdr of recvmmsg(2)
+int recvmmsg(int fd, struct kex_mmsghdr *messages, unsigned int count, int flags, struct timespec *timeout);
+int sendmmsg(int fd, struct kex_mmsghdr *messages, unsigned int count, int flags);
 
 struct kex_ucred {
     pid_t pid;

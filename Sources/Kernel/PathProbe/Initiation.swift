@@ -42,7 +42,7 @@ public struct Initiation: Hashable, Sendable {
     /// - Parameter address: the link-local address of the other machine, its only allowed IP at first.
     public init(own: PublicKey, other: PublicKey, address: IPPrefix) {
         self.other = other
-        isInitiator = own.precedes(other)
+        isInitiator = own < other
         settings = PeerSettings(publicKey: other, allowedIPs: [address], replacesAllowedIPs: true)
     }
 
@@ -138,12 +138,4 @@ public struct Initiation: Hashable, Sendable {
     }
 
     private func age(of handshake: Int64, at now: Moment) -> Duration { now.sinceStart - now.sinceStart(of: handshake) }
-}
-
-extension PublicKey {
-    /// Whether this key is the lower one of two, compared byte by byte.
-    public func precedes(_ other: PublicKey) -> Bool {
-        for index in 0..<Self.length where self[index] != other[index] { return self[index] < other[index] }
-        return false
-    }
 }

@@ -323,7 +323,7 @@ public enum Socket {
 
     // MARK: - Options
 
-    static func set<Value: BitwiseCopyable>(
+    package static func set<Value: BitwiseCopyable>(
         _ level: Int32,
         _ option: Int32,
         to value: Value,

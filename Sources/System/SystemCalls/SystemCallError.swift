@@ -39,7 +39,7 @@ package func check(
 
 /// Runs `call` as ``check(_:_:_:)`` does, and returns `nil` if it would have to wait (EAGAIN). That is an everyday
 /// answer of a non-blocking descriptor, so no error with its texts is made for it.
-func checkWithoutWaiting(
+package func checkWithoutWaiting(
     _ operation: String,
     _ object: @autoclosure () -> String,
     _ call: () -> Int
