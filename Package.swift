@@ -261,6 +261,13 @@ let linkLibraries = libraries(
             ["ConfigurationFiles", "LinkConfiguration", "LinkMember", "NetworkAddresses", "WireGuardTypes"]
         ),
         (
+            "LinkKeeper",
+            [
+                "ConfigurationFiles", "LinkControl", "LinkFacts", "LinkMember", "NetworkAddresses", "SystemCalls",
+                "WireGuardControl", "WireGuardTypes",
+            ]
+        ),
+        (
             "LinkChannel",
             [
                 "EventLoop", "Keys", "LinkMember", "NetworkAddresses", "Secrets", "SystemCalls", "Time",
@@ -486,6 +493,13 @@ let linkSuites = suites(
             [
                 "ConfigurationFiles", "LinkConfiguration", "LinkImport", "LinkMember", "NetworkAddresses",
                 "WireGuardTypes",
+            ]
+        ),
+        (
+            "LinkKeeperTests",
+            [
+                "ConfigurationFiles", "LinkControl", "LinkFacts", "LinkKeeper", "LinkMember", "NetworkAddresses",
+                "SystemCalls", "WireGuardControl", "WireGuardTypes",
             ]
         ),
         (

@@ -73,10 +73,50 @@ public enum File {
         _ = try check("rename", path) { unsafe Int(Glibc.rename(path, new)) }
     }
 
-    /// Makes a folder for its owner alone. If it is there already, nothing is done.
-    public static func makeDirectory(_ path: String) throws(SystemCallError) {
+    /// Takes a file away, if it is there.
+    public static func remove(_ path: String) { unsafe unlink(path) }
+
+    /// Whether there is something of that name that this process may know of.
+    public static func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
+
+    /// A lock that ends with the descriptor, or with the process; `nil` if somebody else has it. The file is made if it
+    /// is not there, and stays. Source: flock(2).
+    public static func lock(_ path: String) throws(SystemCallError) -> OwnedDescriptor? {
+        let file = try open(path, .readWrite, [.create, .closeOnExec, .noFollow], "lock")
+        let number = file.raw.rawValue
         do throws(SystemCallError) {
-            _ = try check("make", path) { unsafe Int(mkdir(path, 0o700)) }
+            _ = try check("lock", path) { Int(flock(number, LOCK_EX | LOCK_NB)) }
+            return file
+        } catch {
+            guard error.errno == .wouldBlock else { throw error }
+            return nil
+        }
+    }
+
+    /// The names in a folder, in byte order; none if there is no such folder.
+    public static func names(in folder: String) throws(SystemCallError) -> [String] {
+        guard let stream = unsafe opendir(folder) else {
+            let failure = Errno(rawValue: errno)
+            if failure == .noSuchFileOrDirectory { return [] }
+            throw SystemCallError("list", folder, errno: failure)
+        }
+        defer { unsafe closedir(stream) }
+        var names: [String] = []
+        while let entry = unsafe readdir(stream) {
+            let name = unsafe withUnsafeBytes(of: entry.pointee.d_name) { bytes in
+                unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names.sorted()
+    }
+
+    /// Makes a folder for its owner alone. If it is there already, nothing is done.
+    ///
+    /// - Parameter mode: who may do what with it, if the umask does not say less.
+    public static func makeDirectory(_ path: String, mode: UInt32 = 0o700) throws(SystemCallError) {
+        do throws(SystemCallError) {
+            _ = try check("make", path) { unsafe Int(mkdir(path, mode)) }
         } catch {
             guard error.errno == .fileExists else { throw error }
         }

@@ -1,0 +1,199 @@
+internal import LinkFacts
+public import NetworkAddresses
+public import WireGuardTypes
+
+/// Whether the keeper may do what its member asks for, held against what WireGuard says now.
+///
+/// A member may have been taken over by bytes from the network. So it changes and removes only peers that it had made,
+/// gives them only addresses that traffic for a hub has anyway, and can do nothing to the operator's peers but what the
+/// field does: their link-local address, and their endpoint as it is.
+public struct ChangeReview {
+    /// Most peers that a member may make.
+    public static let maximumMade = 4096
+    /// Most allowed IPs of one of them.
+    public static let maximumAllowedIPs = 256
+
+    /// A change that is not done, nor are those of the same peer behind it.
+    public struct Refusal: Hashable, Sendable {
+        public let key: PublicKey
+        public let reason: String
+    }
+
+    /// What came of it.
+    public struct Outcome: Hashable, Sendable {
+        /// To be done, in this order.
+        public var permitted: [PeerChange] = []
+        public var refused: [Refusal] = []
+        /// Peers that the changes make. To be marked before.
+        public var made: Set<PublicKey> = []
+        /// Peers that are gone in the end. To be unmarked after.
+        public var removed: Set<PublicKey> = []
+
+        /// Peers whose changes are all to be done, each once, in the order of the first.
+        public var changed: [PublicKey] {
+            var seen = Set(refused.map(\.key))
+            return permitted.map(\.publicKey).filter { seen.insert($0).inserted }
+        }
+    }
+
+    private struct Known {
+        var allowedIPs: Set<IPPrefix>
+        var endpoint: Endpoint?
+        var isMade: Bool
+    }
+
+    private let ownKey: PublicKey
+    private let configuredEndpoints: [PublicKey: Set<Endpoint>]
+    private var peers: [PublicKey: Known] = [:]
+    /// Who has a prefix.
+    private var owners: [IPPrefix: PublicKey] = [:]
+    /// Prefixes of the operator's peers, with their lengths.
+    private var operatorPrefixes: Set<IPPrefix> = []
+    private var madeCount = 0
+
+    /// - Parameters:
+    ///   - peers: as WireGuard has them now.
+    ///   - made: peers that this program made, of which some may be gone.
+    ///   - configuredEndpoints: where the operator says that his peers may be found.
+    public init(
+        ownKey: PublicKey,
+        peers: [Peer],
+        made: Set<PublicKey>,
+        configuredEndpoints: [PublicKey: Set<Endpoint>] = [:]
+    ) {
+        self.ownKey = ownKey
+        self.configuredEndpoints = configuredEndpoints
+        for peer in peers {
+            let prefixes = peer.allowedIPs.map(\.masked)
+            let isMade = made.contains(peer.publicKey)
+            self.peers[peer.publicKey] = Known(allowedIPs: Set(prefixes), endpoint: peer.endpoint, isMade: isMade)
+            for prefix in prefixes {
+                owners[prefix] = peer.publicKey
+                if !isMade, !prefix.isLinkLocal { operatorPrefixes.insert(prefix) }
+            }
+            if isMade { madeCount += 1 }
+        }
+    }
+
+    /// Looks at changes that are asked for together, each after those before it.
+    public mutating func review(_ changes: [PeerChange]) -> Outcome {
+        var outcome = Outcome()
+        var refused: Set<PublicKey> = []
+        for change in changes {
+            let key = change.publicKey
+            guard !refused.contains(key) else { continue }
+            if let reason = objection(to: change) {
+                refused.insert(key)
+                outcome.refused.append(Refusal(key: key, reason: reason))
+                continue
+            }
+            outcome.permitted.append(change)
+            switch change {
+            case .remove:
+                forget(key)
+                outcome.removed.insert(key)
+            case .add(let settings), .update(let settings):
+                if peers[key] == nil {
+                    peers[key] = Known(allowedIPs: [], endpoint: nil, isMade: true)
+                    madeCount += 1
+                    outcome.made.insert(key)
+                    outcome.removed.remove(key)
+                }
+                note(settings)
+            }
+        }
+        return outcome
+    }
+
+    private mutating func forget(_ key: PublicKey) {
+        guard let known = peers.removeValue(forKey: key) else { return }
+        for prefix in known.allowedIPs where owners[prefix] == key { owners[prefix] = nil }
+        madeCount -= 1
+    }
+
+    private mutating func note(_ settings: PeerSettings) {
+        let key = settings.publicKey
+        guard var known = peers[key] else { return }
+        if settings.replacesAllowedIPs {
+            for prefix in known.allowedIPs where owners[prefix] == key { owners[prefix] = nil }
+            known.allowedIPs = []
+        }
+        for prefix in settings.allowedIPs.map(\.masked) {
+            known.allowedIPs.insert(prefix)
+            owners[prefix] = key
+        }
+        known.endpoint = settings.endpoint ?? known.endpoint
+        peers[key] = known
+    }
+
+    /// Why a change is not to be done; `nil` if it is.
+    private func objection(to change: PeerChange) -> String? {
+        let key = change.publicKey
+        switch change {
+        case .remove:
+            // Nothing happens, and it may have been removed a moment ago.
+            guard let known = peers[key] else { return nil }
+            return known.isMade ? nil : "it is the operator's peer, which stays"
+        case .add(let settings):
+            guard let known = peers[key] else { return objection(toMaking: settings) }
+            return known.isMade
+                ? objection(toAllowedIPs: settings, known) : objection(toOperators: settings, known)
+        case .update(let settings):
+            guard let known = peers[key] else { return "there is no such peer" }
+            return known.isMade
+                ? objection(toAllowedIPs: settings, known) : objection(toOperators: settings, known)
+        }
+    }
+
+    private func objection(toMaking settings: PeerSettings) -> String? {
+        guard settings.publicKey != ownKey else { return "it is this machine" }
+        guard settings.publicKey.isUsable else { return "nobody can have that key" }
+        guard madeCount < Self.maximumMade else { return "\(Self.maximumMade) peers have been made" }
+        return objection(toAllowedIPs: settings, nil)
+    }
+
+    private func objection(toAllowedIPs settings: PeerSettings, _ known: Known?) -> String? {
+        let key = settings.publicKey
+        guard settings.presharedKey == nil else { return "preshared keys are the operator's" }
+        let kept = settings.replacesAllowedIPs ? 0 : known?.allowedIPs.count ?? 0
+        guard kept + settings.allowedIPs.count <= Self.maximumAllowedIPs
+        else { return "it would have more than \(Self.maximumAllowedIPs) allowed IPs" }
+        for prefix in settings.allowedIPs.map(\.masked) {
+            if let owner = owners[prefix], owner != key { return "\(prefix) is an allowed IP of \(owner)" }
+            if prefix == key.memberAllowedIP { continue }
+            guard !prefix.isLinkLocal, isWithinOperators(prefix)
+            else { return "\(prefix) is not within the allowed IPs of a peer of the operator" }
+        }
+        return nil
+    }
+
+    /// Whether traffic for all of the prefix goes to a peer of the operator, if nobody has more of it.
+    private func isWithinOperators(_ prefix: IPPrefix) -> Bool {
+        (0..<prefix.length).contains { length in
+            IPPrefix(prefix.address, length: length).map { operatorPrefixes.contains($0.masked) } ?? false
+        }
+    }
+
+    private func objection(toOperators settings: PeerSettings, _ known: Known) -> String? {
+        let key = settings.publicKey
+        let own = "it is the operator's peer"
+        guard settings.presharedKey == nil, settings.persistentKeepalive == nil, !settings.replacesAllowedIPs
+        else { return "\(own), and only its link-local address and its endpoint are set" }
+        for prefix in settings.allowedIPs {
+            guard prefix == key.memberAllowedIP else { return "\(own), and \(prefix) is not its link-local address" }
+            if let owner = owners[prefix], owner != key { return "\(prefix) is an allowed IP of \(owner)" }
+        }
+        guard let endpoint = settings.endpoint, let current = known.endpoint, endpoint != current else { return nil }
+        guard configuredEndpoints[key]?.contains(endpoint) == true
+        else { return "\(own), and \(endpoint) is not where it is" }
+        return nil
+    }
+}
+
+extension IPPrefix {
+    /// Whether it has link-local addresses of IPv6.
+    var isLinkLocal: Bool {
+        guard case .v6(let address) = address else { return false }
+        return address.isLinkLocal && length >= 10
+    }
+}
