@@ -178,6 +178,13 @@ let kernelLibraries = libraries(
             "PathProbe",
             ["CLinux", "Keys", "NetworkAddresses", "SourceLimits", "SystemCalls", "Time", "WireGuardTypes", system]
         ),
+        (
+            "Relay",
+            [
+                "CLinux", "EventLoop", "NetworkAddresses", "PathProbe", "SourceLimits", "SystemCalls", "Time",
+                "WireGuardTypes", system,
+            ]
+        ),
     ]
 )
 
@@ -411,6 +418,13 @@ let kernelSuites = suites(
             [
                 "KernelTestSupport", "Keys", "NetworkAddresses", "PathProbe", "SourceLimits", "Surroundings",
                 "SystemCalls", "Time", "WireGuardTypes", system,
+            ]
+        ),
+        (
+            "RelayTests",
+            [
+                "EventLoop", "Keys", "NetworkAddresses", "PathProbe", "Relay", "SourceLimits", "SystemCalls", "Time",
+                "WireGuardTypes", system,
             ]
         ),
     ]

@@ -45,6 +45,9 @@ public struct Probe: Hashable, Sendable {
             }
     }
 
+    /// Whether these bytes begin as a probe does.
+    public static func isProbe(_ bytes: Span<UInt8>) -> Bool { bytes.count >= 4 && bytes.word(at: 0) == magic }
+
     /// What is sealed.
     package var body: [UInt8] {
         var bytes: [UInt8] = []

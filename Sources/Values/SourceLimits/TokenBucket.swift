@@ -34,13 +34,16 @@ public struct TokenBucket: Hashable, Sendable {
     /// Whether no token is missing.
     public func isFull(at now: Duration) -> Bool { fullAt <= UInt64(nanosecondsOf: now) }
 
-    /// Takes a token.
+    /// Takes a token, or several at once.
     ///
-    /// - Parameter now: time since the start of the machine.
-    /// - Returns: whether there was one.
-    public mutating func take(_ size: Size, at now: Duration) -> Bool {
+    /// - Parameters:
+    ///   - count: 1 to 2^32. More than a full bucket holds are never there.
+    ///   - now: time since the start of the machine.
+    /// - Returns: whether they were there; else none is taken.
+    public mutating func take(_ size: Size, count: UInt64 = 1, at now: Duration) -> Bool {
+        guard count <= size.burst else { return false }
         let now = UInt64(nanosecondsOf: now)
-        let next = max(fullAt, now) + size.nanoseconds
+        let next = max(fullAt, now) + size.nanoseconds * count
         guard next - now <= size.burst * size.nanoseconds else { return false }
         fullAt = next
         return true

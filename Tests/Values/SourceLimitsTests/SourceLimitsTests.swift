@@ -30,6 +30,19 @@ import Testing
     }
 }
 
+@Suite("Several tokens at once") struct TokenCountTests {
+    private let size = TokenBucket.Size(burst: 10, interval: .seconds(1))
+
+    @Test("are taken all or not at all")
+    func several() {
+        var bucket = TokenBucket()
+        func take(_ count: UInt64, at seconds: Int64) -> Bool { bucket.take(size, count: count, at: .seconds(seconds)) }
+        #expect(take(7, at: 0) && !take(4, at: 0) && take(3, at: 0) && !take(1, at: 0))
+        #expect(!take(3, at: 2) && take(2, at: 2))
+        #expect(!take(11, at: 1000) && !take(.max, at: 1000) && take(10, at: 1000))
+    }
+}
+
 @Suite("Limits of sources") struct SourceLimitsTests {
     private let share = SourceLimits.Share(burst: 2, interval: .seconds(30), atOnce: 3)
     private let now = Duration.seconds(5000)
