@@ -320,6 +320,16 @@ let programs = [
             system,
         ]
     ),
+    daemon(
+        "kex-link",
+        isWhollyStatic: false,
+        [
+            "CommandLineOptions", "ConfigurationFiles", "EventLoop", "Keys", "LinkChannel", "LinkConfiguration",
+            "LinkControl", "LinkFacts", "LinkImport", "LinkKeeper", "LinkMember", "Netlink", "NetworkAddresses",
+            "PathProbe", "ServiceProgram", "SourceLimits", "SystemCalls", "Systemd", "Time", "WireGuardControl",
+            "WireGuardTypes", logging, system,
+        ]
+    ),
     program(
         "kex-cleanup",
         [
@@ -578,6 +588,7 @@ let package = Package(
         .executable(name: "kex-client", targets: ["kex-client"]),
         .executable(name: "kex-http", targets: ["kex-http"]),
         .executable(name: "kex-mqtt", targets: ["kex-mqtt"]),
+        .executable(name: "kex-link", targets: ["kex-link"]),
     ],
     // Exactly these, for the tests are to run with what is shipped; what they bring is in each package's `built-from`.
     dependencies: [

@@ -118,12 +118,17 @@ public final class ChannelEnd {
 }
 
 /// A descriptor with several owners, of whom the last one closes it.
-public final class SharedDescriptor: Sendable {
-    private let owned: OwnedDescriptor
+public final class SharedDescriptor {
+    public let raw: FileDescriptor
+    private var owned: OwnedDescriptor?
 
-    public init(_ owned: consuming OwnedDescriptor) { self.owned = owned }
+    public init(_ owned: consuming OwnedDescriptor) {
+        raw = owned.raw
+        self.owned = consume owned
+    }
 
-    public var raw: FileDescriptor { owned.raw }
+    /// Hands the descriptor on to one owner; `nil` if that was done before.
+    public func take() -> OwnedDescriptor? { owned.take() }
 }
 
 /// The keeper's end.

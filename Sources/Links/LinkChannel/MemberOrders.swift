@@ -25,12 +25,14 @@ public struct MemberSocket: Hashable, Sendable {
         /// Probes over IPv4, from WireGuard's own port.
         case probesOverIPv4
         case probesOverIPv6
+        /// Says from which address a probe over IPv4 would leave. It comes before the one for the probes.
+        case routes
         /// Whoever connects here asks for the state.
         case status
     }
 
     public var purpose: Purpose
-    /// UDP port of facts; 0 for others.
+    /// UDP port of facts, and for probes that of WireGuard; 0 for others.
     public var port: UInt16
 
     public init(_ purpose: Purpose, port: UInt16 = 0) {

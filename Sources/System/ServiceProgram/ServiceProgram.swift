@@ -123,7 +123,7 @@ extension ConfigurationError {
 
 /// Opens whatever is closed of standard input, output and error. Otherwise the next socket would get its number, and a
 /// stranger might read the log.
-private func openStandardDescriptors() {
+public func openStandardDescriptors() {
     for number in STDIN_FILENO...STDERR_FILENO where fcntl(number, F_GETFD) == -1 {
         // The lowest free number is this one, since those below are open.
         let opened = unsafe open("/dev/null", O_RDWR)

@@ -1,0 +1,189 @@
+internal import ConfigurationFiles
+internal import EventLoop
+internal import Glibc
+internal import LinkChannel
+internal import LinkConfiguration
+internal import LinkMember
+internal import Logging
+internal import NetworkAddresses
+internal import SystemCalls
+internal import Systemd
+internal import SystemPackage
+internal import Time
+internal import WireGuardTypes
+
+/// The member of one interface: the process that reads what comes from the network, and has no rights. All decisions are
+/// ``LinkMember``'s; here is only how they are carried out.
+struct MemberService: ~Copyable {
+    private var loop: EventLoop
+    private var channel: MemberEnd
+    /// `nil` until the keeper's first word.
+    private var core: LinkMember?
+    private var interface: InterfaceName?
+    private var sockets: MemberSockets
+    private var status: StatusServer
+    private let log: Logger
+    private var budget = LineBudget()
+    private var readInterval: Duration?
+    private var hasLeft = false
+
+    private static let channelToken: UInt64 = 0
+    private static let statusToken: UInt64 = 1
+
+    /// Most changes of one frame. A longer list is asked for in parts.
+    private static let changesPerFrame = 2000
+
+    init(log: Logger) throws(SystemCallError) {
+        let loop = try EventLoop()
+        let end = ChannelEnd(OwnedDescriptor(adopting: ChildProcess.descriptor), token: Self.channelToken)
+        try end.watch(on: loop)
+        self.loop = loop
+        self.log = log
+        channel = MemberEnd(end)
+        sockets = MemberSockets()
+        status = StatusServer(listenerToken: Self.statusToken)
+    }
+
+    /// Serves until the keeper ends, or wants the member to.
+    mutating func run() throws {
+        while !hasLeft {
+            let count = try loop.wait(until: nextDeadline)
+            let now = MonotonicTime.now
+            for index in 0..<count {
+                let event = loop[index]
+                switch event.token {
+                case Self.channelToken: guard try serveKeeper() else { return }
+                case Self.statusToken: try status.accept(on: loop, now: now)
+                case StatusServer.firstToken...: try serveStatus(event.token, now: now)
+                default:
+                    for news in sockets.receive(event.token) { core?.take(news, at: now) }
+                }
+            }
+            try status.expire(on: loop, now: now)
+            try work(now: now)
+            try channel.end.flush(on: loop, now: now)
+        }
+    }
+
+    private var nextDeadline: MonotonicTime? {
+        guard let due = status.nextDeadline else { return core?.nextDeadline }
+        return min(due, core?.nextDeadline ?? due)
+    }
+
+    // MARK: - The keeper
+
+    /// Takes what the keeper has sent.
+    ///
+    /// - Returns: `false` if it has ended.
+    private mutating func serveKeeper() throws -> Bool {
+        var isAtEnd = false
+        while let (frame, descriptor) = try channel.next(isAtEnd: &isAtEnd) {
+            let now = MonotonicTime.now
+            switch frame {
+            case .orders(let orders): try begin(orders)
+            case .snapshot(let snapshot): core?.take(.device(snapshot), at: now)
+            case .secret(let key, let secret): core?.take(.secret(key, secret), at: now)
+            case .socket(let socket):
+                guard let descriptor else { continue }
+                if socket.purpose == .status {
+                    try status.setListener(descriptor, on: loop)
+                } else {
+                    try sockets.take(descriptor, socket, on: loop)
+                }
+            case .changed(let keys): core?.take(.changed(keys), at: now)
+            case .refused(let key, let reason): core?.take(.refused(key, reason: reason), at: now)
+            case .leave:
+                if let works = core?.leave(at: now) { try carryOut(works, now: now) }
+                try channel.end.enqueue(MemberFrame.left.packets)
+                try channel.end.flush(on: loop, now: now)
+                hasLeft = true
+            }
+        }
+        return !isAtEnd
+    }
+
+    private mutating func begin(_ orders: MemberOrders) throws(ConfigurationError) {
+        let configuration = try LinkConfiguration(bytes: orders.text, path: orders.path)
+        interface = orders.interface
+        core = LinkMember(settings: configuration.settings)
+    }
+
+    // MARK: - Work
+
+    private mutating func work(now: MonotonicTime) throws {
+        guard let works = core?.work(at: now), !works.isEmpty else { return }
+        try carryOut(works, now: now)
+    }
+
+    private mutating func carryOut(_ works: [LinkWork], now: MonotonicTime) throws {
+        for work in works {
+            switch work {
+            case .change(let changes):
+                for start in stride(from: 0, to: changes.count, by: Self.changesPerFrame) {
+                    try ask(.changes(Array(changes[start...].prefix(Self.changesPerFrame))))
+                }
+            case .secretWanted(let key): try ask(.secretWanted(key))
+            case .datagram(let bytes, let address, let port): sockets.send(bytes, to: address, port: port)
+            case .probe(let bytes, let endpoint, let port): sockets.sendProbe(bytes, to: endpoint, from: port)
+            case .openRelayPort(let key):
+                let port = sockets.openRelayPort(of: key, on: loop)
+                core?.take(.relayPort(key, port), at: now)
+            case .closeRelayPort(let key): sockets.closeRelayPort(of: key)
+            case .relayEnd(let key, let endpoint, let other): sockets.setRelayEnd(of: key, at: endpoint, towards: other)
+            case .forgetRelay(let one, let other): sockets.forgetRelay(one, other)
+            case .read(let interval):
+                guard interval != readInterval else { continue }
+                readInterval = interval
+                try ask(.read(every: interval))
+            case .log(let notice): write(notice)
+            }
+        }
+    }
+
+    private func ask(_ frame: MemberFrame) throws(ChannelFailure) { try channel.end.enqueue(frame.packets) }
+
+    private mutating func write(_ notice: LinkNotice) {
+        let level: Logger.Level =
+            switch notice.level {
+            case .info: .info
+            case .notice: .notice
+            case .warning: .warning
+            }
+        guard let interface, budget.permits(level, to: log) else { return }
+        log.log(MemberEvent(notice.event), level, interface, key: notice.member, notice.text)
+    }
+
+    // MARK: - State
+
+    private mutating func serveStatus(_ token: UInt64, now: MonotonicTime) throws(SystemCallError) {
+        guard let interface else { return }
+        let state = core?.status(at: now) ?? LinkStatus(members: [])
+        try status.serve(token, on: loop) { form in
+            switch form {
+            case .json: state.json(of: interface)
+            case .table: state.table()
+            }
+        }
+    }
+}
+
+extension Invocation {
+    /// The process that the keeper starts. It gives its rights up before it reads a byte.
+    func runMember() throws(Failure) -> Int32 {
+        let account = UserAccount(user: try number("uid"), group: try number("gid"))
+        let parent = Int32(truncatingIfNeeded: try number("parent"))
+        let log = log
+        do {
+            try OwnRights.giveUp(for: account, parent: parent)
+            // Signals for all processes of the terminal are the keeper's: it ends its member in order.
+            let signals = try SignalReceiver(for: [.interrupt, .hangup])
+            var service = try MemberService(log: log)
+            try service.run()
+            _ = signals.descriptor
+            return EXIT_SUCCESS
+        } catch {
+            log.log(ServiceEvent.cannotServe, .error, "member: \(error)")
+            return ExitStatus.system.rawValue
+        }
+    }
+}
