@@ -35,9 +35,7 @@ extension KeeperService {
         nextReading = .now + interval
         do throws(Unserved) {
             try serveDevice()
-            if loss.permitsReturn(now: .now) {
-                log.log(KeeperEvent.interfaceServed, .notice, name, "serves \(name)")
-            }
+            _ = loss.permitsReturn(now: .now)
         } catch {
             if loss.permits(loss: error.description, now: .now) {
                 log.log(error.event, .warning, name, "\(error)")
@@ -61,22 +59,18 @@ extension KeeperService {
             forgetDevice()
             throw Unserved(description: "\(name) has no private key yet; waiting for it")
         }
-        var lists = try inWords(name) { () throws(NetlinkError) in try (links: links.links(), addresses: links.addresses()) }
+        let interfaces = try inWords(name) { () throws(NetlinkError) in try links.links() }
+        var addresses = try inWords(name) { () throws(NetlinkError) in try links.addresses() }
         if let device, device.publicKey != publicKey { changeKey(from: device) }
-        if addOwnAddress(publicKey, link, lists.addresses),
-            let addresses = try? links.addresses()
-        {
-            lists.addresses = addresses
-        }
-        let clock = wallClockSeconds()
-        guard
-            let snapshot = DeviceSnapshot(
-                state,
-                of: link,
-                links: lists.links,
-                addresses: lists.addresses,
-                wallClock: clock
-            )
+        if addOwnAddress(publicKey, link, addresses), let new = try? links.addresses() { addresses = new }
+        let snapshot = DeviceSnapshot(
+            state,
+            of: link,
+            links: interfaces,
+            addresses: addresses,
+            wallClock: wallClockSeconds()
+        )
+        guard let snapshot
         else { return }
         try accept(snapshot, wireGuard, link)
     }
@@ -127,6 +121,8 @@ extension KeeperService {
                 privateKey: key,
                 snapshot: snapshot
             )
+            let address = snapshot.publicKey.memberAddress
+            log.log(KeeperEvent.interfaceServed, .notice, name, "serves \(name) as \(snapshot.publicKey), \(address)")
         } else {
             device?.snapshot = snapshot
             // Somebody else took them away.

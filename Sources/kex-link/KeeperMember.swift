@@ -124,7 +124,10 @@ extension KeeperService {
         guard member != nil, let device else { return }
         do throws(ChannelFailure) {
             try giveSockets(device)
-            guard let end = member?.channel, end.isEmpty else { return }
+            guard let end = member?.channel else { return }
+            try end.flush(on: loop, now: .now)
+            // One that is behind gets the next.
+            guard end.isEmpty else { return }
             try end.enqueue(KeeperFrame.snapshot(device.snapshot).packets)
             try end.flush(on: loop, now: .now)
         } catch {

@@ -174,6 +174,7 @@ extension Invocation {
         let parent = Int32(truncatingIfNeeded: try number("parent"))
         let log = log
         do {
+            setProcessName("kex-link")
             try OwnRights.giveUp(for: account, parent: parent)
             // Signals for all processes of the terminal are the keeper's: it ends its member in order.
             let signals = try SignalReceiver(for: [.interrupt, .hangup])

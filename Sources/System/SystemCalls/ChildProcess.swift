@@ -111,3 +111,12 @@ public struct ChildProcess: ~Copyable {
         status & 0x7f == 0 ? .exit(status >> 8 & 0xff) : .signal(status & 0x7f)
     }
 }
+
+/// Has this process listed under another name than that of its file, which for ``ChildProcess`` is `exe`. Call it before
+/// there are threads.
+///
+/// Source: PR_SET_NAME of prctl(2), which takes 15 bytes.
+public func setProcessName(_ name: String) {
+    var bytes = Array(name.utf8.prefix(15)) + [0]
+    _ = unsafe bytes.withUnsafeMutableBytes { kex_prctl(PR_SET_NAME, UInt(bitPattern: $0.baseAddress), 0) }
+}
