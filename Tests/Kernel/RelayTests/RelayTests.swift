@@ -147,6 +147,15 @@ private struct Scene: ~Copyable {
         #expect(try scene.a.receive().map(\.bytes) == [[4]])
     }
 
+    @Test func `knows nobody any more at the place that he has left`() {
+        var pairs = RelayPairs()
+        func place(_ port: UInt16) -> RelayAddress { RelayAddress(address: IPv6Address("::1")!, port: port, scope: 0) }
+        for port in [7, 7, 8] as [UInt16] {
+            pairs.learn(key(1), at: place(port), local: nil, key(2), 1, .standard, .now)
+        }
+        #expect(pairs.route(from: place(7), at: 1) == nil && pairs.route(from: place(8), at: 1) != nil)
+    }
+
     @Test func `gives a place to the pair that proved it last`() {
         // Behind one NAT a member may get the port that another had.
         let (a, b, c) = (key(1), key(2), key(3))
