@@ -326,7 +326,7 @@ let programs = [
         [
             "CommandLineOptions", "ConfigurationFiles", "EventLoop", "Keys", "LinkChannel", "LinkConfiguration",
             "LinkControl", "LinkFacts", "LinkImport", "LinkKeeper", "LinkMember", "Netlink", "NetworkAddresses",
-            "PathProbe", "ServiceProgram", "SourceLimits", "SystemCalls", "Systemd", "Time", "WireGuardControl",
+            "PathProbe", "Relay", "ServiceProgram", "SourceLimits", "SystemCalls", "Systemd", "Time", "WireGuardControl",
             "WireGuardTypes", logging, system,
         ]
     ),
@@ -550,6 +550,13 @@ let topSuites =
                 [
                     "Checkout", "CLinux", "ConfigurationFiles", "EUI64", "kex-client", "KexProtocol",
                     "NetworkAddresses", "Surroundings", "SystemCalls", "Time", "WireGuardTypes", system,
+                ]
+            ),
+            (
+                "KexLinkTests",
+                [
+                    "EventLoop", "kex-link", "LinkChannel", "LinkMember", "NetworkAddresses", "SystemCalls", "Time",
+                    "WireGuardTypes", system,
                 ]
             ),
             ("FuzzTests", ["Checkout", "FuzzTargets"]),
