@@ -326,7 +326,8 @@ let programs = [
         [
             "CommandLineOptions", "ConfigurationFiles", "EventLoop", "Keys", "LinkChannel", "LinkConfiguration",
             "LinkControl", "LinkFacts", "LinkImport", "LinkKeeper", "LinkMember", "Netlink", "NetworkAddresses",
-            "PathProbe", "Relay", "ServiceProgram", "SourceLimits", "SystemCalls", "Systemd", "Time", "WireGuardControl",
+            "PathProbe", "Relay", "ServiceProgram", "SourceLimits", "SystemCalls", "Systemd", "Time",
+            "WireGuardControl",
             "WireGuardTypes", logging, system,
         ]
     ),
@@ -567,8 +568,9 @@ let topSuites =
             name: "NetnsTests",
             dependencies: [
                 "BusMessages", "Checkout", "EUI64", "EventLoop", "FieldRouter", "HandlerChannel", "kex-cleanup",
-                "kex-client", "kex-crowd", "kex-handler", "kex-http", "kex-mqtt", "kexd", "KexGateway", "KexProtocol",
-                "Keys", "Mosquitto", "NetworkAddresses", "PacketChannel", "Patience", "Surroundings", "SystemCalls",
+                "kex-client", "kex-crowd", "kex-handler", "kex-http", "kex-link", "kex-mqtt", "kexd", "KexGateway",
+                "KexProtocol", "Keys", "LinkFacts", "Mosquitto", "NetworkAddresses", "PacketChannel", "Patience",
+                "Surroundings", "SystemCalls",
                 "Time", "TLSFiles", "WireGuardTypes", logging, system,
             ],
             path: "Tests/Netns",
