@@ -365,6 +365,7 @@ let testSupport = [
     support("Patience"),
     support("KernelTestSupport", ["LinkControl", "Netlink", "NetworkAddresses", system]),
     support("FieldRouter", ["Patience"]),
+    support("LinkLaboratory", ["CLinux", "Patience"]),
     support("RecordingLog", [logging]),
     support("Surroundings"),
     // Parsers of outside bytes, for libFuzzer and for the corpus that it found
@@ -503,6 +504,13 @@ let gatewaySuites = suites(
 let linkSuites = suites(
     in: "Links",
     [
+        (
+            "LinkLaboratoryTests",
+            [
+                "Keys", "LinkLaboratory", "NetworkAddresses", "PathProbe", "Surroundings", "SystemCalls", "Time",
+                "WireGuardTypes", system,
+            ]
+        ),
         (
             "LinkFactsTests",
             ["Checkout", "Keys", "LinkFacts", "NetworkAddresses", "Secrets", "Time", "WireGuardTypes"]

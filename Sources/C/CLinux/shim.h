@@ -29,6 +29,11 @@
 #include <unistd.h>
 
 // All need _GNU_SOURCE, which cannot be set for a module: declared here as in the headers.
+int setns(int fd, int kind);
+#ifndef CLONE_NEWNET
+#define CLONE_NEWNET 0x40000000
+#endif
+
 int accept4(int fd, struct sockaddr *restrict address, socklen_t *restrict length, int flags);
 
 int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from);
