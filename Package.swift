@@ -257,7 +257,9 @@ let linkLibraries = libraries(
         ("LinkMessages", ["Keys", "LinkFacts", "NetworkAddresses", "WireGuardTypes"]),
         (
             "LinkMember",
-            ["Keys", "LinkFacts", "LinkMessages", "NetworkAddresses", "Time", "WireGuardTypes"]
+            [
+                "Keys", "LinkFacts", "LinkMessages", "NetworkAddresses", "SourceLimits", "Time", "WireGuardTypes",
+            ]
         ),
         (
             "LinkConfiguration",
@@ -516,7 +518,10 @@ let linkSuites = suites(
             ["Checkout", "Keys", "LinkFacts", "NetworkAddresses", "Secrets", "Time", "WireGuardTypes"]
         ),
         ("LinkMessagesTests", ["Keys", "LinkFacts", "LinkMessages", "NetworkAddresses", "Secrets", "WireGuardTypes"]),
-        ("LinkMemberTests", ["LinkMember", "NetworkAddresses"]),
+        (
+            "LinkMemberTests",
+            ["LinkFacts", "LinkMember", "LinkMessages", "NetworkAddresses", "Time", "WireGuardTypes"]
+        ),
         (
             "LinkConfigurationTests",
             ["ConfigurationFiles", "LinkConfiguration", "LinkMember", "NetworkAddresses", "WireGuardTypes"]

@@ -11,6 +11,8 @@ public struct DeviceSnapshot: Hashable, Sendable {
     public var firewallMark: UInt32
     /// No key is there twice.
     public var peers: [Peer]
+    /// Those of ``peers`` that this program made, and not the operator.
+    public var madePeers: Set<PublicKey>
     /// Seconds since 1970 by the wall clock at the moment of the reading. How old a handshake was then is the difference
     /// to this.
     public var wallClock: Int64
@@ -26,6 +28,7 @@ public struct DeviceSnapshot: Hashable, Sendable {
         listenPort: UInt16,
         firewallMark: UInt32 = 0,
         peers: [Peer] = [],
+        madePeers: Set<PublicKey> = [],
         wallClock: Int64,
         tunnelAddresses: [IPPrefix] = [],
         underlayAddresses: [UnderlayAddress] = [],
@@ -35,6 +38,7 @@ public struct DeviceSnapshot: Hashable, Sendable {
         self.listenPort = listenPort
         self.firewallMark = firewallMark
         self.peers = peers
+        self.madePeers = madePeers
         self.wallClock = wallClock
         self.tunnelAddresses = tunnelAddresses
         self.underlayAddresses = underlayAddresses
