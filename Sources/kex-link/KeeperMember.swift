@@ -128,7 +128,9 @@ extension KeeperService {
             try end.flush(on: loop, now: .now)
             // One that is behind gets the next.
             guard end.isEmpty else { return }
-            try end.enqueue(KeeperFrame.snapshot(device.snapshot).packets)
+            var snapshot = device.snapshot
+            snapshot.madePeers = marks.keys.intersection(snapshot.peers.map(\.publicKey))
+            try end.enqueue(KeeperFrame.snapshot(snapshot).packets)
             try end.flush(on: loop, now: .now)
         } catch {
             loseMember("\(error)")

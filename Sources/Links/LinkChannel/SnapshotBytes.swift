@@ -15,7 +15,10 @@ extension [UInt8] {
         append(UInt32(snapshot.underlayAddresses.count))
         for address in snapshot.underlayAddresses { append(address) }
         append(UInt32(snapshot.peers.count))
-        for peer in snapshot.peers { append(peer) }
+        for peer in snapshot.peers {
+            append(peer)
+            append(snapshot.madePeers.contains(peer.publicKey))
+        }
     }
 
     private mutating func append(_ address: UnderlayAddress) {
@@ -52,7 +55,11 @@ extension FrameReader {
         for _ in 0..<(try count(of: 12)) { snapshot.underlayAddresses.append(try underlayAddress()) }
         let count = try count(of: 64)
         snapshot.peers.reserveCapacity(count)
-        for _ in 0..<count { snapshot.peers.append(try peer()) }
+        for _ in 0..<count {
+            let peer = try peer()
+            snapshot.peers.append(peer)
+            if try flag() { snapshot.madePeers.insert(peer.publicKey) }
+        }
         return snapshot
     }
 

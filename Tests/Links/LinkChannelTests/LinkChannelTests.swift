@@ -33,6 +33,7 @@ func snapshot(peers: Int) -> DeviceSnapshot {
                 sentBytes: UInt64(number)
             )
         },
+        madePeers: Set((1...peers).filter { $0 % 5 == 2 }.map { key($0) }),
         wallClock: 1_700_000_001,
         tunnelAddresses: [IPPrefix("10.0.0.1/24")!],
         underlayAddresses: [

@@ -42,7 +42,7 @@ extension Fact {
 extension GroupSigner {
     init(_ key: PrivateKey, knowing others: [PublicKey]) {
         self.init(publicKey: key.publicKey)
-        for other in others { add(try! key.sharedSecret(with: other), of: other) }
+        for other in others { add((try? key.sharedSecret(with: other))!, of: other) }
     }
 }
 
