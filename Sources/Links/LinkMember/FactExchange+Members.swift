@@ -38,6 +38,9 @@ extension FactExchange {
     /// Where the operator says nothing, this machine is a router if none of its peers is one and the operator has made
     /// at least two of them. The field asks for no peers, so that a machine that has lost its only router takes itself
     /// for one. With one peer there is nobody to tell it about.
+    ///
+    /// Where the operator trusts nobody in particular, the operator's routers may say everything. In the field any router
+    /// may, also one that was made a router by what others said.
     mutating func judge() {
         guard let device else { return }
         let present = peers.values.filter { $0.goneAt == nil }
@@ -50,7 +53,7 @@ extension FactExchange {
         isRouter = router
         ownTrust = own
         for (key, peer) in peers where peer.goneAt == nil {
-            let trust = configured[key]?.trust ?? (!isConfigured && peer.isRouter ? .membership : .endpoint)
+            let trust = configured[key]?.trust ?? (!isConfigured && peer.isHub ? .membership : .endpoint)
             guard trust != peer.trust else { continue }
             // What it said so far was not kept, so it is to say it again.
             if trust > peer.trust, peer.ours != nil { peers[key]?.inbox.reset() }
@@ -191,6 +194,7 @@ extension FactExchange {
         }
         // What was heard here stays when it is not healthy any more: that is when it is needed.
         for endpoint in peers[key]?.heardAt ?? [] { add(endpoint, .observed) }
+        if let peer = peers[key], !peer.isMade, let endpoint = peer.givenEndpoint { add(endpoint, .configured) }
         for claim in claims[key] {
             guard case .endpoint(let endpoint) = claim.statement, accepts(claim, of: key) else { continue }
             switch claim.hold {
@@ -231,7 +235,7 @@ extension FactExchange {
             for prefix in peer.peer.allowedIPs where !prefix.isLinkLocal {
                 if peer.isMade {
                     held.insert(AllowedIPs.Item(prefix, key))
-                } else if peer.isRouter, !prefix.isHost {
+                } else if !prefix.isHost {
                     networks.append(AllowedIPs.Item(prefix, key))
                 } else {
                     fixed.append(AllowedIPs.Item(prefix, key))

@@ -16,7 +16,7 @@ extension FactExchange {
         guard peer.goneAt == nil, peer.peer.endpoint != nil else { return .nothing }
         guard peer.boot != nil else { return .pingOnly }
         if configured[key].map({ $0.trust ?? .untrusted >= .allowedIPs || $0.isFactExchanger }) ?? false { return .all }
-        if peer.isRouter { return .all }
+        if peer.isHub { return .all }
         return (isRouter || settings.isChatty) && peer.isHealthy ? .all : .pingOnly
     }
 

@@ -17,6 +17,9 @@ enum FactTimes {
     static let refresh = Duration.seconds(120)
     /// A machine is left alone by removals until it has been running for so long, a whole time to live.
     static let settling = Duration.seconds(255)
+    /// Who says that a machine is no member any more has been there for so long, and will stay for so long.
+    static let steadiness = Duration.seconds(260)
+    static let persistence = Duration.milliseconds(7_500)
     /// A machine that was removed from the device is remembered for so long, in case that it comes back at once.
     static let absence = Duration.seconds(60)
     /// What was said before a sender began anew holds for so long at most.

@@ -21,6 +21,8 @@ struct PeerState: Sendable {
     private(set) var since: MonotonicTime
     /// Where WireGuard has heard it, the last one first.
     private(set) var heardAt: [Endpoint] = []
+    /// The first endpoint that it had, from the operator.
+    let givenEndpoint: Endpoint?
     var trust: Trust = .untrusted
     var rounds = PlainRounds()
     /// Of a machine of ours.
@@ -38,6 +40,7 @@ struct PeerState: Sendable {
         self.peer = peer
         self.isMade = isMade
         since = now
+        givenEndpoint = peer.endpoint
         handshakeAt = Self.handshake(of: peer, wallClock: wallClock, at: now)
         noteEndpoint()
     }
@@ -105,6 +108,9 @@ struct PeerState: Sendable {
 
     /// Whether it is a router: it may send from a network that is wider than one machine.
     var isRouter: Bool { goneAt == nil && peer.isRouter }
+
+    /// Whether it is a router that the operator made a peer.
+    var isHub: Bool { isRouter && !isMade }
 
     /// When ``update(at:)`` may have something to say, or the peer is to be forgotten; `nil` if only an event changes
     /// something.

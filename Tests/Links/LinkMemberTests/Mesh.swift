@@ -16,6 +16,10 @@ struct Machine {
     var program: Program
     var device: DeviceSnapshot
     var isRunning = true
+    /// If it is a machine of ours that configures peers.
+    var fieldPeers: FieldPeers?
+    /// All that was changed of its peers.
+    var changes: [PeerChange] = []
     var received = 0
     var receivedBytes = 0
     var notices: [LinkNotice] = []
@@ -114,10 +118,13 @@ struct Mesh {
         if isMade { machines[key]?.device.madePeers.insert(other) }
     }
 
+    /// Whether packets of one machine reach the other.
     func works(_ one: PublicKey, _ other: PublicKey) -> Bool {
-        guard let first = machines[one], let second = machines[other], !cut.contains([one, other]) else { return false }
-        return first.device.peers.contains { $0.publicKey == other && $0.endpoint != nil }
-            && second.device.peers.contains { $0.publicKey == one }
+        guard let first = machines[one], let second = machines[other], !cut.contains([one, other]),
+            let peer = first.device.peers.first(where: { $0.publicKey == other }),
+            second.device.peers.contains(where: { $0.publicKey == one })
+        else { return false }
+        return peer.endpoint.map { second.endpoints.contains($0) } ?? false
     }
 
     /// Seconds of the wall clock now.
@@ -129,13 +136,25 @@ struct Mesh {
         for index in machine.device.peers.indices {
             let other = machine.device.peers[index].publicKey
             let handshake = machine.device.peers[index].lastHandshake
-            if works(key, other), handshake.map({ wall - $0 >= 120 }) ?? true {
-                machine.device.peers[index].lastHandshake = wall
-            }
+            guard works(key, other), handshake.map({ abs(wall - $0) >= 120 }) ?? true else { continue }
+            machine.device.peers[index].lastHandshake = wall
+            // The other one sees where the packets come from.
+            let (own, time) = (machine.endpoints.first, wall)
+            guard let place = machines[other]?.device.peers.firstIndex(where: { $0.publicKey == key }) else { continue }
+            machines[other]?.device.peers[place].lastHandshake = time
+            machines[other]?.device.peers[place].endpoint = own
         }
         switch machine.program {
         case .ours(var exchange):
             exchange.take(machine.device, at: now)
+            if var field = machine.fieldPeers {
+                let (changes, pings) = field.changes(exchange, leaving: [], at: now)
+                for change in changes { machine.device.apply(change) }
+                for key in pings { exchange.ping(key, at: now) }
+                machine.changes += changes
+                machine.fieldPeers = field
+                if !changes.isEmpty { exchange.take(machine.device, at: now) }
+            }
             machine.program = .ours(exchange)
         case .plain(var member):
             member.device = machine.device
@@ -227,6 +246,43 @@ struct Mesh {
 
     /// What one machine knows of another.
     func view(_ other: PublicKey, at key: PublicKey) -> MemberView? { machines[key]?.exchange.member(other) }
+}
+
+extension Machine {
+    /// Where it can be reached.
+    var endpoints: [Endpoint] {
+        device.underlayAddresses.map { address in
+            switch address.address.address {
+            case .v4(let v4): .v4(v4, port: device.listenPort)
+            case .v6(let v6): .v6(v6, port: device.listenPort)
+            }
+        }
+    }
+}
+
+extension DeviceSnapshot {
+    /// As WireGuard does it.
+    mutating func apply(_ change: PeerChange) {
+        let place = peers.firstIndex { $0.publicKey == change.publicKey }
+        switch change {
+        case .remove:
+            if let place { peers.remove(at: place) }
+            madePeers.remove(change.publicKey)
+        case .update(let settings), .add(let settings):
+            if place == nil {
+                guard case .add = change else { return }
+                peers.append(Peer(publicKey: settings.publicKey))
+                madePeers.insert(settings.publicKey)
+            }
+            guard let place = peers.firstIndex(where: { $0.publicKey == settings.publicKey }) else { return }
+            for index in peers.indices where index != place {
+                peers[index].allowedIPs.removeAll { settings.allowedIPs.contains($0) }
+            }
+            let kept = settings.replacesAllowedIPs ? [] : peers[place].allowedIPs
+            peers[place].allowedIPs = kept + settings.allowedIPs.filter { !kept.contains($0) }
+            if let endpoint = settings.endpoint { peers[place].endpoint = endpoint }
+        }
+    }
 }
 
 extension FactMessage {
