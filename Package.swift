@@ -258,7 +258,8 @@ let linkLibraries = libraries(
         (
             "LinkMember",
             [
-                "Keys", "LinkFacts", "LinkMessages", "NetworkAddresses", "SourceLimits", "Time", "WireGuardTypes",
+                "Keys", "LinkFacts", "LinkMessages", "NetworkAddresses", "PathProbe", "SourceLimits", "Time",
+                "WireGuardTypes",
             ]
         ),
         (
@@ -370,6 +371,10 @@ let testSupport = [
     support("LinkLaboratory", ["CLinux", "Patience"]),
     support("RecordingLog", [logging]),
     support("Surroundings"),
+    support(
+        "VirtualNetwork",
+        ["Keys", "LinkFacts", "LinkMember", "NetworkAddresses", "Time", "WireGuardTypes"]
+    ),
     // Parsers of outside bytes, for libFuzzer and for the corpus that it found
     .target(
         name: "FuzzTargets",
@@ -520,7 +525,7 @@ let linkSuites = suites(
         ("LinkMessagesTests", ["Keys", "LinkFacts", "LinkMessages", "NetworkAddresses", "Secrets", "WireGuardTypes"]),
         (
             "LinkMemberTests",
-            ["LinkFacts", "LinkMember", "LinkMessages", "NetworkAddresses", "Time", "WireGuardTypes"]
+            ["LinkFacts", "LinkMember", "LinkMessages", "NetworkAddresses", "Time", "VirtualNetwork", "WireGuardTypes"]
         ),
         (
             "LinkConfigurationTests",

@@ -117,6 +117,9 @@ public struct Initiation: Hashable, Sendable {
         }
     }
 
+    /// Something came through the session: it is there, whatever the device has said so far.
+    public mutating func noteSession() { if state != .idle { state = .established } }
+
     /// The peer was taken out.
     public mutating func end() { state = .idle }
 

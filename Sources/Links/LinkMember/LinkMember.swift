@@ -1,34 +1,143 @@
+internal import Keys
+internal import LinkFacts
+internal import LinkMessages
+internal import NetworkAddresses
+internal import PathProbe
 public import Time
 internal import WireGuardTypes
 
 /// One machine among those that share a hub. It does no I/O and knows no clock: it is told what happened and when, and
 /// says what is to be done.
-public struct LinkMember {
-    private let settings: LinkSettings
-    private var random: any RandomNumberGenerator & Sendable
-    private var work: [LinkWork] = []
+public struct LinkMember: Sendable {
+    /// How often the interface is read while there is no pair to watch, and while there is one.
+    static let idleInterval = Duration.seconds(5)
+    static let watchInterval = Duration.seconds(1)
+    /// Least time between readings for the sake of those who have just come.
+    static let newcomerInterval = Duration.milliseconds(100)
+    /// Least time until the next deadline.
+    static let leastPause = Duration.milliseconds(1)
+    /// Least time between notices about refused bytes, so that nobody can fill the log.
+    static let refusalInterval = Duration.seconds(60)
+
+    let settings: LinkSettings
+    var random: RandomSource
+    /// Of this start.
+    let boot: UInt64
+    /// `nil` before the first snapshot.
+    var own: Own?
+    var work: [LinkWork] = []
+
+    /// All that depends on this machine's key.
+    struct Own: Sendable {
+        var snapshot: DeviceSnapshot
+        var readAt: MonotonicTime
+        var factsPort: UInt16
+        var signer: GroupSigner
+        var table: ProbeTable
+        var exchange: FactExchange
+        var pairs: [PublicKey: Pair] = [:]
+        var sealers: [PublicKey: MessageSealer] = [:]
+        /// Secrets that were asked for: those that came as well, and those that there are none of.
+        var askedSecrets: Set<PublicKey> = []
+        /// Those that have not come yet.
+        var awaitedSecrets: Set<PublicKey> = []
+        var switchboard = Switchboard()
+        var mapping = MappingObservations()
+        /// Probes to a port of the relay, which the hub answers: for which pair, by counter.
+        var relayProbes: [UInt64: PublicKey] = [:]
+        var readEvery = Duration.zero
+        var lastReadNow: MonotonicTime?
+        var lastRefusal: MonotonicTime?
+        /// Members by their link-local address.
+        var addresses: [IPv6Address: PublicKey] = [:]
+        /// Peers of the device by their keys.
+        var peers: [PublicKey: Peer]
+        var nextDeadline = MonotonicTime.start
+    }
 
     /// - Parameter random: outside of tests one that nobody can predict.
     public init(settings: LinkSettings, random: any RandomNumberGenerator & Sendable = SystemRandomNumberGenerator()) {
         self.settings = settings
-        self.random = random
+        self.random = RandomSource(random)
+        boot = self.random.next()
     }
 
     /// Takes what happened at `now`, which never goes back.
     public mutating func take(_ event: LinkEvent, at now: MonotonicTime) {
+        if case .device(let snapshot) = event { note(snapshot, at: now) }
+        guard var own else { return }
+        self.own = nil
+        switch event {
+        case .device: break
+        case .secret(let member, let secret): own.note(secret, of: member, boot: boot)
+        case .datagram(let bytes, let source, _): receive(bytes, from: source, &own, at: now)
+        case .probe(let bytes, let source, let port): receiveProbe(bytes, from: source, at: port, &own, at: now)
+        case .changed(let members): for member in members { own.pairs[member]?.noteChanged() }
+        case .refused(let member, let reason):
+            own.pairs[member]?.noteChanged()
+            work.append(.log(LinkNotice(.refused, .warning, member, "change of the peer refused: \(reason)")))
+        case .relayPort(let member, let port): grant(port, of: member, &own, at: now)
+        }
+        self.own = own
     }
 
     /// What is to be done now. Call it after events, and at ``nextDeadline``.
     public mutating func work(at now: MonotonicTime) -> [LinkWork] {
+        if var own {
+            self.own = nil
+            advance(&own, at: now)
+            self.own = own
+        }
         defer { work = [] }
         return work
     }
 
     /// When there is something to do without an event; `nil` before the first snapshot.
-    public var nextDeadline: MonotonicTime? { nil }
+    public var nextDeadline: MonotonicTime? {
+        own?.nextDeadline
+    }
 
     /// Leaves the mesh: what is to be done before the program ends.
-    public mutating func leave(at now: MonotonicTime) -> [LinkWork] { [] }
+    public mutating func leave(at now: MonotonicTime) -> [LinkWork] {
+        guard var own else { return [] }
+        self.own = nil
+        for key in own.pairs.keys.sorted() {
+            var outbox = Pair.Outbox()
+            own.pairs[key]?.reset(&outbox, isTold: true, at: now)
+            carryOut(outbox, of: key, own.hub(for: key), &own, at: now)
+        }
+        defer { work = [] }
+        return work
+    }
+}
 
-    public func status(at now: MonotonicTime) -> LinkStatus { LinkStatus(members: []) }
+/// A source of random numbers of whatever kind.
+struct RandomSource: RandomNumberGenerator, Sendable {
+    private var source: any RandomNumberGenerator & Sendable
+
+    init(_ source: any RandomNumberGenerator & Sendable) { self.source = source }
+
+    mutating func next() -> UInt64 { source.next() }
+}
+
+extension LinkMember {
+    public func status(at now: MonotonicTime) -> LinkStatus {
+        guard let own else { return LinkStatus(members: []) }
+        let members = own.exchange.members.map { view in
+            let surroundings = own.surroundings(for: view.key, at: now)
+            let pair = own.pairs[view.key]
+            return MemberStatus(
+                key: view.key,
+                name: view.name,
+                isOurs: view.ours != nil || pair?.kind == .ours,
+                isAlive: view.isAlive || view.isCurrent,
+                way: own.isOperators(view.key) ? .hub(own.peers[view.key]?.endpoint) : pair?.way ?? .throughHub(nil),
+                since: pair.map { now - $0.wayedSince } ?? .zero,
+                roundTrip: pair?.measuredRoundTrip,
+                attempts: pair?.attempts(surroundings, at: now) ?? [],
+                allowedIPs: view.allowedIPs
+            )
+        }
+        return LinkStatus(members: members)
+    }
 }

@@ -20,6 +20,8 @@ public enum LinkWork: Hashable, Sendable {
     case forgetRelay(PublicKey, PublicKey)
     /// How often the interface is to be read from now on, beside whenever something about it changes.
     case read(every: Duration)
+    /// The interface is to be read now.
+    case readNow
     case log(LinkNotice)
 }
 

@@ -83,11 +83,17 @@ public struct Call: Hashable, Sendable {
 
     /// Whether the receiver is to answer with a call.
     public var wantsAnswer: Bool
+    /// Whether the sender's NAT gives each destination another port, so that nobody can be told where it is.
+    public var hasChangingPort: Bool
+    /// UDP port of the sender's facts.
+    public var factsPort: UInt16
     /// The first ``maximumCandidates`` are sent.
     public var candidates: [Candidate]
 
-    public init(wantsAnswer: Bool, candidates: [Candidate]) {
+    public init(wantsAnswer: Bool, hasChangingPort: Bool = false, factsPort: UInt16, candidates: [Candidate]) {
         self.wantsAnswer = wantsAnswer
+        self.hasChangingPort = hasChangingPort
+        self.factsPort = factsPort
         self.candidates = candidates
     }
 }

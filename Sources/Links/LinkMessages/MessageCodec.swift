@@ -34,7 +34,9 @@ extension LinkMessage {
             bytes.append(reason.rawValue)
         case .call(let call):
             let candidates = call.candidates.prefix(Call.maximumCandidates)
-            bytes += [Kind.call.rawValue, call.wantsAnswer ? 1 : 0, UInt8(candidates.count)]
+            bytes += [Kind.call.rawValue, (call.wantsAnswer ? 1 : 0) | (call.hasChangingPort ? 2 : 0)]
+            bytes.append(bigEndian: call.factsPort)
+            bytes.append(UInt8(candidates.count))
             for candidate in candidates {
                 bytes.append(candidate.origin.rawValue)
                 bytes.append(candidate.endpoint)
@@ -83,6 +85,7 @@ extension LinkMessage {
             self = .undelivered(key, reason)
         case .call:
             let flags = try reader.required(reader.byte())
+            let factsPort = try reader.uint16()
             let count = try reader.required(reader.byte())
             guard count <= Call.maximumCandidates else { throw .excess }
             var candidates: [Call.Candidate] = []
@@ -91,7 +94,14 @@ extension LinkMessage {
                 guard let origin = Call.Origin(rawValue: value) else { throw .unknown(.origin, value) }
                 candidates.append(Call.Candidate(origin, try reader.endpoint()))
             }
-            self = .call(Call(wantsAnswer: flags & 1 != 0, candidates: candidates))
+            self = .call(
+                Call(
+                    wantsAnswer: flags & 1 != 0,
+                    hasChangingPort: flags & 2 != 0,
+                    factsPort: factsPort,
+                    candidates: candidates
+                )
+            )
         case .relayWanted:
             self = .relayWanted(try reader.required(reader.key()))
         case .relayGranted:

@@ -43,6 +43,8 @@ private let fact = Fact(
         .call(
             Call(
                 wantsAnswer: true,
+                hasChangingPort: true,
+                factsPort: 51_821,
                 candidates: [
                     Call.Candidate(.interface, Endpoint("10.0.0.2:51820")!),
                     Call.Candidate(.observed, Endpoint("[2001:db8::2]:4")!),
@@ -107,7 +109,7 @@ private let fact = Fact(
     @Test func `a call has at most 32 candidates, which can be forwarded`() throws {
         var two = try Two()
         let candidate = Call.Candidate(.interface, Endpoint("[2001:db8::1]:51820")!)
-        let many = Call(wantsAnswer: false, candidates: Array(repeating: candidate, count: 33))
+        let many = Call(wantsAnswer: false, factsPort: 1, candidates: Array(repeating: candidate, count: 33))
         let sealed = two.sealedByA(.call(many))
         #expect(sealed.count <= MessageSealer.maximumForwarded)
         guard case .call(let call) = try two.b.open(sealed) else { throw RefusedMessage.forged }

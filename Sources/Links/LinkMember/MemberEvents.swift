@@ -1,0 +1,223 @@
+internal import Keys
+internal import LinkFacts
+internal import LinkMessages
+internal import NetworkAddresses
+internal import PathProbe
+internal import Time
+internal import WireGuardTypes
+
+// What happens to a member, kind by kind.
+extension LinkMember {
+    mutating func note(_ snapshot: DeviceSnapshot, at now: MonotonicTime) {
+        guard var own, own.snapshot.publicKey == snapshot.publicKey else {
+            var exchange = FactExchange(settings: settings, relays: true, at: now, using: &random)
+            exchange.take(snapshot, at: now)
+            own = Own(snapshot, exchange, boot: boot, at: now)
+            return
+        }
+        self.own = nil
+        let old = own.snapshot
+        own.snapshot = snapshot
+        own.readAt = now
+        own.peers = Dictionary(snapshot.peers.map { ($0.publicKey, $0) }) { first, _ in first }
+        own.exchange.take(snapshot, at: now)
+        own.factsPort = own.exchange.factsPort ?? 0
+        let hasMoved =
+            old.underlayAddresses != snapshot.underlayAddresses || old.listenPort != snapshot.listenPort
+            || old.firewallMark != snapshot.firewallMark || old.isUp != snapshot.isUp
+        if hasMoved {
+            own.mapping.forget()
+            // Where an address went, a peer stays silent until its endpoint is written again, even the same (measured
+            // with wireguard-go; the kernel finds the way itself).
+            let current = snapshot.peers.compactMap { peer in
+                peer.endpoint.map {
+                    PeerChange.update(PeerSettings(publicKey: peer.publicKey, allowedIPs: [], endpoint: $0))
+                }
+            }
+            if !current.isEmpty {
+                for change in current { own.pairs[change.publicKey]?.pendingChanges += 1 }
+                work.append(.change(current))
+            }
+        }
+        for key in own.pairs.keys {
+            var outbox = Pair.Outbox()
+            let surroundings = own.surroundings(for: key, at: now)
+            own.pairs[key]?.note(own.peers[key], &outbox, at: now)
+            if hasMoved { own.pairs[key]?.restart(surroundings, at: now) }
+            carryOut(outbox, of: key, surroundings.hub, &own, at: now)
+        }
+        self.own = own
+    }
+
+    /// A datagram at the facts port. It came through the tunnel, so its source is the address of a peer.
+    mutating func receive(_ bytes: [UInt8], from source: IPv6Address, _ own: inout Own, at now: MonotonicTime) {
+        guard let sender = own.addresses[source] else { return }
+        // It has a session that the last reading does not show.
+        if own.exchange.member(sender)?.isHealthy != true,
+            own.lastReadNow.map({ $0 + Self.newcomerInterval <= now }) ?? true
+        {
+            own.lastReadNow = now
+            work.append(.readNow)
+        }
+        guard bytes.first == MessageSealer.marker else {
+            do throws(RefusedDatagram) {
+                let group = try own.signer.facts(in: bytes.span, from: source)
+                own.exchange.take(group.facts, from: group.signer, at: now)
+            } catch {
+                refuse("\(error)", sender, &own, at: now)
+            }
+            return
+        }
+        open(bytes, from: sender, isForwarded: false, &own, at: now)
+    }
+
+    private mutating func open(
+        _ bytes: [UInt8],
+        from sender: PublicKey,
+        isForwarded: Bool,
+        _ own: inout Own,
+        at now: MonotonicTime
+    ) {
+        guard own.sealers[sender] != nil else { return }
+        do throws(RefusedMessage) {
+            guard let message = try own.sealers[sender]?.open(bytes) else { return }
+            take(message, from: sender, isForwarded: isForwarded, &own, at: now)
+        } catch {
+            refuse("\(error)", sender, &own, at: now)
+        }
+    }
+
+    private mutating func refuse(_ reason: String, _ sender: PublicKey, _ own: inout Own, at now: MonotonicTime) {
+        if let last = own.lastRefusal, last + Self.refusalInterval > now { return }
+        own.lastRefusal = now
+        work.append(.log(LinkNotice(.refused, .warning, sender, "datagram refused: \(reason)")))
+    }
+
+    private mutating func take(
+        _ message: LinkMessage,
+        from sender: PublicKey,
+        isForwarded: Bool,
+        _ own: inout Own,
+        at now: MonotonicTime
+    ) {
+        switch message {
+        case .facts(let delta) where !isForwarded: own.exchange.take(delta, from: sender, at: now)
+        case .received(let sequence) where !isForwarded:
+            own.exchange.acknowledge(sequence, from: sender, at: now)
+        case .forward(let other, let inner) where !isForwarded:
+            if own.pairs[other] != nil, own.isHub(sender) {
+                open(inner, from: other, isForwarded: true, &own, at: now)
+            } else {
+                forward(inner, from: sender, to: other, &own, at: now)
+            }
+        case .undelivered(let other, let reason) where !isForwarded && own.isHub(sender):
+            own.pairs[other]?.noteUndelivered(reason, at: now)
+        case .relayWanted(let other) where !isForwarded: wantRelay(of: other, for: sender, &own, at: now)
+        case .relayGranted(let other, let port) where !isForwarded && own.isHub(sender):
+            own.pairs[other]?.noteGrant(port, at: own.peers[sender]?.endpoint, now: now)
+        case .call, .echo, .switching: takePaired(message, from: sender, isForwarded: isForwarded, &own, at: now)
+        case .facts, .received, .forward, .undelivered, .relayWanted, .relayGranted: break
+        }
+    }
+
+    /// What two members say to each other about their pair.
+    private mutating func takePaired(
+        _ message: LinkMessage,
+        from sender: PublicKey,
+        isForwarded: Bool,
+        _ own: inout Own,
+        at now: MonotonicTime
+    ) {
+        guard own.pairs[sender] != nil else { return }
+        let surroundings = own.surroundings(for: sender, at: now)
+        var outbox = Pair.Outbox()
+        own.pairs[sender]?.noteOurs()
+        if !isForwarded { own.pairs[sender]?.noteArrival(at: now) }
+        switch message {
+        case .call(let call): own.pairs[sender]?.take(call, surroundings, &outbox, at: now)
+        case .echo(let number, let isAnswer) where !isForwarded:
+            own.pairs[sender]?.take(echo: number, isAnswer: isAnswer, &outbox, at: now)
+        case .switching(let phase):
+            own.pairs[sender]?.take(phase, isDirect: !isForwarded, &outbox, at: now)
+        default: break
+        }
+        carryOut(outbox, of: sender, surroundings.hub, &own, at: now)
+    }
+
+    mutating func receiveProbe(
+        _ bytes: [UInt8],
+        from source: Endpoint,
+        at port: ProbePort,
+        _ own: inout Own,
+        at now: MonotonicTime
+    ) {
+        guard let event = try? own.table.read(bytes.span, from: source, at: now) else { return }
+        switch event {
+        case .request(let sender, let answer):
+            switch port {
+            case .wireGuard:
+                let surroundings = own.surroundings(for: sender, at: now)
+                own.pairs[sender]?.heardProbe(from: source, surroundings, at: now)
+            case .relay(let other):
+                // Only who asked for this relay, and may.
+                guard own.switchboard.isRelayed(sender, other) else { return }
+                work.append(.relayEnd(of: sender, at: source, towards: other))
+            }
+            if let answer { work.append(.probe(answer, to: source, from: port)) }
+        case .answer(let sender, let counter, let observed):
+            if let observed { own.mapping.note(observed, by: source, at: now) }
+            if let pair = own.relayProbes.removeValue(forKey: counter), own.isHub(sender) {
+                own.pairs[pair]?.relay.noteAnswer(at: now)
+            } else {
+                _ = own.pairs[sender]?.prober.answered(counter, from: source, observed: observed, at: now)
+            }
+        }
+    }
+
+    // The hub's part
+
+    private mutating func forward(
+        _ inner: [UInt8],
+        from sender: PublicKey,
+        to other: PublicKey,
+        _ own: inout Own,
+        at now: MonotonicTime
+    ) {
+        let reason: LinkMessage.Undelivered
+        if !own.switchboard.forwards(for: sender, at: now) {
+            reason = .tooMany
+        } else if own.exchange.member(other)?.ours == nil {
+            reason = .notOurs
+        } else if own.isOperators(other), own.isOperators(sender), own.isConnected(other) {
+            send(.forward(sender, inner), to: other, &own)
+            return
+        } else {
+            reason = .notConnected
+        }
+        send(.undelivered(other, reason), to: sender, &own)
+    }
+
+    private mutating func wantRelay(
+        of other: PublicKey,
+        for member: PublicKey,
+        _ own: inout Own,
+        at now: MonotonicTime
+    ) {
+        guard own.isOperators(other), own.isOperators(member), own.isConnected(other) else {
+            send(.relayGranted(other, port: nil), to: member, &own)
+            return
+        }
+        switch own.switchboard.want(other, by: member, at: now) {
+        case .granted(let port): send(.relayGranted(other, port: port), to: member, &own)
+        case .refused: send(.relayGranted(other, port: nil), to: member, &own)
+        case .opens: work.append(.openRelayPort(other))
+        case .waits: break
+        }
+    }
+
+    mutating func grant(_ port: UInt16?, of member: PublicKey, _ own: inout Own, at now: MonotonicTime) {
+        for waiting in own.switchboard.notePort(of: member, port, at: now).sorted() {
+            send(.relayGranted(member, port: port), to: waiting, &own)
+        }
+    }
+}

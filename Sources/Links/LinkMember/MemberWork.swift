@@ -1,0 +1,102 @@
+internal import Keys
+internal import LinkFacts
+internal import LinkMessages
+internal import NetworkAddresses
+internal import PathProbe
+internal import Time
+internal import WireGuardTypes
+
+// What a member has to do.
+extension LinkMember {
+    mutating func advance(_ own: inout Own, at now: MonotonicTime) {
+        matchPairs(&own, at: now)
+        askSecrets(&own)
+        // What is told somebody before his secret is known would count as told, and be lost.
+        if own.awaitedSecrets.isDisjoint(with: own.peers.keys) {
+            for message in own.exchange.send(at: now, using: &random) { send(message, &own) }
+        }
+        for key in own.pairs.keys.sorted() {
+            guard var pair = own.pairs[key] else { continue }
+            let surroundings = own.surroundings(for: key, at: now)
+            let outbox = pair.advance(surroundings, using: &own.table, at: now)
+            own.pairs[key] = pair
+            carryOut(outbox, of: key, surroundings.hub, &own, at: now)
+        }
+        for notice in own.exchange.takeNotices() { work.append(.log(notice)) }
+        let interval = own.pairs.values.contains { $0.initiation.state != .idle } ? Self.watchInterval : Self.idleInterval
+        if own.readEvery != interval {
+            own.readEvery = interval
+            work.append(.read(every: interval))
+        }
+        let pairs = own.pairs.map { $1.nextDeadline(hasHub: own.hub(for: $0) != nil, at: now) }
+        let next = (pairs + [own.exchange.nextDeadline ?? now + Self.idleInterval]).min() ?? now
+        // Never at once: what could not be done now cannot be done now.
+        own.nextDeadline = max(next, now + Self.leastPause)
+    }
+
+    /// Has a pair for each member that is no peer of the operator.
+    private func matchPairs(_ own: inout Own, at now: MonotonicTime) {
+        for view in own.exchange.members where !own.isOperators(view.key) {
+            guard view.isMember else { continue }
+            if own.pairs[view.key] == nil {
+                own.pairs[view.key] = Pair(own: own.snapshot.publicKey, other: view.key, at: now)
+            }
+            guard own.pairs[view.key]?.view != view else { continue }
+            let surroundings = own.surroundings(for: view.key, at: now)
+            own.pairs[view.key]?.take(view, surroundings, at: now)
+        }
+    }
+
+    /// Asks for what this machine has in common with those that it speaks to.
+    private mutating func askSecrets(_ own: inout Own) {
+        for key in Array(own.peers.keys) + Array(own.pairs.keys) where own.sealers[key] == nil {
+            guard own.askedSecrets.insert(key).inserted else { continue }
+            own.awaitedSecrets.insert(key)
+            work.append(.secretWanted(key))
+        }
+    }
+
+    private mutating func send(_ message: FactMessage, _ own: inout Own) {
+        switch message {
+        case .group(let facts, let member):
+            guard let bytes = try? own.signer.datagram(of: facts, for: member, using: &random) else { return }
+            work.append(.datagram(bytes, to: member.memberAddress, port: own.port(of: member)))
+        case .delta(let delta, let member): send(.facts(delta), to: member, &own)
+        case .received(let sequence, let member): send(.received(sequence), to: member, &own)
+        }
+    }
+
+    /// Carries out what a pair wants. Changes come first: what is sent may need them.
+    mutating func carryOut(
+        _ outbox: Pair.Outbox,
+        of key: PublicKey,
+        _ hub: Pair.Hub?,
+        _ own: inout Own,
+        at now: MonotonicTime
+    ) {
+        if !outbox.changes.isEmpty { work.append(.change(outbox.changes)) }
+        for message in outbox.direct {
+            send(message, to: key, &own)
+        }
+        if let hub {
+            for message in outbox.forwarded {
+                guard let inner = own.sealers[key]?.seal(message, using: &random) else { continue }
+                send(.forward(key, inner), to: hub.key, &own)
+            }
+            for message in outbox.toHub { send(message, to: hub.key, &own) }
+            if let endpoint = outbox.relayProbe, let request = own.table.request(to: hub.key, isProven: true, at: now) {
+                // What was never answered is forgotten with the next ones.
+                if own.relayProbes.count > 4 * ProbeTable.maximumPairs { own.relayProbes = [:] }
+                own.relayProbes[request.counter] = key
+                work.append(.probe(request.datagram, to: endpoint, from: .wireGuard))
+            }
+        }
+        for probe in outbox.probes { work.append(.probe(probe.datagram, to: probe.destination, from: .wireGuard)) }
+        for notice in outbox.notices { work.append(.log(notice)) }
+    }
+
+    mutating func send(_ message: LinkMessage, to member: PublicKey, _ own: inout Own) {
+        guard let bytes = own.sealers[member]?.seal(message, using: &random) else { return }
+        work.append(.datagram(bytes, to: member.memberAddress, port: own.port(of: member)))
+    }
+}

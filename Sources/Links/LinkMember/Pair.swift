@@ -1,0 +1,187 @@
+internal import LinkFacts
+internal import LinkMessages
+internal import NetworkAddresses
+internal import PathProbe
+internal import Time
+internal import WireGuardTypes
+
+/// This machine and one other: their paths, their session, and what travels over it.
+///
+/// It is told what happened, and says in an ``Outbox`` what is to be done. Its parts have each their file: calls,
+/// the session, and where the session leads.
+struct Pair: Sendable {
+    /// What the pair sees of this machine.
+    struct Surroundings {
+        /// The hub of ours that forwards for this pair.
+        var hub: Hub?
+        /// Of this machine, which others may try.
+        var candidates: [Call.Candidate] = []
+        /// Networks that this machine has an address in, outside of the tunnel.
+        var networks: [IPPrefix] = []
+        var tunnel = TunnelNetworks()
+        var factsPort: UInt16 = 0
+        var mapping = Mapping.unknown
+        /// By both clocks.
+        var moment: Moment
+    }
+
+    struct Hub: Hashable {
+        var key: PublicKey
+        var endpoint: Endpoint
+    }
+
+    /// What is to be done for the pair.
+    struct Outbox {
+        var changes: [PeerChange] = []
+        /// Sealed for the other member, and sent through the hub.
+        var forwarded: [LinkMessage] = []
+        /// Through the pair's own tunnel.
+        var direct: [LinkMessage] = []
+        /// To the hub itself.
+        var toHub: [LinkMessage] = []
+        var probes: [PathProber.Outgoing] = []
+        /// A probe for the hub itself, at this port of its relay.
+        var relayProbe: Endpoint?
+        var notices: [LinkNotice] = []
+    }
+
+    /// Whether the other one understands this.
+    enum Kind: Hashable {
+        case unknown
+        case ours
+        /// A wirelink machine, as its hub says.
+        case plain(since: MonotonicTime)
+    }
+
+    /// How long a hub that does not forward leaves it open whether the other one is ours: the burst of probes, twice.
+    static let doubt = Duration.seconds(6)
+    /// A machine that was none of ours may have become one.
+    static let plainLifetime = Duration.seconds(600)
+
+    let other: PublicKey
+    let address: IPv6Address
+    var kind = Kind.unknown
+    var prober: PathProber
+    var relay = RelayPath()
+    /// Since when it is known.
+    let since: MonotonicTime
+    var view: MemberView?
+    /// Its facts port, if it has said so.
+    var port: UInt16?
+    /// What the other member may send from, without its link-local address.
+    var allowedIPs: [IPPrefix] = []
+
+    // Calls
+    var called: [Endpoint] = []
+    var told: [Endpoint] = []
+    var callCount = 0
+    var lastCall: MonotonicTime?
+    var lastAnswer: MonotonicTime?
+    var sentCandidates: [Call.Candidate] = []
+    var hasChangingPort = false
+
+    // The session
+    var initiation: Initiation
+    var peer: Peer?
+    /// Changes that the device has not answered.
+    var pendingChanges = 0
+    var isOtherReady = false
+    var lastReady: MonotonicTime?
+    var readyCount = 0
+    var lastGreeting: MonotonicTime?
+    var firstProof: MonotonicTime?
+    /// Whether something has come through the pair's own tunnel since the peer was made.
+    var hasSession = false
+    var resets = 0
+    var notBefore = MonotonicTime.start
+
+    // Where the session leads
+    /// Where the peer's endpoint was put last, or has roamed to.
+    var endpoint: Endpoint?
+    var failure: FailureWatch?
+    var move: AllowedIPsMove
+    /// What the peer was given beside its link-local address.
+    var movedIPs: [IPPrefix] = []
+    var failed: FailedPath?
+    var echoes: UInt64 = 0
+    var lastEcho: MonotonicTime?
+    var roundTrip: Duration?
+    var way = MemberStatus.Way.throughHub(nil)
+    var wayedSince: MonotonicTime
+
+    init(own: PublicKey, other: PublicKey, at now: MonotonicTime) {
+        self.other = other
+        address = other.memberAddress
+        prober = PathProber(other)
+        initiation = Initiation(own: own, other: other, address: other.memberAllowedIP)
+        move = AllowedIPsMove(isInitiator: own.precedes(other))
+        since = now
+        wayedSince = now
+    }
+
+    /// Whether the other member is to get what wirelink machines do with each other.
+    func isLeftToField(hasHub: Bool, at now: MonotonicTime) -> Bool {
+        switch kind {
+        case .plain: true
+        case .ours: false
+        case .unknown: !hasHub && since + Self.doubt <= now
+        }
+    }
+
+    /// Something authentic came from the other member that wirelink does not say.
+    mutating func noteOurs() {
+        if kind != .ours { kind = .ours }
+    }
+
+    /// What is due at `now`.
+    mutating func advance(
+        _ surroundings: Surroundings,
+        using table: inout ProbeTable,
+        at now: MonotonicTime
+    ) -> Outbox {
+        var outbox = Outbox()
+        if case .plain(let time) = kind, time + Self.plainLifetime <= now {
+            kind = .unknown
+            callCount = 0
+        }
+        call(surroundings, &outbox, at: now)
+        openRelay(surroundings, &outbox, at: now)
+        outbox.probes += prober.due(using: &table, isAsked: isAsked(at: now), at: now)
+        makeSession(surroundings, &outbox, at: now)
+        steer(surroundings, &outbox, at: now)
+        pendingChanges += outbox.changes.isEmpty ? 0 : 1
+        noteWay(surroundings, &outbox, at: now)
+        return outbox
+    }
+
+    /// Whether it matters if proven paths still work: while there is no session, and while there is traffic.
+    func isAsked(at now: MonotonicTime) -> Bool {
+        guard hasSession else { return kind == .ours }
+        return failure?.hasTraffic(at: now) ?? false
+    }
+
+    private mutating func openRelay(_ surroundings: Surroundings, _ outbox: inout Outbox, at now: MonotonicTime) {
+        guard kind == .ours, surroundings.hub != nil else { return }
+        switch relay.work(at: now) {
+        case .ask: outbox.toHub.append(.relayWanted(other))
+        case .probe(let endpoint): outbox.relayProbe = endpoint
+        case nil: break
+        }
+    }
+
+    /// When ``advance(_:using:at:)`` has something to do at the latest, if nothing else happens.
+    func nextDeadline(hasHub: Bool, at now: MonotonicTime) -> MonotonicTime {
+        var deadlines = [now + .seconds(1)]
+        if let next = nextCall(hasHub: hasHub, at: now) { deadlines.append(next) }
+        if kind == .ours, hasHub, let next = relay.nextDeadline { deadlines.append(next) }
+        if let next = prober.nextDeadline(isAsked: isAsked(at: now), at: now) { deadlines.append(next) }
+        if !hasSession, let next = initiation.nextDeadline { deadlines.append(next) }
+        if let next = failure?.nextDeadline { deadlines.append(next) }
+        if let next = move.nextDeadline, hasSession { deadlines.append(next) }
+        if initiation.state != .idle, !hasSession {
+            deadlines.append((lastGreeting ?? now) + Self.greetingInterval)
+            deadlines.append((lastReady ?? now) + Self.readyInterval)
+        }
+        return max(deadlines.min() ?? now, now + .milliseconds(1))
+    }
+}

@@ -1,0 +1,111 @@
+internal import LinkMessages
+internal import NetworkAddresses
+internal import PathProbe
+internal import Time
+
+// Calls: each member says where it may be, and both probe at the same time, so that each opens its NAT for the other.
+extension Pair {
+    /// Between calls, until a direct path is found; after the last one, the last again.
+    static let callIntervals: [Duration] = [
+        .seconds(1), .seconds(2), .seconds(4), .seconds(15), .seconds(60), .seconds(600),
+    ]
+    /// Least time between answers to calls.
+    static let answerInterval = Duration.milliseconds(500)
+
+    /// What facts say about the other member.
+    mutating func take(_ view: MemberView, _ surroundings: Surroundings, at now: MonotonicTime) {
+        self.view = view
+        allowedIPs = view.allowedIPs
+        let endpoints = view.candidates.map(\.endpoint)
+        guard endpoints != told else { return }
+        told = endpoints
+        offer(surroundings, at: now)
+    }
+
+    /// The addresses of this machine, or its routes, changed.
+    mutating func restart(_ surroundings: Surroundings, at now: MonotonicTime) {
+        callCount = 0
+        lastCall = nil
+        relay.renew()
+        prober.restart(at: now)
+        offer(surroundings, at: now)
+    }
+
+    mutating func take(_ call: Call, _ surroundings: Surroundings, _ outbox: inout Outbox, at now: MonotonicTime) {
+        port = call.factsPort
+        hasChangingPort = call.hasChangingPort
+        called = call.candidates.map(\.endpoint)
+        offer(surroundings, at: now)
+        guard call.wantsAnswer, lastAnswer.map({ $0 + Self.answerInterval <= now }) ?? true else { return }
+        lastAnswer = now
+        outbox.forwarded.append(.call(ownCall(surroundings, wantsAnswer: false)))
+    }
+
+    /// An authentic request of the other member came from there.
+    mutating func heardProbe(from source: Endpoint, _ surroundings: Surroundings, at now: MonotonicTime) {
+        noteOurs()
+        prober.heard(from: PathCandidate(source, isNear: isNear(source, surroundings)), at: now)
+    }
+
+    /// The hub did not pass on what was for the other member.
+    mutating func noteUndelivered(_ reason: LinkMessage.Undelivered, at now: MonotonicTime) {
+        // One that has spoken is one of ours, whatever somebody says.
+        if reason == .notOurs, kind == .unknown { kind = .plain(since: now) }
+    }
+
+    /// The hub said where the other member is at its relay.
+    ///
+    /// - Parameter hub: where WireGuard reaches the hub.
+    mutating func noteGrant(_ port: UInt16?, at hub: Endpoint?, now: MonotonicTime) {
+        guard let port, let hub else { return relay.refuse(at: now) }
+        switch hub {
+        case .v4(let address, _): relay.grant(.v4(address, port: port))
+        case .v6(let address, _, let scope): relay.grant(.v6(address, port: port, scope: scope))
+        }
+    }
+
+    mutating func call(_ surroundings: Surroundings, _ outbox: inout Outbox, at now: MonotonicTime) {
+        let candidates = surroundings.candidates
+        if candidates != sentCandidates, lastCall.map({ $0 + Self.answerInterval <= now }) ?? true {
+            callCount = 0
+            lastCall = nil
+        }
+        guard let next = nextCall(hasHub: surroundings.hub != nil, at: now), next <= now else { return }
+        lastCall = now
+        callCount += 1
+        sentCandidates = candidates
+        outbox.forwarded.append(.call(ownCall(surroundings, wantsAnswer: true)))
+    }
+
+    func nextCall(hasHub: Bool, at now: MonotonicTime) -> MonotonicTime? {
+        guard hasHub else { return nil }
+        if case .plain = kind { return nil }
+        guard let lastCall else { return now }
+        if hasSession, isDirect { return nil }
+        return lastCall + Self.callIntervals[min(callCount, Self.callIntervals.count) - 1]
+    }
+
+    private func ownCall(_ surroundings: Surroundings, wantsAnswer: Bool) -> Call {
+        Call(
+            wantsAnswer: wantsAnswer,
+            hasChangingPort: surroundings.mapping == .forEachDestination,
+            factsPort: surroundings.factsPort,
+            candidates: surroundings.candidates
+        )
+    }
+
+    private mutating func offer(_ surroundings: Surroundings, at now: MonotonicTime) {
+        var seen: Set<Endpoint> = []
+        let all = (called + told).filter { surroundings.tunnel.allows($0) && seen.insert($0).inserted }
+        let near = all.filter { isNear($0, surroundings) }
+        let far = all.filter { !isNear($0, surroundings) }
+        prober.offer(
+            near.map { PathCandidate($0, isNear: true) } + far.map { PathCandidate($0, isNear: false) },
+            at: now
+        )
+    }
+
+    private func isNear(_ endpoint: Endpoint, _ surroundings: Surroundings) -> Bool {
+        surroundings.networks.contains { $0.contains(endpoint.source) }
+    }
+}

@@ -1,0 +1,140 @@
+internal import LinkFacts
+internal import LinkMessages
+internal import NetworkAddresses
+internal import PathProbe
+internal import Time
+internal import WireGuardTypes
+
+// Where the session leads: the best proven path, else the relay, and when all fails the hub's tunnel.
+extension Pair {
+    /// A path that failed is not used again for so long, and twice as long each time up to the other.
+    static let probation = Duration.seconds(2)
+    static let longestProbation = Duration.seconds(60)
+    /// After so long without a failure all is forgiven.
+    static let forgiveness = Duration.seconds(120)
+    /// How long the other side may stay silent on the relay.
+    static let relayPatience = Duration.seconds(2)
+    /// Keepalive of a side whose NAT would forget, in seconds: common ones do after 30 s.
+    static let keepalive: UInt16 = 25
+
+    struct FailedPath: Hashable {
+        var endpoint: Endpoint
+        var at: MonotonicTime
+        var until: MonotonicTime
+        var count: Int
+    }
+
+    /// Whether the session leads over a direct path.
+    var isDirect: Bool { hasSession && endpoint != nil && endpoint != relay.endpoint }
+
+    /// The best path that is proven and not on probation.
+    mutating func usablePath(at now: MonotonicTime) -> Path? {
+        guard let best = prober.best(at: now), best.isProven(at: now) else { return nil }
+        if let failed, failed.endpoint == best.candidate.endpoint, now < failed.until { return nil }
+        return best
+    }
+
+    mutating func steer(_ surroundings: Surroundings, _ outbox: inout Outbox, at now: MonotonicTime) {
+        guard hasSession, var watch = failure else { return }
+        // Without a hub that forwards, the other side may go without a word.
+        if move.isMoved, surroundings.hub == nil, watch.lastSign + FailureWatch.quiet <= now { watch.suspect(at: now) }
+        let asks = watch.asks(at: now)
+        failure = watch
+        if asks { ask(&outbox, at: now) }
+        if watch.verdict == .dead {
+            fail(surroundings, &outbox, at: now)
+            return
+        }
+        if let best = usablePath(at: now)?.candidate.endpoint, best != endpoint {
+            // The initiator decides; the responder only leaves what is no proven path, for WireGuard itself follows the
+            // initiator's packets.
+            let isOnProven = endpoint != relay.endpoint && prober.path(to: endpoint)?.isProven(at: now) == true
+            if initiation.isInitiator || !isOnProven { lead(to: best, surroundings, &outbox, at: now) }
+        }
+        moveAllowedIPs(&outbox, at: now)
+    }
+
+    private mutating func lead(
+        to endpoint: Endpoint,
+        _ surroundings: Surroundings,
+        _ outbox: inout Outbox,
+        at now: MonotonicTime
+    ) {
+        self.endpoint = endpoint
+        let isFar = !surroundings.networks.contains { $0.contains(endpoint.source) }
+        let needsKeepalive = isFar && surroundings.mapping != .none
+        outbox.changes.append(
+            .update(
+                PeerSettings(
+                    publicKey: other,
+                    allowedIPs: [],
+                    endpoint: endpoint,
+                    persistentKeepalive: needsKeepalive ? Self.keepalive : 0
+                )
+            )
+        )
+        failure?.restart(at: now)
+        // The first packet there shows the other side the way.
+        ask(&outbox, at: now)
+    }
+
+    /// Nothing comes any more on the path that the session leads over.
+    private mutating func fail(_ surroundings: Surroundings, _ outbox: inout Outbox, at now: MonotonicTime) {
+        guard let endpoint else { return }
+        if endpoint != relay.endpoint {
+            prober.distrust(endpoint, at: now)
+            let count = failed.map { $0.at + Self.forgiveness > now ? $0.count + 1 : 0 } ?? 0
+            let wait = min(Self.probation * (1 << min(count, 8)), Self.longestProbation)
+            failed = FailedPath(endpoint: endpoint, at: now, until: now + wait, count: count)
+            if let next = usablePath(at: now)?.candidate.endpoint ?? relay.proven(at: now) {
+                lead(to: next, surroundings, &outbox, at: now)
+                failure?.suspect(at: now)
+                return
+            }
+        }
+        reset(&outbox, isTold: true, at: now)
+    }
+
+    private mutating func moveAllowedIPs(_ outbox: inout Outbox, at now: MonotonicTime) {
+        guard !allowedIPs.isEmpty else { return }
+        if let message = move.message(at: now) {
+            failure?.noteOwn()
+            outbox.direct.append(message)
+        }
+        if move.isMoved { giveAllowedIPs(&outbox) }
+    }
+
+    /// Gives the peer what it may send from.
+    private mutating func giveAllowedIPs(_ outbox: inout Outbox) {
+        guard movedIPs != allowedIPs else { return }
+        let isGrowing = Set(movedIPs).isSubset(of: allowedIPs)
+        outbox.changes.append(
+            .update(
+                PeerSettings(
+                    publicKey: other,
+                    allowedIPs: isGrowing ? allowedIPs : [other.memberAllowedIP] + allowedIPs,
+                    replacesAllowedIPs: !isGrowing
+                )
+            )
+        )
+        movedIPs = allowedIPs
+        resets = 0
+    }
+
+    mutating func take(_ phase: LinkMessage.SwitchPhase, isDirect: Bool, _ outbox: inout Outbox, at now: MonotonicTime) {
+        switch phase {
+        case .ready:
+            isOtherReady = true
+        case .back:
+            reset(&outbox, isTold: false, at: now)
+        case .move, .moved:
+            guard isDirect, hasSession, !allowedIPs.isEmpty, let answer = move.take(phase) ?? nil else {
+                if move.isMoved { giveAllowedIPs(&outbox) }
+                return
+            }
+            giveAllowedIPs(&outbox)
+            failure?.noteOwn()
+            outbox.direct.append(answer)
+        }
+    }
+}

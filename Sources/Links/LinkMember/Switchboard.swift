@@ -1,0 +1,87 @@
+internal import LinkMessages
+internal import NetworkAddresses
+internal import SourceLimits
+internal import Time
+internal import WireGuardTypes
+
+/// What a hub does for its members: it passes on what they say to each other, sealed, and lends them ports of its relay.
+struct Switchboard: Sendable {
+    /// What is forwarded for one sender: 40 messages at once, and 20 a second.
+    static let forwardLimit = TokenBucket.Size(burst: 40, interval: .milliseconds(50))
+    /// Most members with a port of the relay.
+    static let maximumPorts = 1024
+    /// Most members that one member may be relayed to.
+    static let maximumRelayed = 1024
+
+    enum Port: Hashable, Sendable {
+        case opening
+        case open(UInt16)
+        case refused(at: MonotonicTime)
+    }
+
+    /// After which a port that could not be opened is tried again.
+    static let retry = Duration.seconds(60)
+
+    private var forwards: [PublicKey: TokenBucket] = [:]
+    private(set) var ports: [PublicKey: Port] = [:]
+    /// Whom each member wants to reach.
+    private var wanted: [PublicKey: Set<PublicKey>] = [:]
+    /// Grants that wait for a port: of the key, for these.
+    private var waiting: [PublicKey: Set<PublicKey>] = [:]
+
+    /// What came of a request.
+    enum Outcome: Hashable, Sendable {
+        case granted(UInt16)
+        case refused
+        /// The port is to be opened first.
+        case opens
+        case waits
+    }
+
+    /// Whether a message of this sender is forwarded, as far as its number goes.
+    mutating func forwards(for sender: PublicKey, at now: MonotonicTime) -> Bool {
+        forwards[sender, default: TokenBucket()].take(Self.forwardLimit, at: now.sinceStart)
+    }
+
+    /// A member wants to reach another through the relay. Both are connected members of ours.
+    mutating func want(_ other: PublicKey, by member: PublicKey, at now: MonotonicTime) -> Outcome {
+        guard wanted[member, default: []].count < Self.maximumRelayed || wanted[member]?.contains(other) == true else {
+            return .refused
+        }
+        wanted[member, default: []].insert(other)
+        switch ports[other] {
+        case .open(let port): return .granted(port)
+        case .opening:
+            waiting[other, default: []].insert(member)
+            return .waits
+        case .refused(let time) where time + Self.retry > now: return .refused
+        case .refused, nil:
+            guard ports.count < Self.maximumPorts || ports[other] != nil else { return .refused }
+            ports[other] = .opening
+            waiting[other, default: []].insert(member)
+            return .opens
+        }
+    }
+
+    /// Whether both have asked for each other, so that datagrams may pass.
+    func isRelayed(_ member: PublicKey, _ other: PublicKey) -> Bool { wanted[member]?.contains(other) ?? false }
+
+    /// A port was opened, or could not be. Returns who waits for it.
+    mutating func notePort(of member: PublicKey, _ port: UInt16?, at now: MonotonicTime) -> Set<PublicKey> {
+        guard ports[member] == .opening else { return [] }
+        ports[member] = port.map { .open($0) } ?? .refused(at: now)
+        return waiting.removeValue(forKey: member) ?? []
+    }
+
+    /// A member has gone. Returns whether it had a port.
+    mutating func remove(_ member: PublicKey) -> Bool {
+        forwards[member] = nil
+        wanted[member] = nil
+        for key in wanted.keys { wanted[key]?.remove(member) }
+        waiting[member] = nil
+        return ports.removeValue(forKey: member) != nil
+    }
+
+    /// Those that something is kept for.
+    var members: Set<PublicKey> { Set(forwards.keys).union(wanted.keys).union(ports.keys) }
+}
