@@ -225,7 +225,8 @@ extension KeeperService {
             try send(.secret(key, secret))
         case .read(let wanted):
             interval = min(max(wanted, Self.intervals.lowerBound), Self.intervals.upperBound)
-            read(within: interval)
+            // Who asks for it wants to know soon.
+            read(within: min(interval, Self.changePause))
         case .left: member?.hasLeft = true
         }
     }

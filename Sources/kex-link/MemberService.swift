@@ -135,6 +135,7 @@ struct MemberService: ~Copyable {
                 guard interval != readInterval else { continue }
                 readInterval = interval
                 try ask(.read(every: interval))
+            case .readNow: try ask(.read(every: readInterval))
             case .log(let notice): write(notice)
             }
         }

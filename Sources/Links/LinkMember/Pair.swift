@@ -114,7 +114,7 @@ struct Pair: Sendable {
         address = other.memberAddress
         prober = PathProber(other)
         initiation = Initiation(own: own, other: other, address: other.memberAllowedIP)
-        move = AllowedIPsMove(isInitiator: own.precedes(other))
+        move = AllowedIPsMove(isInitiator: own < other)
         since = now
         wayedSince = now
     }
