@@ -93,8 +93,15 @@ extension FactExchange {
         }
     }
 
+    /// Whether this machine says itself that another is a member: its operator says so, or made it a peer of a router.
+    private func isNamedHere(_ key: PublicKey) -> Bool {
+        if configured[key] != nil { return true }
+        guard isRouter || ownTrust >= .membership else { return false }
+        return peers[key].map { $0.goneAt == nil && !$0.isMade } ?? false
+    }
+
     private func isValid(_ key: PublicKey) -> Bool {
-        configured[key] != nil
+        isNamedHere(key)
             || claims[key].contains { $0.statement.isMembership && accepts($0, of: key) }
     }
 
@@ -118,7 +125,7 @@ extension FactExchange {
         let memberships = claims[key].filter { $0.statement.isMembership && accepts($0, of: key) }
         view.isMember = isValid && isUnique
         if view.isMember != known?.isMember ?? false { allowedIPsAreStale = true }
-        view.isCurrent = configured[key] != nil || memberships.contains { isCurrent($0) }
+        view.isCurrent = isNamedHere(key) || memberships.contains { isCurrent($0) }
         view.hubs = Set(memberships.filter { isCurrent($0) }.map(\.source)).sorted()
         view.isPeer = peer != nil
         view.isMade = peer?.isMade ?? false
@@ -194,7 +201,7 @@ extension FactExchange {
         }
         // What was heard here stays when it is not healthy any more: that is when it is needed.
         for endpoint in peers[key]?.heardAt ?? [] { add(endpoint, .observed) }
-        if let peer = peers[key], !peer.isMade, let endpoint = peer.givenEndpoint { add(endpoint, .configured) }
+        if let peer = peers[key], !peer.isMade, let endpoint = peer.givenEndpoint { add(endpoint, .observed) }
         for claim in claims[key] {
             guard case .endpoint(let endpoint) = claim.statement, accepts(claim, of: key) else { continue }
             switch claim.hold {

@@ -169,11 +169,13 @@ public struct FactExchange: Sendable {
         switch arrival {
         case .unknown: return
         case .again: break
-        case .first:
-            // It may just have started, and say most of it again.
-            noteChange(claims.fade(source, until: now + FactTimes.fading))
+        case .first, .next:
+            // Before what else it says: a start of the source means something for all of it.
+            for fact in delta.facts where fact.subject == source {
+                if case .alive(let boot) = fact.statement { takeAlive(boot, fact.timeToLive, of: source, at: now) }
+            }
+            if arrival == .first { fade(source, at: now) }
             apply(delta, from: source, at: now)
-        case .next: apply(delta, from: source, at: now)
         }
         answers.append(.received(delta.sequence, to: source))
         settle(at: now)
@@ -213,11 +215,20 @@ extension FactExchange {
         return isInTime
     }
 
+    /// A machine of ours tells everything anew. Most of it is said again soon, or later if the source has just started and
+    /// has yet to hear it itself.
+    private mutating func fade(_ source: PublicKey, at now: MonotonicTime) {
+        guard var peer = peers[source] else { return }
+        let isStart = peer.boot != peer.inboxBoot
+        peer.inboxBoot = peer.boot
+        peers[source] = peer
+        noteChange(claims.fade(source, until: now + (isStart ? FactTimes.fading : FactTimes.briefFading)))
+    }
+
     private mutating func apply(_ delta: FactDelta, from source: PublicKey, at now: MonotonicTime) {
         for fact in delta.facts {
-            if case .alive(let boot) = fact.statement, fact.subject == source {
-                takeAlive(boot, fact.timeToLive, of: source, at: now)
-            } else if fact.timeToLive == .none {
+            if case .alive = fact.statement, fact.subject == source { continue }
+            if fact.timeToLive == .none {
                 guard claims.withdraw(fact, from: source) else { continue }
                 noteChange([fact.subject])
             } else {

@@ -22,8 +22,10 @@ enum FactTimes {
     static let persistence = Duration.milliseconds(7_500)
     /// A machine that was removed from the device is remembered for so long, in case that it comes back at once.
     static let absence = Duration.seconds(60)
-    /// What was said before a sender began anew holds for so long at most.
+    /// What was said before a machine of ours started again holds for so long at most.
     static let fading = Duration.seconds(255)
+    /// What was said before one of ours told everything anew, without a start, holds for so long: until all of it came.
+    static let briefFading = Duration.seconds(30)
     /// A new identifier of this start, which makes others tell everything again, comes no sooner after the last.
     static let bootPause = Duration.seconds(60)
     /// An endpoint that a machine names for another is not displaced by it in the same round.
@@ -35,7 +37,7 @@ enum DeltaTimes {
     static let firstRetry = Duration.seconds(1)
     static let longestRetry = Duration.seconds(16)
     /// A delta that was sent so often without an answer is given up, and everything is told anew.
-    static let tries = 6
+    static let tries = 8
     /// From one alive fact to the next. Its answer also shows that the receiver knows what it was told.
     static let alive = Duration.seconds(60)
     /// Deltas on their way to one receiver.

@@ -50,7 +50,9 @@ public struct FieldPeers: Sendable {
             changes.append(change)
         }
         func tryEndpoint(_ view: MemberView, _ peer: PeerState) {
-            guard let endpoint = next(for: view, at: now) else { return }
+            // What the operator gave comes first.
+            let given = peer.isMade ? nil : peer.givenEndpoint
+            guard let endpoint = next(for: view, before: given, at: now) else { return }
             // The same one again is a new attempt, too: WireGuard has given up the last one.
             if endpoint != peer.peer.endpoint { changes.append(.update(settings(view, [], endpoint: endpoint))) }
             pings.append(view.key)
@@ -124,17 +126,23 @@ public struct FieldPeers: Sendable {
 
     /// The endpoint that a new peer gets.
     private mutating func first(of view: MemberView, at now: MonotonicTime) -> Endpoint? {
-        let choice = choose(view)
+        let choice = choose(view, view.candidates.map(\.endpoint))
         if let choice { note(choice, view.key, at: now) }
         return choice
     }
 
     /// The endpoint that is tried next, if it is time.
-    private mutating func next(for view: MemberView, at now: MonotonicTime) -> Endpoint? {
+    private mutating func next(
+        for view: MemberView,
+        before given: Endpoint?,
+        at now: MonotonicTime
+    ) -> Endpoint? {
         guard !view.isHealthy else { return nil }
         let known = attempts[view.key] ?? Attempts()
         if let changedAt = known.changedAt, now - changedAt < Self.endpointPause { return nil }
-        guard let choice = choose(view) else { return nil }
+        let candidates = view.candidates.map(\.endpoint)
+        let endpoints = given.map { given in [given] + candidates.filter { $0 != given } } ?? candidates
+        guard let choice = choose(view, endpoints) else { return nil }
         note(choice, view.key, at: now)
         return choice
     }
@@ -145,8 +153,7 @@ public struct FieldPeers: Sendable {
     }
 
     /// Of the candidates that were not tried the best one, and then the one that was tried least recently.
-    private mutating func choose(_ view: MemberView) -> Endpoint? {
-        let endpoints = view.candidates.map(\.endpoint)
+    private mutating func choose(_ view: MemberView, _ endpoints: [Endpoint]) -> Endpoint? {
         guard var known = attempts[view.key] else { return endpoints.first }
         known.triedAt = known.triedAt.filter { endpoints.contains($0.key) }
         attempts[view.key] = known

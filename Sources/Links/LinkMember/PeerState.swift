@@ -31,6 +31,8 @@ struct PeerState: Sendable {
     /// Whether it has begun anew, so that it may not know this machine.
     var wantsGreeting = false
     var inbox = DeltaInbox()
+    /// Of what start the stream in ``inbox`` is.
+    var inboxBoot: BootID?
     var bucket = TokenBucket()
 
     /// Of ``heardAt``.
