@@ -380,8 +380,8 @@ let testSupport = [
         name: "FuzzTargets",
         dependencies: [
             "BusMessages", "ConfigurationFiles", "GatewayState", "HandlerChannel", "HTTPConfiguration",
-            "KexConfiguration", "KexProtocol", "Keys", "LinkControl", "LinkFacts", "Netlink", "NetworkAddresses",
-            "PathProbe", "Time", "VXLANFdb", "WireGuardControl", "WireGuardTypes",
+            "KexConfiguration", "KexProtocol", "Keys", "LinkChannel", "LinkConfiguration", "LinkControl", "LinkFacts",
+            "LinkImport", "Netlink", "NetworkAddresses", "PathProbe", "Time", "VXLANFdb", "WireGuardControl", "WireGuardTypes",
         ],
         path: "Fuzz/Targets",
         swiftSettings: settings

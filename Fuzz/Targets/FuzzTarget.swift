@@ -6,8 +6,11 @@ internal import HandlerChannel
 internal import KexConfiguration
 internal import KexProtocol
 internal import Keys
+internal import LinkChannel
+internal import LinkConfiguration
 internal import LinkControl
 internal import LinkFacts
+internal import LinkImport
 internal import Netlink
 internal import NetworkAddresses
 internal import PathProbe
@@ -115,6 +118,23 @@ private func readFrames(_ bytes: [UInt8]) {
         precondition((try? FleetFrame.answer(in: again.span)) == answer, "answers have one meaning")
     }
     _ = try? ControlFrame.report(in: bytes.span)
+    readLinkFrames(bytes)
+}
+
+/// What keeper and member say to each other. The first byte is the kind of the frame.
+private func readLinkFrames(_ bytes: [UInt8]) {
+    guard let kind = bytes.first else { return }
+    let frame = AssembledFrame(kind: kind, body: Array(bytes.dropFirst()))
+    if let wish = try? MemberFrame(frame) {
+        var assembler = FrameAssembler(limits: MemberFrame.limits)
+        let again = wish.packets.compactMap { try? assembler.take($0[...]) }
+        precondition(again.count == 1 && (try? MemberFrame(again[0])) == wish, "wishes have one meaning")
+    }
+    if let news = try? KeeperFrame(frame) {
+        var assembler = FrameAssembler(limits: KeeperFrame.limits)
+        let again = news.packets.compactMap { try? assembler.take($0[...]) }
+        precondition(again.count == 1 && (try? KeeperFrame(again[0])) == news, "news have one meaning")
+    }
 }
 
 private func readNetlink(_ bytes: [UInt8]) {
@@ -138,6 +158,14 @@ private func readUAPI(_ bytes: [UInt8]) {
 }
 
 private func readConfiguration(_ bytes: [UInt8]) {
+    for path in ["wirelink.json", "wirelink.toml"] {
+        let wanted = try? WirelinkImport(bytes: bytes, path: path)
+        for configuration in [wanted?.configuration, try? LinkConfiguration(bytes: bytes, path: path)] {
+            guard let configuration else { continue }
+            let text = Array(configuration.description.utf8)
+            precondition((try? LinkConfiguration(bytes: text, path: path)) == configuration, "a file has one meaning")
+        }
+    }
     _ = try? KeyFile.readNames(bytes: bytes, path: "keys")
     // The program that reads all sections. Those that read fewer take at least what it takes.
     guard let configuration = try? FrontDoorConfiguration(bytes: bytes, path: "kex.conf") else { return }

@@ -56,18 +56,23 @@ extension KeeperService {
             return
         }
         guard let publicKey = state.publicKey else {
-            forgetDevice()
+            endMember()
+            device = nil
             throw Unserved(description: "\(name) has no private key yet; waiting for it")
         }
         let interfaces = try inWords(name) { () throws(NetlinkError) in try links.links() }
         var addresses = try inWords(name) { () throws(NetlinkError) in try links.addresses() }
-        if let device, device.publicKey != publicKey { changeKey(from: device) }
+        if let device, device.publicKey != publicKey {
+            changeKey(from: device)
+            return
+        }
         if addOwnAddress(publicKey, link, addresses), let new = try? links.addresses() { addresses = new }
         let snapshot = DeviceSnapshot(
             state,
             of: link,
             links: interfaces,
             addresses: addresses,
+            made: marks.keys,
             wallClock: wallClockSeconds()
         )
         guard let snapshot
@@ -108,7 +113,7 @@ extension KeeperService {
     ) throws(Unserved) {
         if device == nil {
             // What a keeper left behind that was killed. Nobody watches over it.
-            takeAwayMade(wireGuard, link.index)
+            if takeAwayMade(wireGuard, link.index) { return }
             let key = try inWords(name) { () throws(WireGuardError) in try wireGuard.privateKey() }
             guard let key, key.publicKey == snapshot.publicKey else {
                 read(within: .milliseconds(200))
@@ -159,6 +164,7 @@ extension KeeperService {
         _ = try? links.removeAddress(old.publicKey.memberInterfaceAddress, from: name)
         device = nil
         nextMember = .now
+        read(within: .zero)
     }
 
     /// The interface is gone, and with it all that was made.
@@ -183,9 +189,12 @@ extension KeeperService {
         }
     }
 
-    /// Takes all peers away that were made here.
-    mutating func takeAwayMade(_ wireGuard: any WireGuardInterface, _ interface: InterfaceIndex) {
-        guard !marks.keys.isEmpty, marks.interface == interface else { return }
+    /// Takes all peers away that were made here, and has the interface read again.
+    ///
+    /// - Returns: whether there were any.
+    @discardableResult
+    mutating func takeAwayMade(_ wireGuard: any WireGuardInterface, _ interface: InterfaceIndex) -> Bool {
+        guard !marks.keys.isEmpty, marks.interface == interface else { return false }
         let count = marks.keys.count
         do throws(WireGuardError) {
             try wireGuard.apply(marks.keys.map(PeerChange.remove))
@@ -194,10 +203,12 @@ extension KeeperService {
             if case .noSuchInterface = error {
             } else {
                 log.log(KeeperEvent.cleaned, .warning, name, "\(error); \(count) peers that were made here may stay")
-                return
+                return false
             }
         }
         marks.clear()
+        read(within: .zero)
+        return true
     }
 }
 

@@ -128,9 +128,7 @@ extension KeeperService {
             try end.flush(on: loop, now: .now)
             // One that is behind gets the next.
             guard end.isEmpty else { return }
-            var snapshot = device.snapshot
-            snapshot.madePeers = marks.keys.intersection(snapshot.peers.map(\.publicKey))
-            try end.enqueue(KeeperFrame.snapshot(snapshot).packets)
+            try end.enqueue(KeeperFrame.snapshot(device.snapshot).packets)
             try end.flush(on: loop, now: .now)
         } catch {
             loseMember("\(error)")
@@ -139,7 +137,7 @@ extension KeeperService {
 
     private mutating func giveSockets(_ device: KeeperDevice) throws(ChannelFailure) {
         let snapshot = device.snapshot
-        let ports = FactsPorts(configured: configuration.settings.factsPort, snapshot: snapshot, made: marks.keys)
+        let ports = FactsPorts(configured: configuration.settings.factsPort, snapshot: snapshot)
         var isWhole = true
         func facts(_ port: UInt16) throws(SystemCallError) -> OwnedDescriptor {
             try Socket.datagrams(at: .v6(device.publicKey.memberAddress, port: port, scope: device.index.number))

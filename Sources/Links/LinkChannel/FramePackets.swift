@@ -23,24 +23,29 @@ enum FramePackets {
 }
 
 /// All of a frame.
-struct AssembledFrame: Hashable {
-    let kind: UInt8
-    let body: [UInt8]
+package struct AssembledFrame: Hashable {
+    package let kind: UInt8
+    package let body: [UInt8]
+
+    package init(kind: UInt8, body: [UInt8]) {
+        self.kind = kind
+        self.body = body
+    }
 }
 
 /// Puts frames together again.
-struct FrameAssembler {
+package struct FrameAssembler {
     /// The longest body of each kind in bytes; others are refused.
     private let limits: [UInt8: Int]
     private var kind: UInt8?
     private var body: [UInt8] = []
 
-    init(limits: [UInt8: Int]) { self.limits = limits }
+    package init(limits: [UInt8: Int]) { self.limits = limits }
 
     /// Takes a packet.
     ///
     /// - Returns: the frame that it completes; `nil` if more of it is to come.
-    mutating func take(_ packet: ArraySlice<UInt8>) throws(MalformedFrame) -> AssembledFrame? {
+    package mutating func take(_ packet: ArraySlice<UInt8>) throws(MalformedFrame) -> AssembledFrame? {
         guard packet.count >= PacketHeader.length else { throw MalformedFrame("without a header") }
         let (kind, more) = (packet[packet.startIndex], packet[packet.startIndex + 1])
         guard let limit = limits[kind] else { throw MalformedFrame("of the unknown kind \(kind)") }

@@ -42,7 +42,7 @@ public enum KeeperFrame: Hashable, Sendable {
         }
     }
 
-    static let limits = Dictionary(uniqueKeysWithValues: Kind.allCases.map { ($0.rawValue, $0.limit) })
+    package static let limits = Dictionary(uniqueKeysWithValues: Kind.allCases.map { ($0.rawValue, $0.limit) })
 
     /// The packets that say this, in their order.
     public var packets: [[UInt8]] {
@@ -88,7 +88,7 @@ public enum KeeperFrame: Hashable, Sendable {
     }
 
     /// Reads a frame that was put together.
-    init(_ frame: AssembledFrame) throws(MalformedFrame) {
+    package init(_ frame: AssembledFrame) throws(MalformedFrame) {
         var reader = FrameReader(frame.body[...])
         switch Kind(rawValue: frame.kind) {
         case .orders:

@@ -26,7 +26,7 @@ public enum MemberFrame: Hashable, Sendable {
 
     private enum ChangeKind: UInt8 { case add = 1, update, remove }
 
-    static let limits = Dictionary(uniqueKeysWithValues: Kind.allCases.map { ($0.rawValue, $0.limit) })
+    package static let limits = Dictionary(uniqueKeysWithValues: Kind.allCases.map { ($0.rawValue, $0.limit) })
 
     /// The packets that say this, in their order.
     public var packets: [[UInt8]] {
@@ -73,7 +73,7 @@ public enum MemberFrame: Hashable, Sendable {
     }
 
     /// Reads a frame that was put together.
-    init(_ frame: AssembledFrame) throws(MalformedFrame) {
+    package init(_ frame: AssembledFrame) throws(MalformedFrame) {
         var reader = FrameReader(frame.body[...])
         switch Kind(rawValue: frame.kind) {
         case .changes:

@@ -9,12 +9,14 @@ extension DeviceSnapshot {
     /// What the kernel and WireGuard say, put together; `nil` while the interface has no key.
     ///
     /// - Parameters:
+    ///   - made: peers that this program made, of which some may be gone.
     ///   - wallClock: seconds since 1970 when `state` was read.
     public init?(
         _ state: DeviceState,
         of interface: Link,
         links: [Link],
         addresses: [InterfaceAddress],
+        made: Set<PublicKey>,
         wallClock: Int64
     ) {
         guard let publicKey = state.publicKey else { return nil }
@@ -35,6 +37,7 @@ extension DeviceSnapshot {
             listenPort: state.listenPort ?? 0,
             firewallMark: state.firewallMark,
             peers: state.peers,
+            madePeers: made.intersection(state.peers.map(\.publicKey)),
             wallClock: wallClock,
             tunnelAddresses: own.map(\.prefix),
             underlayAddresses: others,
@@ -53,14 +56,12 @@ public struct FactsPorts: Hashable, Sendable {
 
     /// Machines of the field take the port behind their own WireGuard port for everybody's.
     ///
-    /// - Parameters:
-    ///   - configured: what the operator says; then there is no other.
-    ///   - made: peers that this program made, and that are no hubs.
-    public init(configured: UInt16?, snapshot: DeviceSnapshot, made: Set<PublicKey>) {
+    /// - Parameter configured: what the operator says; then there is no other.
+    public init(configured: UInt16?, snapshot: DeviceSnapshot) {
         main = configured ?? Self.port(after: snapshot.listenPort)
         guard configured == nil else { return }
         let hubs = snapshot.peers.filter { peer in
-            !made.contains(peer.publicKey)
+            !snapshot.madePeers.contains(peer.publicKey)
                 && peer.allowedIPs.contains { prefix in
                     switch prefix.address {
                     case .v4: prefix.length < 32

@@ -116,6 +116,7 @@ private func withFolder(_ body: (String) throws -> Void) throws {
                     address(eth, "fe80::1/64", isTentative: true),
                     address(down, "192.0.2.2/24"),
                 ],
+                made: [key(2), key(9)],
                 wallClock: 9
             )
         )
@@ -124,6 +125,7 @@ private func withFolder(_ body: (String) throws -> Void) throws {
             listenPort: 51820,
             firewallMark: 3,
             peers: [Peer(publicKey: key(2))],
+            madePeers: [key(2)],
             wallClock: 9,
             tunnelAddresses: [IPPrefix("10.0.0.1/24")!],
             underlayAddresses: [
@@ -132,14 +134,15 @@ private func withFolder(_ body: (String) throws -> Void) throws {
             ]
         )
         #expect(snapshot == expected)
-        #expect(DeviceSnapshot(DeviceState(), of: wg, links: [], addresses: [], wallClock: 0) == nil)
+        #expect(DeviceSnapshot(DeviceState(), of: wg, links: [], addresses: [], made: [], wallClock: 0) == nil)
     }
 
     @Test("tells the ports of facts: the one after WireGuard's, and the one after a hub's")
     func ports() {
         func ports(_ listenPort: UInt16, _ peers: Peer..., configured: UInt16? = nil) -> [UInt16?] {
-            let snapshot = DeviceSnapshot(publicKey: key(0), listenPort: listenPort, peers: peers, wallClock: 0)
-            let ports = FactsPorts(configured: configured, snapshot: snapshot, made: [key(9)])
+            var snapshot = DeviceSnapshot(publicKey: key(0), listenPort: listenPort, peers: peers, wallClock: 0)
+            snapshot.madePeers = [key(9)]
+            let ports = FactsPorts(configured: configured, snapshot: snapshot)
             return [ports.main, ports.other]
         }
         func peer(_ number: Int, _ allowedIP: String, port: UInt16) -> Peer {
