@@ -56,18 +56,19 @@ struct MemberService: ~Copyable {
                 case Self.statusToken: try status.accept(on: loop, now: now)
                 case StatusServer.firstToken...: try serveStatus(event.token, now: now)
                 default:
-                    for news in sockets.receive(event.token) { core?.take(news, at: now) }
+                    for news in sockets.receive(event.token, now: now) { core?.take(news, at: now) }
                 }
             }
             try status.expire(on: loop, now: now)
             try work(now: now)
+            sockets.endRound()
+            sockets.expire(now: now)
             try channel.end.flush(on: loop, now: now)
         }
     }
 
     private var nextDeadline: MonotonicTime? {
-        guard let due = status.nextDeadline else { return core?.nextDeadline }
-        return min(due, core?.nextDeadline ?? due)
+        [core?.nextDeadline, status.nextDeadline, sockets.nextDeadline].compactMap(\.self).min()
     }
 
     // MARK: - The keeper
@@ -111,8 +112,11 @@ struct MemberService: ~Copyable {
     // MARK: - Work
 
     private mutating func work(now: MonotonicTime) throws {
-        guard let works = core?.work(at: now), !works.isEmpty else { return }
-        try carryOut(works, now: now)
+        // What is done may make more, once: who waits for a port of the relay is told of it.
+        for _ in 0..<2 {
+            guard let works = core?.work(at: now), !works.isEmpty else { return }
+            try carryOut(works, now: now)
+        }
     }
 
     private mutating func carryOut(_ works: [LinkWork], now: MonotonicTime) throws {
@@ -129,13 +133,14 @@ struct MemberService: ~Copyable {
                 let port = sockets.openRelayPort(of: key, on: loop)
                 core?.take(.relayPort(key, port), at: now)
             case .closeRelayPort(let key): sockets.closeRelayPort(of: key)
-            case .relayEnd(let key, let endpoint, let other): sockets.setRelayEnd(of: key, at: endpoint, towards: other)
+            case .relayEnd(let key, let endpoint, let other):
+                sockets.setRelayEnd(of: key, at: endpoint, towards: other, now: now)
             case .forgetRelay(let one, let other): sockets.forgetRelay(one, other)
             case .read(let interval):
                 guard interval != readInterval else { continue }
                 readInterval = interval
                 try ask(.read(every: interval))
-            case .readNow: try ask(.read(every: readInterval))
+            case .readNow: try ask(.read(every: readInterval ?? KeeperService.usualInterval))
             case .log(let notice): write(notice)
             }
         }

@@ -3,8 +3,10 @@ internal import LinkChannel
 internal import LinkMember
 internal import NetworkAddresses
 internal import PathProbe
+internal import Relay
 internal import SystemCalls
 internal import SystemPackage
+internal import Time
 internal import WireGuardTypes
 
 /// The sockets of a member: what comes is an event, and what cannot be sent is lost, as on the way.
@@ -22,6 +24,18 @@ struct MemberSockets: ~Copyable {
         let token: UInt64
     }
 
+    /// Where a probe came from at a port of the relay.
+    private struct RelayPlace: Hashable {
+        let member: PublicKey
+        let endpoint: Endpoint
+    }
+
+    /// The first token of the relay; those of the sockets never get there.
+    private static let firstRelayToken: UInt64 = 1 << 31
+
+    private var relay = Relay(firstToken: firstRelayToken)
+    /// To which of this machine's addresses the probes of this round came: answers have the same.
+    private var relayLocals: [RelayPlace: IPv6Address] = [:]
     private var facts: [MemberSocket.Purpose: FactsSocket] = [:]
     private var routes: OwnedDescriptor?
     private var probesOverIPv4: RawSocket?
@@ -60,8 +74,9 @@ struct MemberSockets: ~Copyable {
     // MARK: - Receiving
 
     /// What has come to the socket of that token.
-    mutating func receive(_ token: UInt64) -> [LinkEvent] {
-        switch tokens[token] {
+    mutating func receive(_ token: UInt64, now: MonotonicTime) -> [LinkEvent] {
+        if relay.owns(token) { return receiveForRelay(token, now: now) }
+        return switch tokens[token] {
         case .facts, .otherFacts: tokens[token].flatMap { facts[$0] }.map { receiveFacts($0.descriptor.raw) } ?? []
         case .probesOverIPv4: Self.receiveProbes(&probesOverIPv4)
         case .probesOverIPv6: Self.receiveProbes(&probesOverIPv6)
@@ -105,24 +120,53 @@ struct MemberSockets: ~Copyable {
         _ = try? Socket.send(bytes, to: destination, over: socket.descriptor.raw)
     }
 
-    func sendProbe(_ bytes: [UInt8], to endpoint: Endpoint, from port: ProbePort) {
+    mutating func sendProbe(_ bytes: [UInt8], to endpoint: Endpoint, from port: ProbePort) {
         switch port {
         case .wireGuard:
             switch endpoint {
             case .v4: _ = try? probesOverIPv4?.send(bytes, to: endpoint)
             case .v6: _ = try? probesOverIPv6?.send(bytes, to: endpoint)
             }
-        case .relay: break
+        case .relay(let member):
+            let local = relayLocals[RelayPlace(member: member, endpoint: endpoint)]
+            relay.send(bytes, to: endpoint, from: member, local: local)
         }
     }
 
     // MARK: - Relay
 
-    func openRelayPort(of key: PublicKey, on loop: borrowing EventLoop) -> UInt16? { nil }
+    /// - Returns: `nil` if there are too many, or the machine has no descriptor left.
+    mutating func openRelayPort(of key: PublicKey, on loop: borrowing EventLoop) -> UInt16? {
+        (try? relay.open(for: key, on: loop)) ?? nil
+    }
 
-    func closeRelayPort(of key: PublicKey) {}
+    mutating func closeRelayPort(of key: PublicKey) { relay.close(key) }
 
-    func setRelayEnd(of key: PublicKey, at endpoint: Endpoint, towards other: PublicKey) {}
+    mutating func setRelayEnd(
+        of key: PublicKey,
+        at endpoint: Endpoint,
+        towards other: PublicKey,
+        now: MonotonicTime
+    ) {
+        let local = relayLocals[RelayPlace(member: other, endpoint: endpoint)]
+        relay.setEnd(of: key, at: endpoint, local: local, towards: other, at: now)
+    }
 
-    func forgetRelay(_ one: PublicKey, _ other: PublicKey) {}
+    mutating func forgetRelay(_ one: PublicKey, _ other: PublicKey) { relay.forget(one, other) }
+
+    private mutating func receiveForRelay(_ token: UInt64, now: MonotonicTime) -> [LinkEvent] {
+        relay.serve(token, at: now).map { arrival in
+            relayLocals[RelayPlace(member: arrival.member, endpoint: arrival.source)] = arrival.local
+            return .probe(arrival.bytes, from: arrival.source, at: .relay(arrival.member))
+        }
+    }
+
+    /// When ``expire(now:)`` has something to do.
+    var nextDeadline: MonotonicTime? { relay.nextDeadline }
+
+    /// Forgets pairs of the relay that are idle.
+    mutating func expire(now: MonotonicTime) { relay.expire(at: now) }
+
+    /// What came in this round has been answered.
+    mutating func endRound() { relayLocals.removeAll(keepingCapacity: true) }
 }

@@ -19,7 +19,7 @@ public struct Relay: ~Copyable {
     /// Time between two looks at which those are.
     static let sweepInterval = Duration.seconds(30)
 
-    private final class Port {
+    final class Port {
         let member: PublicKey
         let number: UInt16
         let descriptor: OwnedDescriptor
@@ -35,10 +35,10 @@ public struct Relay: ~Copyable {
     public private(set) var counts = RelayCounts()
     private let range: ClosedRange<UInt16>?
     private let firstToken: UInt64
-    private var ports: [Port?] = []
-    private var slots: [PublicKey: Int] = [:]
-    private var pairs = RelayPairs()
-    private let batch = RelayBatch()
+    var ports: [Port?] = []
+    var slots: [PublicKey: Int] = [:]
+    var pairs = RelayPairs()
+    let batch = RelayBatch()
     private var nextSweep: MonotonicTime?
 
     /// - Parameters:
@@ -105,6 +105,19 @@ public struct Relay: ~Copyable {
     ///
     /// - Parameter table: of this machine, for the probes.
     public mutating func serve(_ token: UInt64, probes table: inout ProbeTable, at now: MonotonicTime) {
+        forward(token, at: now) { relay, index, source, port, slot in
+            relay.answer(index, from: source, at: port, slot, &table, now)
+        }
+    }
+
+    /// Takes what came to a port, and forwards what is no probe.
+    ///
+    /// - Parameter probe: takes a probe, which is packet `index`, from `source`. Returns whether an answer is in its place.
+    mutating func forward(
+        _ token: UInt64,
+        at now: MonotonicTime,
+        _ probe: (inout Relay, _ index: Int, _ source: RelayAddress, Port, _ slot: Int) -> Bool
+    ) {
         let slot = Int(token - firstToken)
         guard slot < ports.count, let port = ports[slot] else { return }
         let sinceStart = now.sinceStart
@@ -116,7 +129,7 @@ public struct Relay: ~Copyable {
             }
             let source = batch.source(index)
             if length == Probe.length, batch.withBytes(index, { Probe.isProbe($0) }) {
-                guard answer(index, from: source, at: port, slot, &table, now) else { continue }
+                guard probe(&self, index, source, port, slot) else { continue }
                 send(index, by: slot, last: &out)
                 batch.queue(index, to: source, from: batch.local(index))
                 continue
@@ -162,11 +175,7 @@ public struct Relay: ~Copyable {
             counts.strangers += 1
             return false
         }
-        if sender != port.member {
-            if pairs.count >= limits.pairs { pairs.expire(at: now) }
-            pairs.learn(sender, at: source, local: batch.local(index), port.member, slot, limits, now)
-            if nextSweep == nil { nextSweep = now + Self.sweepInterval }
-        }
+        learn(sender, at: source, local: batch.local(index), port, slot, now)
         guard let answer else {
             counts.limited += 1
             return false
@@ -174,6 +183,21 @@ public struct Relay: ~Copyable {
         counts.answers += 1
         batch.replace(index, with: answer)
         return true
+    }
+
+    /// Notes where a member is when it sends to the port of another.
+    mutating func learn(
+        _ sender: PublicKey,
+        at source: RelayAddress,
+        local: IPv6Address?,
+        _ port: Port,
+        _ slot: Int,
+        _ now: MonotonicTime
+    ) {
+        guard sender != port.member else { return }
+        if pairs.count >= limits.pairs { pairs.expire(at: now) }
+        pairs.learn(sender, at: source, local: local, port.member, slot, limits, now)
+        if nextSweep == nil { nextSweep = now + Self.sweepInterval }
     }
 
     // MARK: - Time

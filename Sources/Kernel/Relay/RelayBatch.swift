@@ -108,11 +108,13 @@ struct RelayAddress: Hashable, Sendable {
         return unsafe body(bytes.span)
     }
 
-    /// Puts other bytes in the place of packet `index`.
+    /// Puts other bytes in the place of packet `index`, whether there was one or not.
     func replace(_ index: Int, with bytes: [UInt8]) {
         precondition(bytes.count <= Self.longestPacket, "an answer is short")
         unsafe (payloads + index * Self.longestPacket).copyMemory(from: bytes, byteCount: bytes.count)
         unsafe messages[index].msg_len = UInt32(bytes.count)
+        unsafe messages[index].msg_hdr.msg_flags = 0
+        unsafe names[index].sin6_family = sa_family_t(AF_INET6)
     }
 
     // MARK: - Sending

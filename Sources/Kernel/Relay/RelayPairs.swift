@@ -123,6 +123,12 @@ struct RelayPairs {
         for (name, place) in places where name.first == member || name.second == member { remove(name, place) }
     }
 
+    /// Forgets a pair, if there is one of these.
+    mutating func remove(_ one: PublicKey, _ other: PublicKey) {
+        let name = Name(first: min(one, other), second: max(one, other))
+        if let place = places[name] { remove(name, place) }
+    }
+
     mutating func expire(at now: MonotonicTime) {
         for (name, place) in places {
             guard let pair = pairs[place], now - pair.lastUsed >= Relay.idleLimit else { continue }
