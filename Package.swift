@@ -514,8 +514,8 @@ let linkSuites = suites(
         (
             "LinkLaboratoryTests",
             [
-                "Keys", "LinkLaboratory", "NetworkAddresses", "PathProbe", "Surroundings", "SystemCalls", "Time",
-                "WireGuardTypes", system,
+                "EventLoop", "Keys", "LinkLaboratory", "NetworkAddresses", "PathProbe", "Relay", "Surroundings",
+                "SystemCalls", "Time", "WireGuardControl", "WireGuardTypes", system,
             ]
         ),
         (

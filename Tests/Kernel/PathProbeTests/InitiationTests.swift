@@ -102,6 +102,20 @@ private func peer(_ key: PublicKey, handshake seconds: Int64? = nil) -> Peer {
         #expect(responder.move(to: other) == moved(key(32), to: other))
     }
 
+    @Test mutating func `a peer comes back from the path that it has left, and from no other`() {
+        var peer = peer(key(64), handshake: 0)
+        _ = initiator.begin(at: place, roundTrip: nil, peer: peer, now: moment(.zero))
+        peer.endpoint = place
+        #expect(initiator.settle(peer: peer) == [])
+        _ = initiator.move(to: other)
+        _ = initiator.move(to: other)
+        #expect(initiator.settle(peer: peer) == moved(key(64), to: other))
+        peer.endpoint = other
+        #expect(initiator.settle(peer: peer) == [])
+        peer.endpoint = Endpoint("192.0.2.3:7")
+        #expect(initiator.settle(peer: peer) == [] && initiator.settle(peer: nil) == [])
+    }
+
     @Test mutating func `an attempt goes on at another place`() {
         #expect(initiator.move(to: other) == [])
         _ = initiator.begin(at: other, roundTrip: nil, peer: nil, now: moment(.zero))

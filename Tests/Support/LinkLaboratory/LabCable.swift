@@ -6,7 +6,13 @@ import Foundation
 public final class LabCable {
     private let process: LabProcess
 
-    init(in laboratory: LinkLaboratory, namespace: String) throws {
+    /// - Parameter ends: where the two cables end that the program is between, each as namespace and interface.
+    init(in laboratory: LinkLaboratory, namespace: String, ends: [(namespace: String, interface: String)]) throws {
+        for end in ends {
+            let words = ["ip", "netns", "exec", end.namespace, "python3", "-c", Self.preparation, end.interface]
+            let result = try laboratory.run(words)
+            guard result.status == 0 else { throw LabFailure("cable of \(end): \(result.errors)") }
+        }
         let words = ["ip", "netns", "exec", namespace, "python3", "-c", Self.program, "inside", "outside"]
         process = laboratory.keep(try LabProcess(words, log: "\(laboratory.folder)/\(namespace).cable"))
         try process.waitFor(#/ready/#)
@@ -31,7 +37,18 @@ public final class LabCable {
         try waitUntil("the cable does as it is told") { process.output.matches(of: #/done/#).count > count }
     }
 
-    /// Frames of a veth may have no checksum yet: the program has the other ends make them.
+    /// A veth sends frames without checksums, and several as one: it leaves that to whoever takes them, which is not what
+    /// a program can do. Source: ETHTOOL_STXCSUM, ETHTOOL_STSO and ETHTOOL_SGSO of `linux/ethtool.h`.
+    private static let preparation = """
+        import array, fcntl, socket, struct, sys
+
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+            for command in 0x24, 0x1f, 0x17:
+                value = array.array('B', struct.pack('II', command, 0))
+                request = struct.pack('16sP', sys.argv[1].encode(), value.buffer_info()[0])
+                fcntl.ioctl(any_socket, 0x8946, request + bytes(16))
+        """
+
     private static let program = """
         import array, fcntl, heapq, os, random, select, socket, struct, sys, time
 

@@ -39,7 +39,11 @@ public final class LabSite {
                 ip -n \(cableNamespace) link set outside up
                 """
             )
-            cable = try LabCable(in: laboratory, namespace: cableNamespace)
+            cable = try LabCable(
+                in: laboratory,
+                namespace: cableNamespace,
+                ends: [(namespace, "wan"), (pub, "\(namespace)e")]
+            )
         } else {
             try laboratory.shell("ip link add \(namespace)e netns \(pub) type veth peer name wan netns \(namespace)")
         }
