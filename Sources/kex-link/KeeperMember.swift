@@ -24,6 +24,8 @@ final class MemberProcess {
     let start: MonotonicTime
     /// What it has been given.
     var sockets: [MemberSocket.Purpose: GivenSocket] = [:]
+    /// Whether it was told to leave the mesh, and whether it says that it has.
+    var isToLeave = false
     var hasLeft = false
 
     /// A member that takes nothing for so long hangs.
@@ -244,8 +246,11 @@ extension KeeperService {
         nextMember = now + memberBackoff.next()
         // Its end of the channel is gone a moment before the process is.
         let ending = lost.end(by: reason == nil ? now + .milliseconds(500) : now)
-        let words = reason ?? ending.map { "it \($0)" } ?? "it is gone"
-        log.log(KeeperEvent.memberEnded, .error, name, "the member of \(name) starts again: \(words)")
+        // One that was told to leave has done so.
+        if !(lost.isToLeave && lost.hasLeft) {
+            let words = reason ?? ending.map { "it \($0)" } ?? "it is gone"
+            log.log(KeeperEvent.memberEnded, .error, name, "the member of \(name) starts again: \(words)")
+        }
         if let device { takeAwayMade(device.wireGuard, device.index) }
     }
 
@@ -261,6 +266,7 @@ extension KeeperService {
     mutating func endMemberInOrder() throws(SystemCallError) {
         let deadline = MonotonicTime.now + MemberProcess.leaveTime
         do throws(ChannelFailure) {
+            member?.isToLeave = true
             try send(.leave)
             try member?.channel.flush(on: loop, now: .now)
         } catch {

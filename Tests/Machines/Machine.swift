@@ -256,10 +256,13 @@ class Machine: @unchecked Sendable {
         let package = Checkout.file(".build/package").path
         let packages = try FileManager.default.contentsOfDirectory(atPath: package)
             .filter { $0.hasSuffix(".deb") }.map { "\(package)/\($0)" }
-        guard packages.count == 6 else { throw Failure("six packages are wanted in \(package): run scripts/package") }
+        guard packages.count == 7 else { throw Failure("seven packages are wanted in \(package): run scripts/package") }
+        try FileManager.default.createDirectory(atPath: "\(folder)/link", withIntermediateDirectories: false)
         for file in copies + packages + [Checkout.file(".build/release/kex-crowd").path] {
             let name = file.split(separator: "/").last!
-            try FileManager.default.copyItem(atPath: file, toPath: "\(folder)/\(name)")
+            // kex-link has nothing to do with the gateway, and must not be installed with it.
+            let place = name.hasPrefix("kex-link_") ? "link/\(name)" : "\(name)"
+            try FileManager.default.copyItem(atPath: file, toPath: "\(folder)/\(place)")
         }
     }
 

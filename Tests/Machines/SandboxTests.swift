@@ -23,7 +23,8 @@ enum Sandbox {
         var testDescription: String { "\(directive)=\(value)" }
     }
 
-    static let units = withoutNetwork + ["kex-mqtt.service", "kex-handler.service"]
+    static let units = withoutNetwork + ["kex-mqtt.service", "kex-handler.service", link]
+    private static let link = "kex-link@wgww01.service"
     private static let withoutNetwork = ["kexd.service", "kex-http.service", "kex-cleanup@ffww01.service"]
 
     static let rows = [
@@ -38,6 +39,12 @@ enum Sandbox {
             value: "AF_UNIX AF_INET AF_INET6",
             attempt: "netlink-socket",
             units: withoutNetwork + ["kex-mqtt.service"]
+        ),
+        Row(
+            directive: "RestrictAddressFamilies",
+            value: "AF_NETLINK AF_UNIX AF_INET AF_INET6",
+            attempt: "packet-socket",
+            units: [link]
         ),
         Row(directive: "PrivateNetwork", value: "yes", attempt: "interfaces", units: withoutNetwork),
         Row(directive: "CapabilityBoundingSet", value: "", attempt: "chown"),
@@ -82,7 +89,7 @@ enum Sandbox {
             directive: "MemoryMax",
             value: "512M",
             attempt: "memory",
-            units: ["kexd.service", "kex-http.service", "kex-mqtt.service", "kex-handler.service"],
+            units: ["kexd.service", "kex-http.service", "kex-mqtt.service", "kex-handler.service", link],
             besides: ["OOMPolicy=continue"],
             isForKernel: true
         ),
@@ -90,7 +97,7 @@ enum Sandbox {
             directive: "TasksMax",
             value: "16",
             attempt: "tasks",
-            units: ["kexd.service", "kex-http.service", "kex-mqtt.service", "kex-handler.service"],
+            units: ["kexd.service", "kex-http.service", "kex-mqtt.service", "kex-handler.service", link],
             isForKernel: true
         ),
         // In the unit AF_INET is let through for this attempt.
@@ -107,6 +114,7 @@ enum Sandbox {
         try machine.installPackage()
         try machine.check(
             """
+            [ -e /usr/sbin/kex-link ] || apt-get install -y -qq /share/link/kex-link_*.deb > /dev/null
             touch /root/marker /tmp/marker; mkdir -p /usr/lib/modules/marker
             readlink /proc/self/ns/ipc > /share/namespace-ipc
             chmod 755 /share; chmod 644 /share/probe.py /share/namespace-ipc
@@ -152,6 +160,9 @@ enum Sandbox {
                 """
                 systemctl stop kexd.socket kex-http.socket kex-bus.socket kex-handler.socket kex-fleet.socket \
                     kex-control.socket \(unit)
+                # The device that it follows is none of udev's in a container.
+                sed '/^[A-Za-z]*=sys-subsystem-net-devices-/d' /lib/systemd/system/kex-link@.service \
+                    > /run/systemd/system/kex-link@.service
                 mkdir -p \(folder)
                 cat > \(folder)/probe.conf <<END
                 [Service]
@@ -170,7 +181,7 @@ enum Sandbox {
                 systemctl daemon-reload
                 systemctl start \(unit) || true
                 cat /run/probe.out
-                rm -r \(folder)
+                rm -r \(folder) /run/systemd/system/kex-link@.service
                 systemctl daemon-reload
                 systemctl stop \(unit)
                 systemctl start kexd.socket kex-handler.service
@@ -187,7 +198,9 @@ enum Sandbox {
     static let elsewhere = [
         "Type": "tests of activation", "ExecStart": "all tests", "ExecReload": "tests of reloading",
         "User": "tests of rights", "Group": "tests of rights",
-        "Restart": "tests of faults",
+        "Restart": "tests of faults", "RestartPreventExitStatus": "", "KillMode": "tests of links",
+        "ExecStopPost": "tests of links", "RuntimeDirectory": "tests of links",
+        "RuntimeDirectoryPreserve": "tests of links",
         "RestartSec": "tests of faults",
         "WatchdogSec": "tests of the watchdog", "Sockets": "tests of activation", "TimeoutStartSec": "",
         "StandardOutput": "", "StandardError": "tests of the journal",
@@ -225,7 +238,7 @@ extension InContainer {
             "systemd's own figure",
             arguments: [
                 ("kexd.service", 15), ("kex-http.service", 15), ("kex-mqtt.service", 25), ("kex-handler.service", 25),
-                ("kex-cleanup@ffww01.service", 15),
+                ("kex-cleanup@ffww01.service", 15), ("kex-link@wgww01.service", 27),
             ]
         )
         func exposure(unit: String, tenths: Int) throws {
