@@ -23,7 +23,8 @@ extension LinkMember {
             carryOut(outbox, of: key, surroundings.hub, &own, at: now)
         }
         for notice in own.exchange.takeNotices() { work.append(.log(notice)) }
-        let interval = own.pairs.values.contains { $0.initiation.state != .idle } ? Self.watchInterval : Self.idleInterval
+        let interval =
+            own.pairs.values.contains { $0.initiation.state != .idle } ? Self.watchInterval : Self.idleInterval
         if own.readEvery != interval {
             own.readEvery = interval
             work.append(.read(every: interval))

@@ -45,7 +45,9 @@ extension LinkMember.Own {
     }
 
     /// The facts port of a machine: what it said, or as all have it that say nothing.
-    func port(of member: PublicKey) -> UInt16 { pairs[member]?.port ?? exchange.member(member)?.ours?.port ?? factsPort }
+    func port(of member: PublicKey) -> UInt16 {
+        pairs[member]?.port ?? exchange.member(member)?.ours?.port ?? factsPort
+    }
 
     /// Where others may find this machine, as far as it knows.
     func candidates(at now: MonotonicTime) -> [Call.Candidate] {

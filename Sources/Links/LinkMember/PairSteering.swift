@@ -121,7 +121,8 @@ extension Pair {
         resets = 0
     }
 
-    mutating func take(_ phase: LinkMessage.SwitchPhase, isDirect: Bool, _ outbox: inout Outbox, at now: MonotonicTime) {
+    mutating func take(_ phase: LinkMessage.SwitchPhase, isDirect: Bool, _ outbox: inout Outbox, at now: MonotonicTime)
+    {
         switch phase {
         case .ready:
             isOtherReady = true

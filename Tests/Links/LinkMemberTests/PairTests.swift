@@ -68,7 +68,8 @@ import VirtualNetwork
         #expect(lost.count <= 3, "\(lost.count) of \(pings.sent.count)")
     }
 
-    @Test func `a silent cut under traffic is noticed within 5 s, and the path is used again after its repair`() throws {
+    @Test func `a silent cut under traffic is noticed within 5 s, and the path is used again after its repair`() throws
+    {
         let (mesh, a, b) = mesh(.portRestricted, .full)
         b.start()
         _ = try #require(mesh.clock.run(upTo: .seconds(30)) { mesh.isDirect(a, b) })

@@ -118,7 +118,7 @@ struct PlainMember {
         let receiver = peer.publicKey
         var groups = FactGroups()
         if Self.isRouter(peer) || isRouter && isHealthy(peer) {
-            for (key, entry) in known.sorted(by: { "\($0.key)" < "\($1.key)" }) {
+            for (key, entry) in known {
                 let subject = entry.fact.subject
                 if subject == receiver, !entry.fact.statement.isMembership { continue }
                 if subject != self.key {
