@@ -39,7 +39,7 @@ public struct ProbeTable: Sendable {
 
     private struct Pair {
         let keys: ProbeKeys
-        var lastCounter: UInt64 = 0
+        var awaited = AwaitedAnswers()
         var requests = ReplayGuard()
         var answers = TokenBucket()
     }
@@ -90,8 +90,7 @@ public struct ProbeTable: Sendable {
     public mutating func request(to other: PublicKey, isProven: Bool, at now: MonotonicTime) -> Request? {
         guard let place = places[other] else { return nil }
         guard isProven || unproven.take(Self.unprovenLimit, at: now.sinceStart) else { return nil }
-        pairs[place].lastCounter += 1
-        let probe = Probe(kind: .request, boot: boot, counter: pairs[place].lastCounter)
+        let probe = Probe(kind: .request, boot: boot, counter: pairs[place].awaited.next())
         return Request(counter: probe.counter, datagram: pairs[place].keys.datagram(of: probe))
     }
 
@@ -103,14 +102,23 @@ public struct ProbeTable: Sendable {
     ) throws(RefusedProbe) -> Event {
         let head = try ProbeHead(datagram, receiver: own)
         let place = try place(of: head, from: source, at: now)
-        let probe: Probe
         do throws(RefusedProbe) {
-            probe = try pairs[place].keys.open(head, datagram)
+            return try read(datagram, head, pair: place, from: source, at: now)
         } catch {
-            // Somebody changed a probe that he saw: it cost more than a stranger's.
+            // Somebody sends again, or changed, what he saw of a pair: it cost more than a stranger's.
             _ = strangers.take(Self.strangerLimit, at: now.sinceStart)
             throw error
         }
+    }
+
+    private mutating func read(
+        _ datagram: Span<UInt8>,
+        _ head: ProbeHead,
+        pair place: Int,
+        from source: Endpoint,
+        at now: MonotonicTime
+    ) throws(RefusedProbe) -> Event {
+        let probe = try pairs[place].keys.open(head, datagram)
         let sender = pairs[place].keys.other
         switch probe.kind {
         case .request:
@@ -122,9 +130,7 @@ public struct ProbeTable: Sendable {
             let answer = Probe(kind: .answer, boot: probe.boot, counter: probe.counter, observed: source)
             return .request(from: sender, answer: pairs[place].keys.datagram(of: answer))
         case .answer:
-            guard probe.boot == boot, probe.counter > 0, probe.counter <= pairs[place].lastCounter else {
-                throw .notAsked(sender)
-            }
+            guard probe.boot == boot, pairs[place].awaited.take(probe.counter) else { throw .notAsked(sender) }
             sources.remember(sender, at: source)
             return .answer(from: sender, counter: probe.counter, observed: probe.observed)
         }
@@ -145,6 +151,32 @@ public struct ProbeTable: Sendable {
             throw .unknown
         }
         return place
+    }
+}
+
+/// Which of the last requests of a pair are not answered yet.
+struct AwaitedAnswers: Hashable, Sendable {
+    /// Requests that an answer may come to: 16 candidates are asked 160 times a second at first, for 3 s.
+    static let window: UInt64 = 512
+
+    private var last: UInt64 = 0
+    /// Bit n of them all is for the counter whose remainder is n.
+    private var bits = [UInt64](repeating: 0, count: Int(window / 64))
+
+    /// The counter of a new request, whose answer is awaited from now on.
+    mutating func next() -> UInt64 {
+        last += 1
+        bits[Int(last % Self.window / 64)] |= 1 << (last % 64)
+        return last
+    }
+
+    /// Whether an answer to a request is awaited; from then on it is no longer.
+    mutating func take(_ counter: UInt64) -> Bool {
+        guard counter > 0, counter <= last, last - counter < Self.window else { return false }
+        let (word, bit) = (Int(counter % Self.window / 64), UInt64(1) << (counter % 64))
+        guard bits[word] & bit != 0 else { return false }
+        bits[word] &= ~bit
+        return true
     }
 }
 

@@ -16,7 +16,7 @@ public enum RefusedProbe: Error, Hashable, Sendable {
     case malformed
     /// A request that was taken before, or may have been.
     case replayed(PublicKey)
-    /// An answer to a request of another start of this machine.
+    /// An answer to a request of another start of this machine, to none at all, or one more to the same.
     case notAsked(PublicKey)
 }
 

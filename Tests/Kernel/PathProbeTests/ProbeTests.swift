@@ -27,8 +27,10 @@ import WireGuardTypes
         #expect(couple.request().counter == 1)
         let observed = try #require(Endpoint("203.0.113.9:51820"))
         let expected = ProbeTable.Event.answer(from: key(64), counter: 1, observed: observed)
-        #expect(try couple.a.read(answer, from: "192.0.2.1:7") == expected)
-        #expect(try couple.a.read(v4Answer, from: "192.0.2.1:7") == expected)
+        for answer in [answer, v4Answer] {
+            var asker = couple.a
+            #expect(try asker.read(answer.span, from: observed, at: after(.zero)) == expected)
+        }
         #expect(
             try couple.a.read(v6Answer, from: "192.0.2.1:7")
                 == .answer(from: key(64), counter: 1, observed: Endpoint("[2001:db8::9]:51820"))
@@ -83,12 +85,33 @@ import WireGuardTypes
 }
 
 @Suite struct `Probes of all pairs` {
-    @Test func `a request is taken once, and an answer as often as it comes`() throws {
+    @Test func `a request is taken once, and so is its answer`() throws {
         var couple = Couple()
         let request = couple.request().datagram
         let answer = try couple.answer(to: request)
         #expect(throws: RefusedProbe.replayed(key(32))) { try couple.b.read(request, from: "192.0.2.1:7") }
-        for _ in 0..<2 { #expect(throws: Never.self) { try couple.a.read(answer, from: "192.0.2.2:7") } }
+        #expect(throws: Never.self) { try couple.a.read(answer, from: "192.0.2.2:7") }
+        #expect(throws: RefusedProbe.notAsked(key(64))) { try couple.a.read(answer, from: "192.0.2.2:7") }
+    }
+
+    @Test func `answers may come in any order, to the last 512 requests`() {
+        var awaited = AwaitedAnswers()
+        func take(_ counter: UInt64) -> Bool { awaited.take(counter) }
+        #expect(!take(0) && !take(1))
+        for counter in 1...1000 as ClosedRange<UInt64> { #expect(awaited.next() == counter) }
+        #expect(!take(488) && take(489) && !take(489) && take(1000) && !take(1001) && !take(.max))
+        #expect((490...999).allSatisfy { take($0) } && !(1...1000).contains { take($0) })
+        #expect(awaited.next() == 1001 && take(1001))
+    }
+
+    @Test func `what is sent again is counted as a stranger's`() throws {
+        var couple = Couple()
+        let request = couple.request().datagram
+        _ = try couple.answer(to: request)
+        for _ in 0..<100 {
+            #expect(throws: RefusedProbe.replayed(key(32))) { try couple.b.read(request, from: "198.51.100.1:7") }
+        }
+        #expect(throws: RefusedProbe.tooMany) { try couple.b.read(request, from: "198.51.100.1:7") }
     }
 
     @Test func `nothing is reflected, and nothing is for somebody else`() throws {
