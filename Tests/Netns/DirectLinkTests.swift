@@ -134,3 +134,67 @@ import WireGuardTypes
         #expect(!addresses.contains("\(a.key.publicKey.memberInterfaceAddress)"))
     }
 }
+
+@Suite("Machines that share a hub", .needsRoot, .timeLimit(.minutes(10))) struct DirectLinkTests {
+    /// Hub and two others, all with kex-link.
+    private func start() throws -> DirectLinkFixture {
+        let fixture = try DirectLinkFixture(["hub", "a", "b"])
+        for machine in fixture.machines { try machine.startKeeper() }
+        return fixture
+    }
+
+    private func isDirect(_ one: DirectLinkFixture.Machine, _ other: DirectLinkFixture.Machine) throws -> Bool {
+        try one.peers()[other.key.publicKey]?.contains("\(other.inside)/32") == true
+            && one.endpoint(of: other) == "\(other.outside):51820"
+    }
+
+    @Test("speak directly on one LAN, without losing what goes through the hub meanwhile")
+    func lan() throws {
+        let fixture = try start()
+        let (a, b) = (fixture["a"], fixture["b"])
+        let begin = ContinuousClock.now
+        try wait(for: "a direct link both ways") { try isDirect(a, b) && isDirect(b, a) }
+        print("direct after \(ContinuousClock.now - begin)")
+        #expect(try a.pings(b, count: 10) == 10)
+        #expect(a.marks() == [b.key.publicKey] && b.marks() == [a.key.publicKey])
+        let status = try #require(try a.status()[b.key.publicKey])
+        #expect(status["way"] as? String == "direct" && status["endpoint"] as? String == "\(b.outside):51820")
+        // What a keeper made is gone when it ends; what the operator made stays.
+        a.keeper?.end(with: SIGTERM)
+        #expect(try Set(a.peers().keys) == [fixture.hub.key.publicKey])
+        #expect(a.marks() == [])
+        try wait(for: "traffic through the hub") { try a.pings(b, count: 3) == 3 }
+    }
+
+    @Test("get their links back after kill -9 of the member and of the keeper, and clean takes away what is left")
+    func killed() throws {
+        let fixture = try start()
+        let (a, b) = (fixture["a"], fixture["b"])
+        try wait(for: "a direct link both ways") { try isDirect(a, b) && isDirect(b, a) }
+        kill(try #require(try a.member()), SIGKILL)
+        try wait(for: "the end of the link") { try a.peers()[b.key.publicKey] == nil }
+        try wait(for: "a direct link again") { try isDirect(a, b) && isDirect(b, a) }
+        a.keeper?.end(with: SIGKILL)
+        #expect(a.marks() == [b.key.publicKey])
+        let clean = try a.run("clean", a.interface)
+        #expect(clean.status == 0 && clean.errors.contains("took away 1 peers"), "\(clean.errors)")
+        #expect(try Set(a.peers().keys) == [fixture.hub.key.publicKey])
+        // Without clean the next keeper does it.
+        try a.startKeeper()
+        try wait(for: "a direct link again") { try isDirect(a, b) && isDirect(b, a) }
+        a.keeper?.end(with: SIGKILL)
+        try a.startKeeper()
+        try wait(for: "a direct link again") { try isDirect(a, b) && isDirect(b, a) && a.marks() == [b.key.publicKey] }
+    }
+
+    @Test("get their links back that the operator took away")
+    func syncconf() throws {
+        let fixture = try start()
+        let (a, b) = (fixture["a"], fixture["b"])
+        try wait(for: "a direct link both ways") { try isDirect(a, b) && isDirect(b, a) }
+        // As wg syncconf does with a file that does not name it.
+        try a.wg("set \(a.interface) peer \(b.key.publicKey) remove")
+        try wait(for: "a direct link again") { try isDirect(a, b) && isDirect(b, a) && a.marks() == [b.key.publicKey] }
+        try wait(for: "traffic") { try a.pings(b, count: 3) == 3 }
+    }
+}

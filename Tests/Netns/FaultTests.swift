@@ -323,7 +323,10 @@ import Testing
         #expect(own.filter { $0.hasPrefix("u_seq") && $0.contains("ESTAB") }.count == 1)
     }
 
-    @Test("A daemon with rights, or for strangers, does not link Foundation", arguments: ["kexd", "kex-handler", "kex-link"])
+    @Test(
+        "A daemon with rights, or for strangers, does not link Foundation",
+        arguments: ["kexd", "kex-handler", "kex-link"]
+    )
     func foundation(program: String) throws {
         let libraries = try Command.check("ldd \(Command.path(of: program))")
         #expect(libraries.contains("libswiftCore"), "a static binary would prove nothing here")
