@@ -61,6 +61,7 @@ extension KeeperService {
             ownKey: device.publicKey,
             peers: state.peers,
             made: marks.keys,
+            wallClock: wallClockSeconds(),
             configuredEndpoints: configuredEndpoints
         )
         return review.review(changes)

@@ -6,12 +6,15 @@ public import WireGuardTypes
 ///
 /// A member may have been taken over by bytes from the network. So it changes and removes only peers that it had made,
 /// gives them only addresses that traffic for a hub has anyway, and can do nothing to the operator's peers but what the
-/// field does: their link-local address, and their endpoint as it is.
+/// field does: their link-local address, their endpoint as it is, and another one while they have no session. Who has
+/// none can lose nothing but time, for WireGuard's handshake proves who answers.
 public struct ChangeReview {
     /// Most peers that a member may make.
     public static let maximumMade = 4096
     /// Most allowed IPs of one of them.
     public static let maximumAllowedIPs = 256
+    /// A session is over so long after its handshake. Source: REJECT_AFTER_TIME of the WireGuard paper, section 6.1.
+    public static let sessionLifetime: Int64 = 180
 
     /// A change that is not done, nor are those of the same peer behind it.
     public struct Refusal: Hashable, Sendable {
@@ -40,6 +43,7 @@ public struct ChangeReview {
         var allowedIPs: Set<IPPrefix>
         var endpoint: Endpoint?
         var isMade: Bool
+        var hasSession = false
     }
 
     private let ownKey: PublicKey
@@ -54,11 +58,13 @@ public struct ChangeReview {
     /// - Parameters:
     ///   - peers: as WireGuard has them now.
     ///   - made: peers that this program made, of which some may be gone.
+    ///   - wallClock: seconds since 1970.
     ///   - configuredEndpoints: where the operator says that his peers may be found.
     public init(
         ownKey: PublicKey,
         peers: [Peer],
         made: Set<PublicKey>,
+        wallClock: Int64,
         configuredEndpoints: [PublicKey: Set<Endpoint>] = [:]
     ) {
         self.ownKey = ownKey
@@ -66,7 +72,14 @@ public struct ChangeReview {
         for peer in peers {
             let prefixes = peer.allowedIPs.map(\.masked)
             let isMade = made.contains(peer.publicKey)
-            self.peers[peer.publicKey] = Known(allowedIPs: Set(prefixes), endpoint: peer.endpoint, isMade: isMade)
+            // One of the future counts: the clock was set.
+            let hasSession = peer.lastHandshake.map { wallClock - $0 < Self.sessionLifetime } ?? false
+            self.peers[peer.publicKey] = Known(
+                allowedIPs: Set(prefixes),
+                endpoint: peer.endpoint,
+                isMade: isMade,
+                hasSession: hasSession
+            )
             for prefix in prefixes {
                 owners[prefix] = peer.publicKey
                 if !isMade, !prefix.isLinkLocal { operatorPrefixes.insert(prefix) }
@@ -183,7 +196,8 @@ public struct ChangeReview {
             guard prefix == key.memberAllowedIP else { return "\(own), and \(prefix) is not its link-local address" }
             if let owner = owners[prefix], owner != key { return "\(prefix) is an allowed IP of \(owner)" }
         }
-        guard let endpoint = settings.endpoint, let current = known.endpoint, endpoint != current else { return nil }
+        guard let endpoint = settings.endpoint, let current = known.endpoint, endpoint != current, known.hasSession
+        else { return nil }
         guard configuredEndpoints[key]?.contains(endpoint) == true
         else { return "\(own), and \(endpoint) is not where it is" }
         return nil

@@ -22,16 +22,23 @@ private func prefixes(_ texts: String...) -> [IPPrefix] { texts.map { IPPrefix($
 /// A hub with two networks, a phone of the operator within one of them, and a peer that was made.
 private func review(
     _ changes: PeerChange...,
-    configured: [PublicKey: Set<Endpoint>] = [:]
+    configured: [PublicKey: Set<Endpoint>] = [:],
+    handshake: Int64? = 1000 - ChangeReview.sessionLifetime + 1
 ) -> ChangeReview.Outcome {
     var review = ChangeReview(
         ownKey: own,
         peers: [
-            Peer(publicKey: hub, allowedIPs: prefixes("10.0.0.0/24", "fd00::/64"), endpoint: hubEndpoint),
+            Peer(
+                publicKey: hub,
+                allowedIPs: prefixes("10.0.0.0/24", "fd00::/64"),
+                endpoint: hubEndpoint,
+                lastHandshake: handshake
+            ),
             Peer(publicKey: phone, allowedIPs: prefixes("10.0.0.9/32")),
             Peer(publicKey: made, allowedIPs: prefixes("10.0.0.3/32") + [made.memberAllowedIP]),
         ],
         made: [made, key(99)],
+        wallClock: 1000,
         configuredEndpoints: configured
     )
     return review.review(changes)
@@ -81,6 +88,10 @@ private func reason(_ outcome: ChangeReview.Outcome) -> String? {
         // One that is nowhere can lose nothing.
         #expect(review(add(phone, [], endpoint: Endpoint("192.0.2.7:1"))).refused == [])
         let other = Endpoint("192.0.2.2:51820")!
+        // Nor can one without a session.
+        for handshake in [nil, 1000 - ChangeReview.sessionLifetime] {
+            #expect(review(add(hub, [], endpoint: other), handshake: handshake).refused == [])
+        }
         #expect(review(add(hub, [], endpoint: other), configured: [hub: [other]]).refused == [])
         #expect(
             reason(review(add(hub, [], endpoint: other)))
@@ -162,7 +173,12 @@ private func reason(_ outcome: ChangeReview.Outcome) -> String? {
     func limits() {
         let many = (0..<ChangeReview.maximumMade).map { Peer(publicKey: key($0 + 100)) }
         func outcome(_ count: Int) -> ChangeReview.Outcome {
-            var review = ChangeReview(ownKey: own, peers: Array(many.prefix(count)), made: Set(many.map(\.publicKey)))
+            var review = ChangeReview(
+                ownKey: own,
+                peers: Array(many.prefix(count)),
+                made: Set(many.map(\.publicKey)),
+                wallClock: 0
+            )
             return review.review([add(fresh, [])])
         }
         #expect(outcome(ChangeReview.maximumMade - 1).refused == [])
