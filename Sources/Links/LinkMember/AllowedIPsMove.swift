@@ -41,6 +41,9 @@ struct AllowedIPsMove: Hashable, Sendable {
         return nil
     }
 
+    /// This side's allowed IPs are at the pair already.
+    mutating func noteMoved() { isMoved = true }
+
     /// This side's allowed IPs are at the hub again.
     mutating func goBack() {
         isMoved = false

@@ -14,6 +14,10 @@ public struct LinkMember: Sendable {
     static let watchInterval = Duration.seconds(1)
     /// Least time between readings for the sake of those who have just come.
     static let newcomerInterval = Duration.milliseconds(100)
+    /// Between looks after the peers of machines of the field, if nothing of the device has changed.
+    static let fieldInterval = Duration.seconds(1)
+    /// How long facts wait for changes of the device.
+    static let changePatience = Duration.seconds(1)
     /// Least time until the next deadline.
     static let leastPause = Duration.milliseconds(1)
     /// Least time between notices about refused bytes, so that nobody can fill the log.
@@ -42,6 +46,12 @@ public struct LinkMember: Sendable {
         /// Those that have not come yet.
         var awaitedSecrets: Set<PublicKey> = []
         var switchboard = Switchboard()
+        var fieldPeers = FieldPeers()
+        /// Peers whose link-local address may not be in the device yet, until then at most.
+        var unready: Set<PublicKey> = []
+        var unreadyUntil = MonotonicTime.start
+        /// When the peers of machines of the field are looked after again.
+        var fieldDue = MonotonicTime.start
         var mapping = MappingObservations()
         /// Probes to a port of the relay, which the hub answers: for which pair, by counter.
         var relayProbes: [UInt64: PublicKey] = [:]
@@ -72,8 +82,11 @@ public struct LinkMember: Sendable {
         case .secret(let member, let secret): own.note(secret, of: member, boot: boot)
         case .datagram(let bytes, let source, _): receive(bytes, from: source, &own, at: now)
         case .probe(let bytes, let source, let port): receiveProbe(bytes, from: source, at: port, &own, at: now)
-        case .changed(let members): for member in members { own.pairs[member]?.noteChanged() }
+        case .changed(let members):
+            for member in members { own.pairs[member]?.noteChanged() }
+            own.unready.subtract(members)
         case .refused(let member, let reason):
+            own.unready.remove(member)
             own.pairs[member]?.noteChanged()
             work.append(.log(LinkNotice(.refused, .warning, member, "change of the peer refused: \(reason)")))
         case .relayPort(let member, let port): grant(port, of: member, &own, at: now)

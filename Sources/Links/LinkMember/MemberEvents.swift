@@ -19,6 +19,7 @@ extension LinkMember {
         let old = own.snapshot
         own.snapshot = snapshot
         own.readAt = now
+        own.fieldDue = now
         own.peers = Dictionary(snapshot.peers.map { ($0.publicKey, $0) }) { first, _ in first }
         own.exchange.take(snapshot, at: now)
         own.factsPort = own.exchange.factsPort ?? 0

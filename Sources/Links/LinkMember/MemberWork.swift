@@ -11,8 +11,10 @@ extension LinkMember {
     mutating func advance(_ own: inout Own, at now: MonotonicTime) {
         matchPairs(&own, at: now)
         askSecrets(&own)
-        // What is told somebody before his secret is known would count as told, and be lost.
-        if own.awaitedSecrets.isDisjoint(with: own.peers.keys) {
+        lookAfterFieldPeers(&own, at: now)
+        // What is told somebody before his secret is known, or before the device has his address, would count as told,
+        // and be lost.
+        if own.awaitedSecrets.isDisjoint(with: own.peers.keys), own.unready.isEmpty || own.unreadyUntil <= now {
             for message in own.exchange.send(at: now, using: &random) { send(message, &own) }
         }
         for key in own.pairs.keys.sorted() {
@@ -30,7 +32,7 @@ extension LinkMember {
             work.append(.read(every: interval))
         }
         let pairs = own.pairs.map { $1.nextDeadline(hasHub: own.hub(for: $0) != nil, at: now) }
-        let next = (pairs + [own.exchange.nextDeadline ?? now + Self.idleInterval]).min() ?? now
+        let next = (pairs + [own.exchange.nextDeadline ?? own.fieldDue, own.fieldDue]).min() ?? now
         // Never at once: what could not be done now cannot be done now.
         own.nextDeadline = max(next, now + Self.leastPause)
     }
@@ -46,6 +48,21 @@ extension LinkMember {
             let surroundings = own.surroundings(for: view.key, at: now)
             own.pairs[view.key]?.take(view, surroundings, at: now)
         }
+    }
+
+    private mutating func lookAfterFieldPeers(_ own: inout Own, at now: MonotonicTime) {
+        guard own.fieldDue <= now else { return }
+        own.fieldDue = now + Self.fieldInterval
+        let pairs = own.pairs.filter { !$1.isLeftToField(hasHub: own.hub(for: $0) != nil, at: now) }
+        let (changes, pings) = own.fieldPeers.changes(own.exchange, leaving: Set(pairs.keys), at: now)
+        if !changes.isEmpty {
+            let keys = Set(changes.map(\.publicKey))
+            for key in keys { own.pairs[key]?.pendingChanges += 1 }
+            own.unready.formUnion(keys)
+            own.unreadyUntil = now + Self.changePatience
+            work.append(.change(changes))
+        }
+        for key in pings { own.exchange.ping(key, at: now) }
     }
 
     /// Asks for what this machine has in common with those that it speaks to.

@@ -29,6 +29,11 @@ extension Pair {
             return
         }
         if let roamed = peer.endpoint { endpoint = roamed }
+        // It may have been made as the peer of a machine of the field.
+        if hasSession, !allowedIPs.isEmpty, Set(allowedIPs).isSubset(of: peer.allowedIPs) {
+            move.noteMoved()
+            movedIPs = allowedIPs
+        }
         failure?.note(received: peer.receivedBytes, sent: peer.sentBytes, at: now)
     }
 

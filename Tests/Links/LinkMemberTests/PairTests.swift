@@ -73,6 +73,7 @@ import VirtualNetwork
         let (mesh, a, b) = mesh(.portRestricted, .full)
         b.start()
         _ = try #require(mesh.clock.run(upTo: .seconds(30)) { mesh.isDirect(a, b) })
+        mesh.clock.run(for: .seconds(1))
         let pings = a.ping(b, each: .milliseconds(10))
         mesh.clock.run(for: .seconds(20))
         #expect(a.lost(pings).isEmpty)
@@ -123,6 +124,7 @@ import VirtualNetwork
         let (mesh, a, b) = mesh(.portRestricted, .portRestricted)
         b.start()
         _ = try #require(mesh.clock.run(upTo: .seconds(30)) { mesh.isDirect(a, b) })
+        mesh.clock.run(for: .seconds(1))
         let pings = a.ping(b, each: .milliseconds(50))
         mesh.hub.kill()
         mesh.underlay.cut(a.site.address!, IPv4Address("198.51.100.1")!)
@@ -164,6 +166,7 @@ import VirtualNetwork
         let (mesh, a, b) = mesh(.portRestricted, .portRestricted)
         b.start()
         _ = try #require(mesh.clock.run(upTo: .seconds(30)) { mesh.isDirect(a, b) })
+        mesh.clock.run(for: .seconds(1))
         let pings = a.ping(b, each: .milliseconds(50))
         for step: Int64 in [86_400, -200_000, 1_000_000_000] {
             mesh.clock.wallClockOffset += step

@@ -1,4 +1,3 @@
-import LinkFacts
 import LinkMember
 import NetworkAddresses
 import Time
@@ -54,7 +53,7 @@ public final class VirtualMesh {
             .add(
                 PeerSettings(
                     publicKey: hub.key,
-                    allowedIPs: [hub.key.memberAllowedIP, IPPrefix(.v4(IPv4Address("10.9.0.0")!), length: 16)!],
+                    allowedIPs: [IPPrefix(.v4(IPv4Address("10.9.0.0")!), length: 16)!],
                     endpoint: hub.endpoint,
                     persistentKeepalive: 25
                 )
@@ -64,7 +63,7 @@ public final class VirtualMesh {
             .add(
                 PeerSettings(
                     publicKey: machine.key,
-                    allowedIPs: [machine.key.memberAllowedIP, IPPrefix(.v4(machine.tunnelAddress), length: 32)!]
+                    allowedIPs: [IPPrefix(.v4(machine.tunnelAddress), length: 32)!]
                 )
             )
         ])
