@@ -122,4 +122,37 @@ private final class Mouth {
         try site.separateHosts(false)
         #expect(try a.reaches(b.address))
     }
+
+    @Test func `has hosts that move, routers with new addresses, and WireGuard that is started anew`() throws {
+        let laboratory = try LinkLaboratory()
+        let hub = try laboratory.makeHub()
+        let (home, mobile) = (try laboratory.makeSite(.portRestricted), try laboratory.makeSite(.symmetric))
+        let host = try home.makeHost("host")
+        try hub.startWireGuard(addresses: ["10.99.0.1/24"])
+        try host.startWireGuard(addresses: ["10.99.0.2/24"])
+        func connect() throws {
+            try hub.addPeer(host, allowedIPs: ["10.99.0.2/32"], withEndpoint: false)
+            try host.addPeer(hub, allowedIPs: ["10.99.0.1/32"])
+        }
+        try connect()
+        func place() throws -> Substring? {
+            #expect(try host.reaches("10.99.0.1"))
+            return try hub.peer(host)?.endpoint?.prefix { $0 != ":" }
+        }
+        #expect(try place() == "198.51.100.101")
+        try home.renumber()
+        #expect(try place() == "198.51.100.151")
+        try home.renumber()
+        #expect(try place() == "198.51.100.101")
+        try host.move(to: mobile)
+        // wireguard-go keeps to the address that it had, until it is told again (measured).
+        try host.addPeer(hub, allowedIPs: ["10.99.0.1/32"])
+        #expect(try place() == "198.51.100.102" && host.address == "10.2.0.2")
+        let key = hub.publicKey
+        try hub.restartWireGuard()
+        #expect(try hub.publicKey == key && hub.peer(host) == nil && !host.reaches("10.99.0.1"))
+        try host.restartWireGuard()
+        try connect()
+        #expect(try place() == "198.51.100.102")
+    }
 }

@@ -7,7 +7,7 @@ public final class LabMachine {
     public let name: String
     public let namespace: String
     /// `nil` for a hub.
-    public let site: LabSite?
+    public private(set) var site: LabSite?
     /// In its own network.
     public private(set) var address = ""
     public private(set) var address6: String?
@@ -17,6 +17,7 @@ public final class LabMachine {
     public private(set) var privateKey = ""
     public private(set) var publicKey = ""
     public private(set) var port: UInt16 = 0
+    private var addresses: [String] = []
     /// wireguard-go, while it runs.
     public private(set) var device: LabProcess?
     let laboratory: LinkLaboratory
@@ -28,18 +29,18 @@ public final class LabMachine {
     /// For files of this machine.
     public var folder: String { "\(laboratory.folder)/\(name)" }
 
-    init(_ name: String, in laboratory: LinkLaboratory, number: Int, site: LabSite? = nil) throws {
+    init(_ name: String, in laboratory: LinkLaboratory, number: Int) throws {
         self.name = name
         self.laboratory = laboratory
-        self.site = site
         namespace = "kl\(laboratory.id)m\(number)"
         interface = "wg\(laboratory.id)m\(number)"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         try laboratory.makeNamespace(namespace)
     }
 
-    func setUp(address: String, gateway: String, v6: String, _ gateway6: String) throws {
+    func setUp(address: String, gateway: String, v6: String, _ gateway6: String, site: LabSite?) throws {
         self.address = address
+        self.site = site
         try laboratory.shell(
             """
             ip netns exec \(namespace) sh -ec '
@@ -58,6 +59,13 @@ public final class LabMachine {
             ip -n \(namespace) -6 route add default via \(gateway6)
             """
         )
+    }
+
+    /// Goes to another network, as from a cable to a mobile network: for a moment there is no way at all.
+    public func move(to site: LabSite) throws {
+        // The other end goes too.
+        try shell("ip link del eth0")
+        try site.takeIn(self)
     }
 
     // MARK: - Programs
@@ -116,6 +124,24 @@ public final class LabMachine {
         try "\(privateKey)\n".write(toFile: file, atomically: true, encoding: .utf8)
         chmod(file, 0o600)
         publicKey = try word("wg pubkey <\(file)")
+        self.addresses = addresses
+        try startDevice(file)
+    }
+
+    /// Ends WireGuard, and with it all sessions and peers.
+    public func stopWireGuard() {
+        device?.end(with: SIGTERM)
+        device = nil
+        unlink("/run/wireguard/\(interface).sock")
+    }
+
+    /// Starts WireGuard anew with the key that it had. It has no peers.
+    public func restartWireGuard() throws {
+        stopWireGuard()
+        try startDevice("\(folder)/private.key")
+    }
+
+    private func startDevice(_ file: String) throws {
         // No other process has the socket of this name, or this one would speak to that.
         guard access("/run/wireguard/\(interface).sock", F_OK) != 0 else { throw LabFailure("\(interface) is taken") }
         let process = try start(["env", "LOG_LEVEL=error", "wireguard-go", "-f", interface], log: "wireguard-go")

@@ -14,12 +14,13 @@ public final class LabSite {
     private var cableNamespace: String { "\(namespace)c" }
 
     /// The router's address on the internet, and so that of hosts whose addresses are translated.
-    public var wanAddress: String { "198.51.100.\(100 + number)" }
+    public private(set) var wanAddress: String
     private var network: String { kind.translates ? "10.\(number).0" : "203.0.\(number)" }
     private var network6: String { "2001:db8:\(number)" }
 
     init(_ kind: LabNAT, number: Int, in laboratory: LinkLaboratory, hasCable: Bool) throws {
-        precondition((1...99).contains(number), "there are addresses for 99 sites")
+        precondition((1...49).contains(number), "there are addresses for 49 sites")
+        wanAddress = "198.51.100.\(100 + number)"
         self.kind = kind
         self.number = number
         self.laboratory = laboratory
@@ -60,11 +61,9 @@ public final class LabSite {
                 ip address add \(network).1/24 dev lan
                 sysctl -qw net.ipv4.ip_forward=1
             '
-            ip netns exec \(namespace) nft -f - <<END
-            \(kind.rules(host: "\(network).2", wan: wanAddress))
-            END
             """
         )
+        try setRules()
         if !kind.translates { try laboratory.shell("ip -n \(pub) route add \(network).0/24 via \(wanAddress)") }
         guard laboratory.hasIPv6 else { return }
         try laboratory.shell(
@@ -78,12 +77,44 @@ public final class LabSite {
         )
     }
 
+    private func setRules() throws {
+        let rules = kind.rules(host: "\(network).2", wan: wanAddress)
+        try laboratory.shell("ip netns exec \(namespace) nft -f - <<END\nflush ruleset\n\(rules)\nEND")
+    }
+
+    /// The provider gives the router another address, as some do each night. What was translated to the old one is lost,
+    /// and cuts are repaired.
+    public func renumber() throws {
+        let old = wanAddress
+        wanAddress = "198.51.100.\((old.hasSuffix("\(100 + number)") ? 150 : 100) + number)"
+        try onRouter(
+            """
+            ip address del \(old)/24 dev wan
+            ip address add \(wanAddress)/24 dev wan
+            ip route replace default via 198.51.100.1
+            """
+        )
+        if !kind.translates {
+            try laboratory.shell(
+                "ip -n \(laboratory.publicNamespace) route replace \(network).0/24 via \(wanAddress)"
+            )
+        }
+        try setRules()
+        try flush()
+    }
+
     /// Adds a host to the network.
     @discardableResult
     public func makeHost(_ name: String) throws -> LabMachine {
+        let host = try LabMachine(name, in: laboratory, number: number * 100 + hostCount + 2)
+        try takeIn(host)
+        return host
+    }
+
+    /// Gives a machine a place in this network.
+    func takeIn(_ host: LabMachine) throws {
         let place = hostCount + 2
         hostCount += 1
-        let host = try LabMachine(name, in: laboratory, number: number * 100 + place, site: self)
         try laboratory.shell(
             """
             ip link add port\(place) netns \(namespace) type veth peer name eth0 netns \(host.namespace)
@@ -94,9 +125,9 @@ public final class LabSite {
             address: "\(network).\(place)",
             gateway: "\(network).1",
             v6: "\(network6)::\(place)",
-            "\(network6)::1"
+            "\(network6)::1",
+            site: self
         )
-        return host
     }
 
     /// Runs a script in the router's namespace.

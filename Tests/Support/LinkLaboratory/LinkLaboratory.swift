@@ -121,7 +121,8 @@ public final class LinkLaboratory {
             address: "198.51.100.\(number)",
             gateway: "198.51.100.1",
             v6: "2001:db8::\(number)",
-            "2001:db8::1"
+            "2001:db8::1",
+            site: nil
         )
         return hub
     }
