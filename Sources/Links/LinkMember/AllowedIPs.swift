@@ -67,8 +67,7 @@ private struct OverlapTree {
         below = Array(repeating: nil, count: prefixes.count)
         let places = prefixes.map { prefix in
             let address = prefix.mapped
-            // IPv4 prefixes lie among the mapped addresses.
-            return (address.high, address.low, prefix.isIPv4 ? Int(prefix.length) + 96 : Int(prefix.length))
+            return (prefix.isIPv4 ? 0 : 1, address.high, address.low, prefix.length)
         }
         var around: [Int] = []
         for index in prefixes.indices.sorted(by: { places[$0] < places[$1] }) {

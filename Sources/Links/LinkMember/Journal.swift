@@ -104,3 +104,8 @@ struct Journal: Sendable {
 
     private mutating func compact() { order.removeAll { entries[$0.key]?.version != $0.version } }
 }
+
+extension Journal {
+    /// How much is kept, for tests.
+    var length: Int { order.count + entries.count }
+}

@@ -46,21 +46,4 @@ extension IPPrefix {
         case .v6: length == 128
         }
     }
-
-    /// With zeros behind the prefix.
-    var masked: IPPrefix {
-        switch address {
-        case .v4(let address):
-            let mask: UInt32 = length == 0 ? 0 : .max << (32 - UInt32(length))
-            return IPPrefix(.v4(IPv4Address(value: address.value & mask)), length: length) ?? self
-        case .v6(let address):
-            let high: UInt64 = length == 0 ? 0 : length >= 64 ? .max : .max << (64 - UInt64(length))
-            let low: UInt64 = length <= 64 ? 0 : .max << (128 - UInt64(length))
-            let masked = IPv6Address(high: address.high & high, low: address.low & low)
-            return IPPrefix(.v6(masked), length: length) ?? self
-        }
-    }
-
-    /// Whether all of the other prefix is in this one; a prefix is in itself.
-    func contains(_ other: IPPrefix) -> Bool { length <= other.length && contains(other.mapped) }
 }
