@@ -24,15 +24,16 @@ final class Node {
     private(set) var sent = 0
 
     /// - Parameter hasWireGuard: whether the machine has WireGuard at the port, whose key it shares.
-    init(on machine: LabMachine, hasWireGuard: Bool = false) throws {
+    init(on machine: LabMachine, hasWireGuard: Bool = false, family: RawSocket.Family = .v4) throws {
         self.machine = machine
         privateKey = hasWireGuard ? PrivateKey(text: machine.privateKey)! : PrivateKey()
         key = privateKey.publicKey
-        let (port, family) = (Self.port, RawSocket.Family.v4)
+        let port = Self.port
+        let any = family == .v4 ? "0.0.0.0" : "[::]"
         if hasWireGuard {
             owner = nil
         } else {
-            owner = try machine.inside { try Socket.datagrams(at: Endpoint("0.0.0.0:\(port)")!) }
+            owner = try machine.inside { try Socket.datagrams(at: Endpoint("\(any):\(port)")!) }
         }
         let descriptor = try machine.inside { try RawSocket.open(family, port: port, mark: 0) }
         let finder = try machine.inside { try RawSocket.openSourceFinder(mark: 0) }

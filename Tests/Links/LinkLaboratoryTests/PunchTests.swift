@@ -64,6 +64,26 @@ import WireGuardTypes
         return !(first == .symmetric && strict.contains(second) || second == .symmetric && strict.contains(first))
     }
 
+    @Test func `go through two routers that let nobody in unasked, over IPv6`() throws {
+        let laboratory = try LinkLaboratory(hasIPv6: true)
+        let machines = try ["a", "b"].map { try laboratory.makeHost($0, behind: .portRestricted) }
+        let nodes = try machines.map { try Node(on: $0, family: .v6) }
+        try nodes[0].meet(nodes[1])
+        try nodes[1].meet(nodes[0])
+        func place(_ index: Int) throws -> PathCandidate {
+            PathCandidate(Endpoint("[\(try #require(machines[index].address6))]:\(Node.port)")!, isNear: false)
+        }
+        nodes[0].offer(nodes[1], [try place(1)])
+        // The first one asks alone for a while: nothing comes through.
+        #expect(try run(nodes, for: .milliseconds(500)) { nodes[0].best(to: nodes[1]) != nil } == nil)
+        nodes[1].offer(nodes[0], [try place(0)])
+        let time = try run(nodes, for: .seconds(2)) {
+            nodes[0].best(to: nodes[1]) != nil && nodes[1].best(to: nodes[0]) != nil
+        }
+        #expect(try #require(time) < .milliseconds(600))
+        #expect(try nodes[0].best(to: nodes[1])?.observed == place(0).endpoint)
+    }
+
     @Test func `lead over the network in common when there is one`() throws {
         let laboratory = try LinkLaboratory()
         let site = try laboratory.makeSite(.portRestricted)
