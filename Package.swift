@@ -588,9 +588,8 @@ let topSuites =
             dependencies: [
                 "BusMessages", "Checkout", "EUI64", "EventLoop", "FieldRouter", "HandlerChannel", "kex-cleanup",
                 "kex-client", "kex-crowd", "kex-handler", "kex-http", "kex-link", "kex-mqtt", "kexd", "KexGateway",
-                "KexProtocol", "Keys", "LinkFacts", "Mosquitto", "NetworkAddresses", "PacketChannel", "Patience",
-                "Surroundings", "SystemCalls",
-                "Time", "TLSFiles", "WireGuardTypes", logging, system,
+                "KexProtocol", "Keys", "LinkFacts", "LinkLaboratory", "Mosquitto", "NetworkAddresses", "PacketChannel",
+                "Patience", "Surroundings", "SystemCalls", "Time", "TLSFiles", "WireGuardTypes", logging, system,
             ],
             path: "Tests/Netns",
             swiftSettings: settings
