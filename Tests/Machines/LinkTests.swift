@@ -93,6 +93,10 @@ extension InVirtualMachine {
                 grep ^CapBnd: /proc/$keeper/status
                 [ $(stat -c %U /proc/$keeper) = root ]
                 grep -q "^Uid:.$(id -u kex-link)" /proc/$member/status
+                # It sees no process of others.
+                user="--reuid=kex-link --regid=kex-link --clear-groups"
+                setpriv $user test -e /proc/1
+                ! nsenter --target=$member --mount setpriv $user test -e /proc/1
                 """
             )
             for set in ["Inh", "Prm", "Eff", "Bnd", "Amb"] {
