@@ -80,12 +80,23 @@ extension LinkMember {
         at now: MonotonicTime
     ) {
         guard own.sealers[sender] != nil else { return }
+        let boot = own.sealers[sender]?.otherBoot
         do throws(RefusedMessage) {
             guard let message = try own.sealers[sender]?.open(bytes) else { return }
+            if let boot, boot != own.sealers[sender]?.otherBoot { noteStart(of: sender, &own, at: now) }
             take(message, from: sender, isForwarded: isForwarded, &own, at: now)
         } catch {
             refuse("\(error)", sender, &own, at: now)
         }
+    }
+
+    /// A member was started anew, and knows nothing of the session and of where allowed IPs are. So the pair begins anew
+    /// here as well.
+    private mutating func noteStart(of member: PublicKey, _ own: inout Own, at now: MonotonicTime) {
+        let hub = own.hub(for: member)
+        var outbox = Pair.Outbox()
+        own.pairs[member]?.reset(&outbox, isTold: false, at: now)
+        carryOut(outbox, of: member, hub, &own, at: now)
     }
 
     private mutating func refuse(_ reason: String, _ sender: PublicKey, _ own: inout Own, at now: MonotonicTime) {

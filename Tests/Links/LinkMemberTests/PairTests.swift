@@ -120,6 +120,26 @@ import VirtualNetwork
         #expect(last - kill < .seconds(10))
     }
 
+    @Test(arguments: [true, false])
+    func `who is started again at once has its link back`(isInitiator: Bool) throws {
+        let (mesh, a, b) = mesh(.full, .full)
+        b.start()
+        _ = try #require(mesh.clock.run(upTo: .seconds(30)) { mesh.isDirect(a, b) })
+        mesh.clock.run(for: .seconds(5))
+        let machine = (a.key < b.key) == isInitiator ? a : b
+        machine.kill()
+        mesh.clock.run(for: .milliseconds(200))
+        machine.start()
+        let time = try #require(mesh.clock.run(upTo: .seconds(60)) { mesh.isDirect(a, b) })
+        #expect(time < .seconds(3))
+        mesh.clock.run(for: .seconds(1))
+        let pings = a.ping(b, each: .milliseconds(10))
+        mesh.clock.run(for: .seconds(5))
+        pings.stop()
+        mesh.clock.run(for: .seconds(2))
+        #expect(a.lost(pings).isEmpty)
+    }
+
     @Test func `when the hub dies, the direct link stays`() throws {
         let (mesh, a, b) = mesh(.portRestricted, .portRestricted)
         b.start()
