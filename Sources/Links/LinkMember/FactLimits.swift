@@ -24,7 +24,7 @@ public enum FactLimits {
     /// Datagrams that are taken from one machine: 512 without a pause, and 128 a second in the long run. A router of
     /// the field that refreshes 10,000 facts sends 400 at once.
     public static let datagrams = TokenBucket.Size(burst: 512, interval: .microseconds(7_812.5))
-    /// Lines for the log: 32 without a pause, and one each 5 seconds in the long run.
+    /// Lines for the log: 32 without a pause, and one each 5 seconds in the long run; as many again of what is wrong.
     public static let notices = TokenBucket.Size(burst: 32, interval: .seconds(5))
     /// Longest name of a member that is shown, in characters.
     public static let longestName = 64

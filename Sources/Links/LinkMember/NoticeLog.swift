@@ -6,6 +6,8 @@ internal import WireGuardTypes
 struct NoticeLog: Sendable {
     private var waiting: [LinkNotice] = []
     private var bucket = TokenBucket()
+    /// Of what is wrong, so that members who come and go do not keep it out.
+    private var warnings = TokenBucket()
     private var dropped = 0
     /// Who had something refused, so that it is said once.
     private var refused: Set<PublicKey> = []
@@ -13,7 +15,12 @@ struct NoticeLog: Sendable {
     init() {}
 
     mutating func add(_ notice: LinkNotice, at now: MonotonicTime) {
-        guard bucket.take(FactLimits.notices, at: now.sinceStart) else {
+        let isWarning = notice.level == .warning
+        let isInTime =
+            isWarning
+            ? warnings.take(FactLimits.notices, at: now.sinceStart)
+            : bucket.take(FactLimits.notices, at: now.sinceStart)
+        guard isInTime else {
             dropped += 1
             return
         }
