@@ -52,7 +52,7 @@ private final class Scene {
         /// WireGuard follows what was on its way.
         func settle() throws {
             guard MonotonicTime.now >= nextLook else { return }
-            nextLook = .now + .milliseconds(10)
+            nextLook = .now + .milliseconds(.random(in: 3...10))
             try apply(initiation.settle(peer: peer))
         }
 
