@@ -22,6 +22,7 @@ struct MemberService: ~Copyable {
     private var interface: InterfaceName?
     private var sockets: MemberSockets
     private var status: StatusServer
+    private var lookups: NameLookups
     private let log: Logger
     private var budget = LineBudget()
     private var readInterval: Duration?
@@ -29,6 +30,7 @@ struct MemberService: ~Copyable {
 
     private static let channelToken: UInt64 = 0
     private static let statusToken: UInt64 = 1
+    private static let lookupToken: UInt64 = 2
 
     /// Most changes of one frame. A longer list is asked for in parts.
     private static let changesPerFrame = 2000
@@ -37,7 +39,10 @@ struct MemberService: ~Copyable {
         let loop = try EventLoop()
         let end = ChannelEnd(OwnedDescriptor(adopting: ChildProcess.descriptor), token: Self.channelToken)
         try end.watch(on: loop)
+        let lookups = try NameLookups()
+        try loop.watch(lookups.descriptor, for: .readable, token: Self.lookupToken)
         self.loop = loop
+        self.lookups = lookups
         self.log = log
         channel = MemberEnd(end)
         sockets = MemberSockets()
@@ -54,6 +59,10 @@ struct MemberService: ~Copyable {
                 switch event.token {
                 case Self.channelToken: guard try serveKeeper() else { return }
                 case Self.statusToken: try status.accept(on: loop, now: now)
+                case Self.lookupToken:
+                    if let result = lookups.take() {
+                        core?.take(.found(result.endpoints, for: result.name), at: now)
+                    }
                 case StatusServer.firstToken...: try serveStatus(event.token, now: now)
                 default:
                     for news in sockets.receive(event.token, now: now) { core?.take(news, at: now) }
@@ -136,6 +145,7 @@ struct MemberService: ~Copyable {
             case .relayEnd(let key, let endpoint, let other):
                 sockets.setRelayEnd(of: key, at: endpoint, towards: other, now: now)
             case .forgetRelay(let one, let other): sockets.forgetRelay(one, other)
+            case .lookUp(let name): lookups.want(name)
             case .read(let interval):
                 guard interval != readInterval else { continue }
                 readInterval = interval

@@ -19,6 +19,8 @@ public enum LinkEvent: Sendable {
     case refused(PublicKey, reason: String)
     /// The relay has a port for a member; `nil`: it cannot have one.
     case relayPort(PublicKey, UInt16?)
+    /// What a name of ``LinkWork/lookUp(_:)`` stands for; none if nobody knows.
+    case found([Endpoint], for: HostPort)
 }
 
 /// Where probes leave and arrive.

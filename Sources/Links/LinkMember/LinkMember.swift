@@ -18,6 +18,8 @@ public struct LinkMember: Sendable {
     static let fieldInterval = Duration.seconds(1)
     /// How long facts wait for changes of the device.
     static let changePatience = Duration.seconds(1)
+    /// Between look-ups of one name, while the machine that has it is not there.
+    static let lookupInterval = Duration.seconds(60)
     /// Least time until the next deadline.
     static let leastPause = Duration.milliseconds(1)
     /// Least time between notices about refused bytes, so that nobody can fill the log.
@@ -55,6 +57,8 @@ public struct LinkMember: Sendable {
         var mapping = MappingObservations()
         /// Probes to a port of the relay, which the hub answers: for which pair, by counter.
         var relayProbes: [UInt64: PublicKey] = [:]
+        /// When a name was looked up last.
+        var lookups: [HostPort: MonotonicTime] = [:]
         var readEvery = Duration.zero
         var lastReadNow: MonotonicTime?
         var lastRefusal: MonotonicTime?
@@ -90,6 +94,9 @@ public struct LinkMember: Sendable {
             own.pairs[member]?.noteChanged()
             work.append(.log(LinkNotice(.refused, .warning, member, "change of the peer refused: \(reason)")))
         case .relayPort(let member, let port): grant(port, of: member, &own, at: now)
+        case .found(let endpoints, let name):
+            // A resolver that does not answer has not said that the address is wrong.
+            if !endpoints.isEmpty { own.exchange.take(endpoints, of: name, at: now) }
         }
         self.own = own
     }

@@ -18,6 +18,8 @@ public enum LinkWork: Hashable, Sendable {
     case relayEnd(of: PublicKey, at: Endpoint, towards: PublicKey)
     /// The relay forgets the ends of these two.
     case forgetRelay(PublicKey, PublicKey)
+    /// Where the operator says that a machine may be found, by a name. Answered by ``LinkEvent/found(_:for:)``.
+    case lookUp(HostPort)
     /// How often the interface is to be read from now on, beside whenever something about it changes.
     case read(every: Duration)
     /// The interface is to be read now.

@@ -11,6 +11,7 @@ extension LinkMember {
     mutating func advance(_ own: inout Own, at now: MonotonicTime) {
         matchPairs(&own, at: now)
         askSecrets(&own)
+        lookUpNames(&own, at: now)
         lookAfterFieldPeers(&own, at: now)
         // What is told somebody before his secret is known, or before the device has his address, would count as told,
         // and be lost.
@@ -71,6 +72,13 @@ extension LinkMember {
             guard own.askedSecrets.insert(key).inserted else { continue }
             own.awaitedSecrets.insert(key)
             work.append(.secretWanted(key))
+        }
+    }
+
+    private mutating func lookUpNames(_ own: inout Own, at now: MonotonicTime) {
+        for name in own.exchange.lookups where own.lookups[name].map({ $0 + Self.lookupInterval <= now }) ?? true {
+            own.lookups[name] = now
+            work.append(.lookUp(name))
         }
     }
 

@@ -21,6 +21,8 @@ public final class VirtualMachine {
     public var settings = LinkSettings()
     /// How long the keeper takes for a change.
     public var changeDelay = Duration.milliseconds(1)
+    /// Names that were to be looked up, with their times.
+    public private(set) var lookups: [(time: MonotonicTime, name: HostPort)] = []
     /// Lines of the log, with their times.
     public private(set) var notices: [(time: MonotonicTime, notice: LinkNotice)] = []
     /// Datagrams and bytes that the program has sent, in the tunnel and outside.
@@ -221,6 +223,7 @@ public final class VirtualMachine {
                     if self?.readNumber == readNumber { self?.read() }
                 }
             case .readNow: clock.after(changeDelay) { [weak self] in self?.read() }
+            case .lookUp(let name): lookups.append((clock.now, name))
             case .log(let notice): notices.append((clock.now, notice))
             }
         }
