@@ -526,7 +526,10 @@ let linkSuites = suites(
         ("LinkMessagesTests", ["Keys", "LinkFacts", "LinkMessages", "NetworkAddresses", "Secrets", "WireGuardTypes"]),
         (
             "LinkMemberTests",
-            ["LinkFacts", "LinkMember", "LinkMessages", "NetworkAddresses", "Time", "VirtualNetwork", "WireGuardTypes"]
+            [
+                "LinkFacts", "LinkMember", "LinkMessages", "NetworkAddresses", "Surroundings", "Time",
+                "VirtualNetwork", "WireGuardTypes",
+            ]
         ),
         (
             "LinkConfigurationTests",
