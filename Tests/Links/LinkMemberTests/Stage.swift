@@ -75,6 +75,14 @@ struct Stage {
         return result
     }
 
+    /// The starts of this machine that are told now, in groups.
+    mutating func sentBoots() -> Set<BootID> {
+        let facts = exchange.send(at: now, using: &dice).flatMap { message -> [Fact] in
+            if case .group(let bytes, _) = message { (try? Fact.facts(in: bytes)) ?? [] } else { [] }
+        }
+        return Set(facts.compactMap { if case .alive(let boot) = $0.statement { boot } else { nil } })
+    }
+
     func view(_ number: Int) -> MemberView? { exchange.member(key(number)) }
 
     func endpoints(_ number: Int) -> Set<Endpoint> { Set(view(number)?.candidates.map(\.endpoint) ?? []) }
