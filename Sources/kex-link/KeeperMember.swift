@@ -195,12 +195,19 @@ extension KeeperService {
 
     // MARK: - What it asks for
 
+    /// Most wishes of the member that are looked at in one round of the loop.
+    private static let wishesPerRound = 16
+
     /// Takes what the member has sent.
     mutating func serveMember(_ token: UInt64) {
         guard member?.token == token else { return }
         do throws(ChannelFailure) {
             var isAtEnd = false
-            while let frame = try member?.next(isAtEnd: &isAtEnd) { try answer(frame) }
+            // Others have their turn between its wishes, of which there may be many.
+            for _ in 0..<Self.wishesPerRound {
+                guard let frame = try member?.next(isAtEnd: &isAtEnd) else { break }
+                try answer(frame)
+            }
             if isAtEnd {
                 loseMember(nil)
                 return

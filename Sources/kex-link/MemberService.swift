@@ -32,9 +32,6 @@ struct MemberService: ~Copyable {
     private static let statusToken: UInt64 = 1
     private static let lookupToken: UInt64 = 2
 
-    /// Most changes of one frame. A longer list is asked for in parts.
-    private static let changesPerFrame = 2000
-
     init(log: Logger) throws(SystemCallError) {
         let loop = try EventLoop()
         let end = ChannelEnd(OwnedDescriptor(adopting: ChildProcess.descriptor), token: Self.channelToken)
@@ -129,12 +126,11 @@ struct MemberService: ~Copyable {
     }
 
     private mutating func carryOut(_ works: [LinkWork], now: MonotonicTime) throws {
+        var batch = ChangeBatch()
         for work in works {
             switch work {
             case .change(let changes):
-                for start in stride(from: 0, to: changes.count, by: Self.changesPerFrame) {
-                    try ask(.changes(Array(changes[start...].prefix(Self.changesPerFrame))))
-                }
+                if let full = batch.add(changes) { try ask(.changes(full)) }
             case .secretWanted(let key): try ask(.secretWanted(key))
             case .datagram(let bytes, let address, let port): sockets.send(bytes, to: address, port: port)
             case .probe(let bytes, let endpoint, let port): sockets.sendProbe(bytes, to: endpoint, from: port)
@@ -154,6 +150,7 @@ struct MemberService: ~Copyable {
             case .log(let notice): write(notice)
             }
         }
+        if let rest = batch.take() { try ask(.changes(rest)) }
     }
 
     private func ask(_ frame: MemberFrame) throws(ChannelFailure) { try channel.end.enqueue(frame.packets) }

@@ -152,9 +152,7 @@ import WireGuardTypes
     func lan() throws {
         let fixture = try start()
         let (a, b) = (fixture["a"], fixture["b"])
-        let begin = ContinuousClock.now
         try wait(for: "a direct link both ways") { try isDirect(a, b) && isDirect(b, a) }
-        print("direct after \(ContinuousClock.now - begin)")
         #expect(try a.pings(b, count: 10) == 10)
         #expect(a.marks() == [b.key.publicKey] && b.marks() == [a.key.publicKey])
         let status = try #require(try a.status()[b.key.publicKey])
@@ -195,6 +193,22 @@ import WireGuardTypes
         // As wg syncconf does with a file that does not name it.
         try a.wg("set \(a.interface) peer \(b.key.publicKey) remove")
         try wait(for: "a direct link again") { try isDirect(a, b) && isDirect(b, a) && a.marks() == [b.key.publicKey] }
+        try wait(for: "traffic") { try a.pings(b, count: 3) == 3 }
+    }
+
+    @Test("find each other although their WireGuard has other ports than the hub's")
+    func ports() throws {
+        let fixture = try DirectLinkFixture(["hub", "a", "b"])
+        let (a, b) = (fixture["a"], fixture["b"])
+        try a.wg("set \(a.interface) listen-port 40000")
+        for machine in fixture.machines { try machine.startKeeper() }
+        try wait(for: "a direct link both ways") {
+            try a.endpoint(of: b) == "\(b.outside):51820" && b.endpoint(of: a) == "\(a.outside):40000"
+        }
+        try wait(for: "traffic") { try a.pings(b, count: 3) == 3 }
+        // A port that changes while the link is there.
+        try b.wg("set \(b.interface) listen-port 41000")
+        try wait(for: "the link at the other port") { try a.endpoint(of: b) == "\(b.outside):41000" }
         try wait(for: "traffic") { try a.pings(b, count: 3) == 3 }
     }
 }
