@@ -28,7 +28,10 @@ final class MemberProcess {
     var isToLeave = false
     var hasLeft = false
 
-    /// A member that takes nothing for so long hangs.
+    /// Since when a snapshot waits for its answer; `nil` if none does.
+    var awaitedSince: MonotonicTime?
+
+    /// A member that takes nothing for so long, or says nothing to a snapshot, hangs.
     static let patience = Duration.seconds(10)
     /// How long it may take to leave the mesh.
     static let leaveTime = Duration.seconds(2)
@@ -42,8 +45,10 @@ final class MemberProcess {
 
     var channel: ChannelEnd { end.end }
 
-    /// When it is to be ended because it takes nothing; `nil` if it does.
-    var stuckDeadline: MonotonicTime? { channel.stuckSince.map { $0 + Self.patience } }
+    /// When it is to be ended because it hangs; `nil` if it does not.
+    var stuckDeadline: MonotonicTime? {
+        [channel.stuckSince, awaitedSince].compactMap(\.self).min().map { $0 + Self.patience }
+    }
 
     func next(isAtEnd: inout Bool) throws(ChannelFailure) -> MemberFrame? { try end.next(isAtEnd: &isAtEnd) }
 
@@ -74,7 +79,9 @@ struct SecretBudget {
 extension KeeperService {
     /// Starts the member if it is time to, and ends one that hangs.
     mutating func keepMember(now: MonotonicTime) {
-        if let deadline = member?.stuckDeadline, deadline <= now { loseMember("takes nothing any more") }
+        // A machine that slept has let nobody answer.
+        if let member, let deadline = member.stuckDeadline, deadline <= now { serveMember(member.token) }
+        if let deadline = member?.stuckDeadline, deadline <= now { loseMember("it hangs") }
         guard member == nil, let device, nextMember <= now else { return }
         do {
             try startMember(now: now)
@@ -131,6 +138,7 @@ extension KeeperService {
             // One that is behind gets the next.
             guard end.isEmpty else { return }
             try end.enqueue(KeeperFrame.snapshot(device.snapshot).packets)
+            if member?.awaitedSince == nil { member?.awaitedSince = .now }
             try end.flush(on: loop, now: .now)
         } catch {
             loseMember("\(error)")
@@ -234,6 +242,7 @@ extension KeeperService {
             interval = min(max(wanted, Self.intervals.lowerBound), Self.intervals.upperBound)
             // Who asks for it wants to know soon.
             read(within: min(interval, Self.changePause))
+        case .taken: member?.awaitedSince = nil
         case .left: member?.hasLeft = true
         }
     }

@@ -88,7 +88,9 @@ struct MemberService: ~Copyable {
             let now = MonotonicTime.now
             switch frame {
             case .orders(let orders): try begin(orders)
-            case .snapshot(let snapshot): core?.take(.device(snapshot), at: now)
+            case .snapshot(let snapshot):
+                core?.take(.device(snapshot), at: now)
+                try ask(.taken)
             case .secret(let key, let secret): core?.take(.secret(key, secret), at: now)
             case .socket(let socket):
                 guard let descriptor else { continue }

@@ -74,6 +74,20 @@ import WireGuardTypes
         try wait(for: "the end of the member") { kill(last, 0) == -1 }
     }
 
+    @Test("ends a member that hangs, and takes away what it made")
+    func hanging() throws {
+        let fixture = try DirectLinkFixture(["hub"])
+        let hub = fixture.hub
+        try hub.startKeeper()
+        let keeper = try #require(hub.keeper)
+        try wait(for: "an answer of the member") { try hub.run("status", hub.interface).status == 0 }
+        let member = try #require(try hub.member())
+        try stop(member)
+        try keeper.waitFor("the member of \(hub.interface) starts again: it hangs")
+        #expect(kill(member, 0) == -1)
+        try wait(for: "an answer of the member") { try hub.run("status", hub.interface).status == 0 }
+    }
+
     @Test("is the only one of its interface, and leaves a gateway's alone")
     func alone() throws {
         let fixture = try DirectLinkFixture(["hub"])

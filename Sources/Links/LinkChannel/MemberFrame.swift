@@ -9,6 +9,8 @@ public enum MemberFrame: Hashable, Sendable {
     case secretWanted(PublicKey)
     /// How often the interface is to be read from now on.
     case read(every: Duration)
+    /// The member has taken a snapshot: it goes round.
+    case taken
     /// The member has left the mesh.
     case left
 
@@ -19,7 +21,7 @@ public enum MemberFrame: Hashable, Sendable {
 
     private enum Kind: UInt8, CaseIterable {
         case changes = 64
-        case secretWanted, read, left
+        case secretWanted, read, taken, left
 
         var limit: Int { self == .changes ? maximumChanges : maximumOther }
     }
@@ -44,6 +46,7 @@ public enum MemberFrame: Hashable, Sendable {
             kind = .read
             let milliseconds = interval / .milliseconds(1)
             body.append(UInt32(clamping: Int64(max(0, min(milliseconds, Double(UInt32.max))))))
+        case .taken: kind = .taken
         case .left: kind = .left
         }
         return FramePackets.packets(kind.rawValue, body)
@@ -82,6 +85,7 @@ public enum MemberFrame: Hashable, Sendable {
             self = .changes(changes)
         case .secretWanted: self = .secretWanted(try reader.key())
         case .read: self = .read(every: .milliseconds(Int64(try reader.number(UInt32.self))))
+        case .taken: self = .taken
         case .left: self = .left
         case nil: throw MalformedFrame("of the unknown kind \(frame.kind)")
         }

@@ -82,6 +82,7 @@ let memberFrames: [MemberFrame] = [
     ]),
     .secretWanted(key(3)),
     .read(every: .milliseconds(1500)),
+    .taken,
     .left,
 ]
 
