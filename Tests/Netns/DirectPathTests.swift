@@ -54,4 +54,81 @@ import Testing
         )
         #expect(mesh.way(a, to: b) == way && mesh.way(b, to: a) == way)
     }
+
+    /// Two hosts behind routers, with a direct path.
+    private func pair(_ one: LabNAT, _ other: LabNAT, hasCables: Bool = false) throws -> (LinkMesh, LabMachine, LabMachine) {
+        let mesh = try LinkMesh()
+        let a = try mesh.laboratory.makeHost("a", behind: one, hasCable: hasCables)
+        let b = try mesh.laboratory.makeHost("b", behind: other, hasCable: hasCables)
+        for host in [a, b] { try mesh.join(host) }
+        for machine in [mesh.hub, a, b] { try mesh.start(machine) }
+        try mesh.wait(a, b, for: "direct")
+        return (mesh, a, b)
+    }
+
+    /// Seconds until a condition holds.
+    private func seconds(until what: String, _ condition: () throws -> Bool) throws -> Double {
+        let start = ContinuousClock.now
+        try waitUntil(what, seconds: 90) { try condition() }
+        let span = (ContinuousClock.now - start).components
+        return Double(span.seconds) + Double(span.attoseconds) / 1e18
+    }
+
+    @Test func `a path that is cut silently is left for the relay, and taken again after its repair`() throws {
+        let (mesh, a, b) = try pair(.portRestricted, .full)
+        let pings = try a.ping(mesh.address(of: b))
+        try pings.wait(for: 300)
+        let before = pings.received
+        try mesh.laboratory.cut(a, b)
+        let failover = try mesh.wait(a, b, for: "relayed")
+        try waitUntil("pings are answered again", seconds: 60) { pings.received > before + 300 }
+        let cut = pings.count()
+        let others = try a.ping(mesh.address(of: b))
+        try others.wait(for: 100)
+        try mesh.laboratory.repair(a, b)
+        let back = try mesh.wait(a, b, for: "direct")
+        try others.wait(for: 300)
+        let after = others.count()
+        print(
+            "figure: cut: relayed after \(LinkMesh.text(failover)), \(cut.lost.count) lost at 100/s, longest gap \(cut.longestGap); direct "
+                + "\(LinkMesh.text(back)) after the repair, \(after.lost.count) of \(after.sent) lost"
+        )
+        #expect(cut.lost.allSatisfy { $0 > 300 })
+        #expect(after.lost.isEmpty, "lost on the way back")
+    }
+
+    @Test(arguments: ["stop", "kill", "stop hub", "kill hub"])
+    func `what remains when a program ends`(how: String) throws {
+        let (mesh, a, b) = try pair(.portRestricted, .portRestricted)
+        let victim = how.hasSuffix("hub") ? mesh.hub : b
+        let pings = try a.ping(mesh.address(of: b))
+        try pings.wait(for: 200)
+        let received = pings.received
+        let program = try #require(mesh.program(of: victim))
+        if how.hasPrefix("stop") {
+            program.end(with: SIGTERM)
+        } else {
+            program.end(with: SIGKILL)
+            // As systemd does after it.
+            #expect(try mesh.run(victim, "clean", victim.interface).status == 0)
+        }
+        if victim === b {
+            #expect(try b.peer(a) == nil)
+            try waitUntil("a has no peer b", seconds: 60) { try a.peer(b) == nil }
+        }
+        try waitUntil("pings are answered again", seconds: 60) { pings.received > received + 300 }
+        try pings.wait(for: 300)
+        let count = pings.count()
+        print("figure: \(how): \(count.lost.count) pings lost at 100/s, longest gap \(count.longestGap)")
+        if victim === mesh.hub { #expect(mesh.way(a, to: b) == "direct" && count.lost.isEmpty) }
+        #expect(count.longestGap < 1000)
+    }
+
+    @Test func `peers that somebody removes are made again`() throws {
+        let (mesh, a, b) = try pair(.full, .full)
+        try a.shell("wg set \(a.interface) peer \(b.publicKey) remove")
+        try waitUntil("a has its peer again", seconds: 60) { try a.peer(b) != nil }
+        try mesh.wait(a, b, for: "direct")
+        #expect(try a.reaches(mesh.address(of: b)))
+    }
 }

@@ -87,16 +87,19 @@ public struct Path: Hashable, Sendable {
             isLost = missed > PathProber.mostMissed
             next = now + (wantedSamples > 0 ? PathProber.burstInterval : PathProber.impatience)
         } else {
-            missed = min(missed + 1, 16)
+            missed = min(missed + 1, PathProber.eagerRetries)
             next = now + retryDelay
         }
     }
 
-    /// Who was lost may come back soon. Who never answered is asked four times a minute at most.
+    /// Who was lost may come back soon, and is asked often for the first minute. Who never answered is asked four times a
+    /// minute at most.
     private var retryDelay: Duration {
-        hasAnswered
-            ? min(PathProber.impatience * (1 << missed), PathProber.retry)
-            : min(PathProber.retry * (1 << max(missed - 1, 0)), PathProber.longestRetry)
+        guard hasAnswered else {
+            return min(PathProber.retry * (1 << max(min(missed, 16) - 1, 0)), PathProber.longestRetry)
+        }
+        guard missed < PathProber.eagerRetries else { return PathProber.retry }
+        return min(PathProber.impatience * (1 << min(missed, 16)), PathProber.eagerRetry)
     }
 
     /// An answer came.

@@ -19,6 +19,9 @@ public struct PathProber: Sendable {
     /// Time between requests to who does not answer, and the longest that it grows to for who never did.
     public static let retry = Duration.seconds(15)
     public static let longestRetry = Duration.seconds(60)
+    /// Longest time between requests to who has answered once, so many times.
+    public static let eagerRetry = Duration.seconds(3)
+    public static let eagerRetries = 20
     /// Time until a path that has answered is asked again while somebody wants to know.
     public static let reproof = Duration.seconds(10)
     /// Time after which a path that has answered should have answered again.

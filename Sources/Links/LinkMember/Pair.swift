@@ -98,6 +98,9 @@ struct Pair: Sendable {
     // Where the session leads
     /// Where the peer's endpoint was put last, or has roamed to.
     var endpoint: Endpoint?
+    /// Where it was led last, while WireGuard may be led back by what was on its way.
+    var aim: Endpoint?
+    var settling: Settling?
     var failure: FailureWatch?
     var move: AllowedIPsMove
     /// What the peer was given beside its link-local address.
@@ -177,6 +180,7 @@ struct Pair: Sendable {
         if let next = prober.nextDeadline(isAsked: isAsked(at: now), at: now) { deadlines.append(next) }
         if !hasSession, let next = initiation.nextDeadline { deadlines.append(next) }
         if let next = failure?.nextDeadline { deadlines.append(next) }
+        if let settling, pendingChanges == 0 { deadlines.append(settling.next) }
         if let next = move.nextDeadline, hasSession { deadlines.append(next) }
         if initiation.state != .idle, !hasSession {
             deadlines.append((lastGreeting ?? now) + Self.greetingInterval)

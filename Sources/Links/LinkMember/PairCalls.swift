@@ -96,7 +96,11 @@ extension Pair {
 
     private mutating func offer(_ surroundings: Surroundings, at now: MonotonicTime) {
         var seen: Set<Endpoint> = []
-        let all = (called + told).filter { surroundings.tunnel.allows($0) && seen.insert($0).inserted }
+        // WireGuard has heard a relayed member at the hub, which is no direct path.
+        let hub = surroundings.hub?.endpoint.source
+        let all = (called + told).filter {
+            surroundings.tunnel.allows($0) && $0.source != hub && seen.insert($0).inserted
+        }
         let near = all.filter { isNear($0, surroundings) }
         let far = all.filter { !isNear($0, surroundings) }
         prober.offer(

@@ -28,7 +28,14 @@ extension Pair {
             if wasThere, initiation.state != .idle { reset(&outbox, isTold: true, at: now) }
             return
         }
-        if let roamed = peer.endpoint { endpoint = roamed }
+        if let roamed = peer.endpoint {
+            // The other side has left the direct path for the relay, and has its reasons: the path is to be proven again.
+            if settling == nil, roamed == relay.endpoint, let aim, aim != roamed {
+                prober.distrust(aim, at: now)
+                self.aim = roamed
+            }
+            endpoint = roamed
+        }
         // It may have been made as the peer of a machine of the field.
         if hasSession, !allowedIPs.isEmpty, Set(allowedIPs).isSubset(of: peer.allowedIPs) {
             move.noteMoved()
@@ -130,6 +137,7 @@ extension Pair {
         hasSession = false
         isOtherReady = false
         failure = nil
+        settling = nil
         endpoint = nil
         firstProof = nil
         lastReady = nil
