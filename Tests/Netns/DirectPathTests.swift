@@ -56,7 +56,9 @@ import Testing
     }
 
     /// Two hosts behind routers, with a direct path.
-    private func pair(_ one: LabNAT, _ other: LabNAT, hasCables: Bool = false) throws -> (LinkMesh, LabMachine, LabMachine) {
+    private func pair(_ one: LabNAT, _ other: LabNAT, hasCables: Bool = false) throws -> (
+        LinkMesh, LabMachine, LabMachine
+    ) {
         let mesh = try LinkMesh()
         let a = try mesh.laboratory.makeHost("a", behind: one, hasCable: hasCables)
         let b = try mesh.laboratory.makeHost("b", behind: other, hasCable: hasCables)
@@ -130,5 +132,41 @@ import Testing
         try waitUntil("a has its peer again", seconds: 60) { try a.peer(b) != nil }
         try mesh.wait(a, b, for: "direct")
         #expect(try a.reaches(mesh.address(of: b)))
+    }
+
+    /// How often a path becomes direct under traffic.
+    private static let switches = Extent.isLong ? 20 : 2
+
+    /// With a way of so many milliseconds from each router to the middle of the internet.
+    @Test(arguments: [1, 50]) func `nothing is lost when a path becomes direct`(delay: Int) throws {
+        let mesh = try LinkMesh()
+        let a = try mesh.laboratory.makeHost("a", behind: .portRestricted, hasCable: true)
+        let b = try mesh.laboratory.makeHost("b", behind: .full, hasCable: true)
+        for host in [a, b] { try mesh.join(host) }
+        for host in [a, b] { try host.site?.cable?.delay(.milliseconds(delay)) }
+        for machine in [mesh.hub, a] { try mesh.start(machine) }
+        try waitUntil("a knows the hub") { mesh.way(a, to: mesh.hub) == "hub" }
+        let first = try a.ping(mesh.address(of: b))
+        try first.wait(for: 50)
+        try mesh.start(b)
+        try mesh.wait(a, b, for: "direct")
+        try first.wait(for: 200)
+        let beginning = first.count(patience: .seconds(1))
+        print("figure: \(delay) ms: from the hub's tunnel to the pair \(beginning.lost.count) lost")
+        var lost: [Int] = []
+        for _ in 0..<Self.switches {
+            try mesh.laboratory.cut(a, b)
+            let carried = try a.ping(mesh.address(of: b))
+            try mesh.wait(a, b, for: "relayed", seconds: 90)
+            _ = carried.count()
+            let pings = try a.ping(mesh.address(of: b))
+            try pings.wait(for: 50)
+            try mesh.laboratory.repair(a, b)
+            try mesh.wait(a, b, for: "direct", seconds: 90)
+            try pings.wait(for: 150)
+            lost.append(pings.count(patience: .seconds(1)).lost.count)
+        }
+        print("figure: \(delay) ms: \(lost.count) times from the relay to the direct path, lost: \(lost)")
+        #expect(lost.allSatisfy { $0 == 0 })
     }
 }
