@@ -150,6 +150,24 @@ extension InVirtualMachine {
             try machine.check("ip link delete wglink")
         }
 
+        @Test("An upgrade lets what runs go on as the new version, and a removal ends it")
+        func upgrade() throws {
+            try makeInterface()
+            let before = try machine.check("systemctl show -P MainPID kex-link@wglink")
+            try machine.check("apt-get install -y -qq --reinstall /share/link/kex-link_*.deb > /dev/null")
+            try machine.wait(for: "the links", until: "kex-link status wglink")
+            #expect(try machine.check("systemctl show -P MainPID kex-link@wglink") != before)
+            try machine.check(
+                """
+                apt-get remove -y -qq kex-link > /dev/null
+                ! systemctl is-active -q kex-link@wglink
+                ip link delete wglink
+                apt-get install -y -qq /share/link/kex-link_*.deb > /dev/null
+                systemctl is-enabled -q kex-link@wglink
+                """
+            )
+        }
+
         @Test("Whoever ends the service ends it in order: nothing is left of it")
         func stop() throws {
             try makeInterface()
