@@ -147,11 +147,12 @@ extension KeeperService {
         do throws(NetlinkError) {
             try links.addAddress(own, to: name)
             log.log(KeeperEvent.addressAdded, .notice, name, "\(name) got its address \(own)")
+            _ = addressLoss.permitsReturn(now: .now)
             return true
         } catch {
             guard error.refusal != .fileExists else { return true }
             let advice = link.isIPv6Off ? "; IPv6 is off: sysctl net.ipv6.conf.\(name).disable_ipv6=0" : ""
-            if socketLoss.permits(loss: "\(error)", now: .now) {
+            if addressLoss.permits(loss: "\(error)", now: .now) {
                 log.log(KeeperEvent.socketFailed, .warning, name, "\(error)\(advice)")
             }
             return false

@@ -47,6 +47,7 @@ struct KeeperService: ~Copyable {
     var memberBackoff = Backoff(first: .milliseconds(200), longest: .seconds(30))
     var nextMember = MonotonicTime.start
     var socketLoss = LossNotice(interval: .seconds(30))
+    var addressLoss = LossNotice(interval: .seconds(30))
     var secretBudget = SecretBudget()
 
     /// How often the interface is read.
