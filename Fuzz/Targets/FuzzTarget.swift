@@ -267,7 +267,7 @@ private func readProbes(_ bytes: [UInt8]) {
     precondition(probe.body == bytes, "a probe has one spelling")
     let keys = ProbeKeys(own: other.own, other: member.own, secret: coupleSecret)
     let datagram = keys.datagram(of: probe)
-    _ = member.request(to: other.own, isProven: true, at: .start)
+    _ = member.request(to: other.own, at: nil, now: .start)
     guard case .request(_, let answer?)? = try? member.read(datagram.span, from: somewhere, at: .start) else { return }
     precondition(probe.kind == .request && probe.counter > 0, "not a request")
     precondition(answer.count == Probe.length, "an answer is longer than its request")

@@ -16,6 +16,9 @@ extension LinkStatus {
             case .hub(let endpoint):
                 fields.append("\"way\":\"hub\"")
                 fields.append("\"endpoint\":\(endpoint.map { quoted("\($0)") } ?? "null")")
+            case .peer(let endpoint):
+                fields.append("\"way\":\"peer\"")
+                fields.append("\"endpoint\":\(endpoint.map { quoted("\($0)") } ?? "null")")
             case .direct(let endpoint):
                 fields.append("\"way\":\"direct\"")
                 fields.append("\"endpoint\":\(quoted("\(endpoint)"))")
@@ -73,6 +76,7 @@ extension LinkStatus {
         }
         return switch member.way {
         case .hub(let endpoint): "hub \(endpoint.map { "at \($0)" } ?? "nowhere")\(silence)"
+        case .peer(let endpoint): "peer \(endpoint.map { "at \($0)" } ?? "nowhere")\(silence)"
         case .direct(let endpoint): "direct to \(endpoint)\(silence)"
         case .relayed(let hub): "relayed by \(name(hub))\(silence)"
         case .throughHub(let hub): "through \(hub.map(name) ?? "no hub")\(silence)"

@@ -79,7 +79,8 @@ public struct Path: Hashable, Sendable {
         lastSent = now
         if burst > 0 {
             burst -= 1
-            next = now + (burst > 0 ? PathProber.burstInterval : PathProber.retry)
+            let pause = PathProber.burstInterval * (1 << (PathProber.burst - 1 - burst))
+            next = now + (burst > 0 ? pause : PathProber.retry)
         } else if isBelieved {
             if wantedSamples > 0 { wantedSamples -= 1 }
             missed += 1

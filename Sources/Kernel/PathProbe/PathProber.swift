@@ -11,9 +11,9 @@ public import WireGuardTypes
 public struct PathProber: Sendable {
     /// Most candidates of one machine. Those that never answered make place for new ones.
     public static let maximumCandidates = 16
-    /// Time between the requests of a burst, and how many it has: 3 s.
+    /// Time between the first two requests of a burst, which doubles, and how many requests it has: 3.1 s.
     public static let burstInterval = Duration.milliseconds(100)
-    public static let burst = 30
+    public static let burst = 6
     /// How many candidates may have a burst: 16 at once, and one more each 15 s. Others are asked slowly at once.
     public static let burstLimit = TokenBucket.Size(burst: 16, interval: .seconds(15))
     /// Time between requests to who does not answer, and the longest that it grows to for who never did.
@@ -97,11 +97,12 @@ public struct PathProber: Sendable {
     public mutating func due(using table: inout ProbeTable, isAsked: Bool, at now: MonotonicTime) -> [Outgoing] {
         var outgoing: [Outgoing] = []
         for index in paths.indices where paths[index].isDue(isAsked: isAsked, at: now) {
-            let isProven = paths[index].isProven(at: now)
-            // Without a request the limit of all pairs together is reached: what is due stays due.
-            guard let request = table.request(to: other, isProven: isProven, at: now) else { continue }
+            let hasAnswered = paths[index].hasAnswered
+            // Without a request a limit of all pairs together is reached: what is due stays due.
+            let destination = paths[index].candidate.endpoint
+            guard let request = table.request(to: other, at: hasAnswered ? nil : destination, now: now) else { continue }
             paths[index].sent(request.counter, at: now)
-            outgoing.append(Outgoing(datagram: request.datagram, destination: paths[index].candidate.endpoint))
+            outgoing.append(Outgoing(datagram: request.datagram, destination: destination))
         }
         return outgoing
     }

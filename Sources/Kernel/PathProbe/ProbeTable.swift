@@ -52,6 +52,7 @@ public struct ProbeTable: Sendable {
     private var sources = KnownSources()
     private var strangers = TokenBucket()
     private var unproven = TokenBucket()
+    private var destinations = Destinations()
 
     /// - Parameter boot: random, another with each start.
     public init(own: PublicKey, boot: UInt64) {
@@ -85,11 +86,14 @@ public struct ProbeTable: Sendable {
 
     /// Makes a request.
     ///
-    /// - Parameter isProven: whether its destination has answered and is believed to answer still.
-    /// - Returns: `nil` if there is no such pair, or ``unprovenLimit`` is reached.
-    public mutating func request(to other: PublicKey, isProven: Bool, at now: MonotonicTime) -> Request? {
+    /// - Parameter unproven: where it goes, unless that has ever answered.
+    /// - Returns: `nil` if there is no such pair, or a limit of such places is reached.
+    public mutating func request(to other: PublicKey, at unproven: Endpoint?, now: MonotonicTime) -> Request? {
         guard let place = places[other] else { return nil }
-        guard isProven || unproven.take(Self.unprovenLimit, at: now.sinceStart) else { return nil }
+        if let unproven {
+            guard destinations.take(unproven, at: now), self.unproven.take(Self.unprovenLimit, at: now.sinceStart)
+            else { return nil }
+        }
         let probe = Probe(kind: .request, boot: boot, counter: pairs[place].awaited.next())
         return Request(counter: probe.counter, datagram: pairs[place].keys.datagram(of: probe))
     }
@@ -177,6 +181,37 @@ struct AwaitedAnswers: Hashable, Sendable {
         guard bits[word] & bit != 0 else { return false }
         bits[word] &= ~bit
         return true
+    }
+}
+
+/// How often places that never answered are asked, whoever has named them. A machine that did not want to be asked gets
+/// no more than that, however many members name it.
+struct Destinations: Sendable {
+    /// Of one place: 16 at once, and 6 a minute.
+    static let placeLimit = TokenBucket.Size(burst: 16, interval: .seconds(10))
+    /// Of all ports of one address, behind which there may be many members: 128 at once, and one a second.
+    static let addressLimit = TokenBucket.Size(burst: 128, interval: .seconds(1))
+    /// Most places and most addresses that are remembered. With more nobody new is asked for a while.
+    static let maximum = 8192
+
+    private var places: [Endpoint: TokenBucket] = [:]
+    private var addresses: [IPv6Address: TokenBucket] = [:]
+
+    var count: Int { max(places.count, addresses.count) }
+
+    mutating func take(_ place: Endpoint, at now: MonotonicTime) -> Bool {
+        if count >= Self.maximum {
+            // Who could be asked as often as ever need not be remembered.
+            places = places.filter { !$0.value.isFull(at: now.sinceStart) }
+            addresses = addresses.filter { !$0.value.isFull(at: now.sinceStart) }
+            guard count < Self.maximum else { return places[place] != nil && mayAsk(place, at: now) }
+        }
+        return mayAsk(place, at: now)
+    }
+
+    private mutating func mayAsk(_ place: Endpoint, at now: MonotonicTime) -> Bool {
+        places[place, default: TokenBucket()].take(Self.placeLimit, at: now.sinceStart)
+            && addresses[place.source, default: TokenBucket()].take(Self.addressLimit, at: now.sinceStart)
     }
 }
 

@@ -151,7 +151,7 @@ extension LinkMember {
                 name: view.name,
                 isOurs: view.ours != nil || pair?.kind == .ours,
                 isAlive: view.isAlive || view.isCurrent,
-                way: own.isOperators(view.key) ? .hub(own.peers[view.key]?.endpoint) : pair?.way ?? .throughHub(nil),
+                way: own.way(to: view),
                 since: pair.map { now - $0.wayedSince } ?? .zero,
                 roundTrip: pair?.measuredRoundTrip,
                 attempts: pair?.attempts(surroundings, at: now) ?? [],

@@ -12,8 +12,10 @@ public struct LinkStatus: Hashable, Sendable {
 public struct MemberStatus: Hashable, Sendable {
     /// How traffic goes to a member.
     public enum Way: Hashable, Sendable {
-        /// It is a hub: the operator's peer.
+        /// It is a hub: a peer of the operator that leads to other machines.
         case hub(Endpoint?)
+        /// It is another peer of the operator, and stays as it is.
+        case peer(Endpoint?)
         case direct(Endpoint)
         /// Through the relay of this hub, which sees nothing.
         case relayed(by: PublicKey)

@@ -110,7 +110,7 @@ extension LinkMember {
                 send(.forward(key, inner), to: hub.key, &own)
             }
             for message in outbox.toHub { send(message, to: hub.key, &own) }
-            if let endpoint = outbox.relayProbe, let request = own.table.request(to: hub.key, isProven: true, at: now) {
+            if let endpoint = outbox.relayProbe, let request = own.table.request(to: hub.key, at: nil, now: now) {
                 // What was never answered is forgotten with the next ones.
                 if own.relayProbes.count > 4 * ProbeTable.maximumPairs { own.relayProbes = [:] }
                 own.relayProbes[request.counter] = key

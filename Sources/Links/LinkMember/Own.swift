@@ -37,6 +37,12 @@ extension LinkMember.Own {
         exchange.member(key).map { $0.ours != nil && $0.isHealthy } ?? false
     }
 
+    func way(to view: MemberView) -> MemberStatus.Way {
+        guard isOperators(view.key) else { return pairs[view.key]?.way ?? .throughHub(nil) }
+        let endpoint = peers[view.key]?.endpoint
+        return view.isRouter ? .hub(endpoint) : .peer(endpoint)
+    }
+
     /// The hub that connects this machine and another.
     func hub(for member: PublicKey) -> Pair.Hub? {
         let hubs = exchange.member(member)?.hubs.filter { isHub($0) && isConnected($0) } ?? []

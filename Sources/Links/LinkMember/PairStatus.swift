@@ -26,7 +26,7 @@ extension Pair {
             outbox.notices.append(LinkNotice(.linkRelayed, .info, other, "relayed by the hub, which sees nothing"))
         case .throughHub where !wasThroughHub:
             outbox.notices.append(LinkNotice(.linkThroughHub, .notice, other, "traffic goes through the hub"))
-        case .throughHub, .hub: break
+        case .throughHub, .hub, .peer: break
         }
     }
 

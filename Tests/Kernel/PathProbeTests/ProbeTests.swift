@@ -129,7 +129,7 @@ import WireGuardTypes
         let answer = try couple.answer(to: request)
         var again = ProbeTable(own: key(32), boot: 12)
         _ = again.add(key(64), secret: Couple.secret)
-        _ = again.request(to: key(64), isProven: true, at: after(.zero))
+        _ = again.request(to: key(64), at: nil, now: after(.zero))
         #expect(throws: RefusedProbe.notAsked(key(64))) { try again.read(answer, from: "192.0.2.2:7") }
         // The same start that has asked nothing: whoever has the key may say what he likes.
         var fresh = ProbeTable(own: key(32), boot: 11)
@@ -162,7 +162,7 @@ import WireGuardTypes
         #expect(throws: Never.self) { try couple.b.read(couple.request().datagram, from: "192.0.2.1:7") }
         var stranger = ProbeTable(own: key(96), boot: 1)
         _ = stranger.add(key(64), secret: SharedSecret(bytes: 1...32)!)
-        let forged = stranger.request(to: key(64), isProven: true, at: after(.zero))!.datagram
+        let forged = stranger.request(to: key(64), at: nil, now: after(.zero))!.datagram
         for _ in 0..<100 {
             #expect(throws: RefusedProbe.unknown) { try couple.b.read(forged, from: "198.51.100.1:7") }
         }
@@ -175,14 +175,44 @@ import WireGuardTypes
         #expect(throws: Never.self) { try couple.b.read(late, from: "192.0.2.9:7", at: after(.milliseconds(20))) }
     }
 
-    @Test func `all pairs together ask unproven places 500 times at once, and 200 a second`() throws {
+    /// How many requests of so many are made.
+    private func requests(_ couple: inout Couple, _ places: [Endpoint?], at now: Duration) -> Int {
+        places.count { couple.a.request(to: key(64), at: $0, now: after(now)) != nil }
+    }
+
+    @Test func `all pairs together ask unproven places 500 times at once, and 200 a second`() {
         var couple = Couple()
-        func requests(_ count: Int, isProven: Bool = false, at now: Duration) -> Int {
-            (0..<count).count { _ in couple.a.request(to: key(64), isProven: isProven, at: after(now)) != nil }
-        }
-        #expect(requests(501, at: .zero) == 500)
-        #expect(requests(3, at: .milliseconds(5)) == 1)
-        #expect(requests(3, isProven: true, at: .milliseconds(5)) == 3)
+        let places = (0..<501).map { Endpoint("10.0.\($0 / 100).\($0 % 100 + 1):7") }
+        #expect(requests(&couple, places, at: .zero) == 500)
+        #expect(requests(&couple, (1...3).map { Endpoint("10.9.9.\($0):7") }, at: .milliseconds(5)) == 1)
+        #expect(requests(&couple, [nil, nil, nil], at: .milliseconds(5)) == 3)
+    }
+
+    @Test func `a place that never answered is asked 16 times at once, and 6 times a minute`() {
+        var couple = Couple()
+        let place = Endpoint("192.0.2.1:7")
+        #expect(requests(&couple, Array(repeating: place, count: 100), at: .zero) == 16)
+        #expect(requests(&couple, Array(repeating: place, count: 100), at: .seconds(59)) == 5)
+        #expect(requests(&couple, Array(repeating: nil, count: 100), at: .seconds(59)) == 100)
+    }
+
+    @Test func `all ports of an address are asked 128 times at once, and once a second`() {
+        var couple = Couple()
+        let places = (1...200).map { Endpoint("192.0.2.1:\($0)") }
+        #expect(requests(&couple, places, at: .zero) == 128)
+        #expect(requests(&couple, places.reversed(), at: .seconds(10)) == 10)
+        #expect(requests(&couple, [Endpoint("192.0.2.2:7")], at: .seconds(10)) == 1)
+    }
+
+    @Test func `of so many places as are remembered, others are not asked for a while`() {
+        var destinations = Destinations()
+        func place(_ number: Int) -> Endpoint { Endpoint("10.\(number >> 16).\(number >> 8 & 255).\(number & 255):7")! }
+        let taken = (0...Destinations.maximum).map { destinations.take(place($0), at: after(.zero)) }
+        #expect(taken.count { $0 } == Destinations.maximum && taken.last == false)
+        let known = destinations.take(place(0), at: after(.zero))
+        let later = destinations.take(place(Destinations.maximum), at: after(.seconds(20)))
+        #expect(known && later)
+        #expect(destinations.count <= Destinations.maximum)
     }
 
     @Test func `there are as many pairs as the limit says`() throws {
@@ -192,7 +222,7 @@ import WireGuardTypes
             return PublicKey(bytes: bytes.span)!
         }
         func add(_ number: Int) -> Bool { table.add(name(number), secret: Couple.secret) }
-        func asks(_ number: Int) -> Bool { table.request(to: name(number), isProven: true, at: after(.zero)) != nil }
+        func asks(_ number: Int) -> Bool { table.request(to: name(number), at: nil, now: after(.zero)) != nil }
         for number in 0..<ProbeTable.maximumPairs { #expect(add(number)) }
         #expect(!add(5000))
         #expect(add(0), "that one is there")

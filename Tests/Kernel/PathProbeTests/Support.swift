@@ -30,7 +30,7 @@ struct Couple {
     init() { _ = (a.add(key(64), secret: Self.secret), b.add(key(32), secret: Self.secret)) }
 
     mutating func request(at now: MonotonicTime = after(.zero)) -> ProbeTable.Request {
-        a.request(to: key(64), isProven: true, at: now)!
+        a.request(to: key(64), at: nil, now: now)!
     }
 
     /// B's answer.

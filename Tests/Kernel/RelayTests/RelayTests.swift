@@ -134,7 +134,7 @@ private struct Scene: ~Copyable {
     @Test func `takes a probe once, so nobody else gets a place with it`() throws {
         var scene = try Scene()
         try scene.meet()
-        let request = scene.a.probes.request(to: Hub.key, isProven: true, at: .now)!.datagram
+        let request = scene.a.probes.request(to: Hub.key, at: nil, now: .now)!.datagram
         try scene.a.send(request, to: scene.portOfB)
         try scene.hub.serve()
         #expect(try scene.a.receive().count == 1)

@@ -99,7 +99,7 @@ struct Member: ~Copyable {
     }
 
     private mutating func makeRequest() -> ProbeTable.Request? {
-        probes.request(to: Hub.key, isProven: true, at: .now)
+        probes.request(to: Hub.key, at: nil, now: .now)
     }
 
     /// What is there.
