@@ -199,8 +199,11 @@ extension FactExchange {
         for name in configured[key]?.endpoints ?? [] {
             for endpoint in endpoints(of: name) { add(endpoint, .configured) }
         }
-        // What was heard here stays when it is not healthy any more: that is when it is needed.
-        for endpoint in peers[key]?.heardAt ?? [] { add(endpoint, .observed) }
+        // What was heard here stays when it is not healthy any more: that is when it is needed. Of a pair it may be a
+        // relay's.
+        if let peer = peers[key], !peer.isPair {
+            for endpoint in peer.heardAt { add(endpoint, .observed) }
+        }
         if let peer = peers[key], !peer.isMade, let endpoint = peer.givenEndpoint { add(endpoint, .observed) }
         for claim in claims[key] {
             guard case .endpoint(let endpoint) = claim.statement, accepts(claim, of: key) else { continue }

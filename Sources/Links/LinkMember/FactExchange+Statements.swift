@@ -40,7 +40,8 @@ extension FactExchange {
             for prefix in peer.peer.allowedIPs where !prefix.isLinkLocal { say(.allowedIP(prefix.masked), .observed) }
         }
         for prefix in configured[key]?.allowedIPs ?? [] { say(.allowedIP(prefix.masked), .observed) }
-        if peer.isHealthy, let endpoint = peer.peer.endpoint, networks.allows(endpoint) {
+        // The endpoint of a pair may be a relay's, and one of ours says itself where it is.
+        if peer.isHealthy, !peer.isPair, let endpoint = peer.peer.endpoint, networks.allows(endpoint) {
             say(.endpoint(endpoint), .observed)
         }
         guard isRouter || settings.isChatty else { return entries }

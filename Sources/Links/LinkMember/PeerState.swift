@@ -111,6 +111,9 @@ struct PeerState: Sendable {
     /// Whether it is a router: it may send from a network that is wider than one machine.
     var isRouter: Bool { goneAt == nil && peer.isRouter }
 
+    /// Whether it is a session of two of ours that this program made.
+    var isPair: Bool { isMade && ours != nil }
+
     /// Whether it is a router that the operator made a peer.
     var isHub: Bool { isRouter && !isMade }
 

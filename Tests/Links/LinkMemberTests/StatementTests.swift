@@ -78,6 +78,18 @@ import WireGuardTypes
         #expect(said(stage, 1) == [.member, .from("10.0.0.2/32")])
     }
 
+    @Test("The endpoint of a pair may be a relay's: it is neither said nor a candidate")
+    func pair() {
+        var stage = Stage([1: ["10.0.0.0/24"], 2: ["+10.0.0.2/32"]])
+        #expect(said(stage, 2) == [.at("198.51.100.2:7")])
+        let boot = OurBoot(port: 7, relays: false, random: 1).bootID
+        stage.say(2, [Fact(subject: key(2), .alive(boot), timeToLive: .usual)])
+        #expect(said(stage, 2) == [])
+        #expect(stage.endpoints(2) == [])
+        stage.say(2, 2, .at("203.0.113.2:7"))
+        #expect(stage.endpoints(2) == [endpoint("203.0.113.2:7")])
+    }
+
     @Test("Which of its own addresses a machine tells")
     func own() {
         var stage = Stage(LinkSettings(hideInterfaces: [InterfacePattern("docker*")!]), [1: ["10.0.0.0/24"]])
