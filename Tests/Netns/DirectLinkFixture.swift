@@ -96,6 +96,13 @@ final class DirectLinkFixture {
                 .flatMap { $0.split(separator: "\t").last.map(String.init) }
         }
 
+        /// When the session with another was made, in seconds since 1970.
+        func handshake(with other: Machine) throws -> Int? {
+            try wg("show \(interface) latest-handshakes").split(separator: "\n")
+                .first { $0.hasPrefix(other.key.publicKey.description) }
+                .flatMap { $0.split(separator: "\t").last.flatMap { Int($0) } }
+        }
+
         /// How many of so many echoes come back, a tenth of a second apart.
         func pings(_ other: Machine, count: Int) throws -> Int {
             let words = ["netns", "exec", namespace, "ping", "-q", "-n", "-i", "0.1", "-W", "1", "-c", "\(count)"]

@@ -210,6 +210,31 @@ import WireGuardTypes
         try wait(for: "traffic") { try a.pings(b, count: 3) == 3 }
     }
 
+    @Test("go over the hub's relay, which has no key of theirs, while their own way is cut, and back")
+    func relay() throws {
+        let fixture = try start()
+        let (a, b) = (fixture["a"], fixture["b"])
+        try wait(for: "a direct link both ways") { try isDirect(a, b) && isDirect(b, a) }
+        try wait(for: "traffic") { try a.pings(b, count: 3) == 3 }
+        let (before, start) = (try a.handshake(with: b), ContinuousClock.now)
+        try fixture.setCut(true, a, b)
+        try wait(for: "traffic over the relay") {
+            let received = try a.pings(b, count: 3)
+            return try received == 3 && a.status()[b.key.publicKey]?["way"] as? String == "relayed"
+        }
+        let relayed = try #require(try a.endpoint(of: b))
+        #expect(relayed.hasPrefix("\(fixture.hub.outside):") && !relayed.hasSuffix(":51820"))
+        #expect(try fixture.hub.peers()[b.key.publicKey] == ["\(b.inside)/32", "\(b.key.publicKey.memberAllowedIP)"])
+        try fixture.setCut(false, a, b)
+        try wait(for: "the direct link again") {
+            // Somebody must want something, or nobody looks.
+            _ = try a.pings(b, count: 1)
+            return try isDirect(a, b) && isDirect(b, a)
+        }
+        // The session is the same all the while, as long as WireGuard itself makes no other.
+        if ContinuousClock.now - start < .seconds(100) { #expect(try a.handshake(with: b) == before) }
+    }
+
     @Test("find each other although their WireGuard has other ports than the hub's")
     func ports() throws {
         let fixture = try DirectLinkFixture(["hub", "a", "b"])
