@@ -74,6 +74,7 @@ extension Pair {
                 now: surroundings.moment
             )
             endpoint = way
+            aim = way
             failure = nil
             lastGreeting = nil
             readyCount = 0
@@ -82,6 +83,7 @@ extension Pair {
         if endpoint != way, endpoint == relay.endpoint || prober.path(to: endpoint)?.isBelieved != true {
             outbox.changes += initiation.move(to: way)
             endpoint = way
+            aim = way
         }
         guard pendingChanges == 0 else { return }
         if initiation.isInitiator {
@@ -139,6 +141,7 @@ extension Pair {
         failure = nil
         settling = nil
         endpoint = nil
+        aim = nil
         firstProof = nil
         lastReady = nil
         let delay = min(Self.resetDelay * (1 << min(resets, 10)), Self.longestResetDelay)
