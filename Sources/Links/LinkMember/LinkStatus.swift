@@ -3,10 +3,19 @@ public import WireGuardTypes
 
 /// What is known of all members, for people and for programs.
 public struct LinkStatus: Hashable, Sendable {
-    /// By name, then by key.
-    public var members: [MemberStatus]
+    /// By name, those without a name last; then by key.
+    public let members: [MemberStatus]
 
-    public init(members: [MemberStatus]) { self.members = members }
+    public init(members: [MemberStatus]) {
+        self.members = members.sorted { left, right in
+            switch (left.name, right.name) {
+            case (let one?, let other?) where one != other: one < other
+            case (_?, nil): true
+            case (nil, _?): false
+            default: left.key < right.key
+            }
+        }
+    }
 }
 
 public struct MemberStatus: Hashable, Sendable {

@@ -27,4 +27,23 @@ import WireGuardTypes
         #expect(a.lookups.filter { $0.name == hubName }.count <= 1)
         #expect(Set(a.lookups.map(\.name)).isSubset(of: [hubName, absentName]))
     }
+
+    @Test func `order what people are told; who has none comes last`() {
+        func member(_ name: String?, _ number: UInt8) -> MemberStatus {
+            MemberStatus(
+                key: PublicKey(bytes: [UInt8](repeating: number, count: 32).span)!,
+                name: name,
+                isOurs: true,
+                isAlive: true,
+                way: .throughHub(nil),
+                since: .zero,
+                roundTrip: nil,
+                attempts: [],
+                allowedIPs: []
+            )
+        }
+        let members = [member(nil, 2), member("b", 1), member("a", 4), member(nil, 1), member("a", 3)]
+        let sorted = LinkStatus(members: members).members.map { "\($0.name ?? "-")\($0.key.bytes[0])" }
+        #expect(sorted == ["a3", "a4", "b1", "-1", "-2"])
+    }
 }
