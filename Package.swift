@@ -523,7 +523,13 @@ let linkSuites = suites(
             "LinkFactsTests",
             ["Checkout", "Keys", "LinkFacts", "NetworkAddresses", "Secrets", "Time", "WireGuardTypes"]
         ),
-        ("LinkMessagesTests", ["Keys", "LinkFacts", "LinkMessages", "NetworkAddresses", "Secrets", "WireGuardTypes"]),
+        (
+            "LinkMessagesTests",
+            [
+                "Checkout", "Keys", "LinkFacts", "LinkMessages", "NetworkAddresses", "PathProbe", "Secrets", "Time",
+                "WireGuardTypes",
+            ]
+        ),
         (
             "LinkMemberTests",
             [

@@ -66,16 +66,17 @@ def state(key, rest):
     return struct.unpack("<16I", b"expand 32-byte k" + key + rest)
 
 
-def tag(key, nonce, text):
+def tag(key, nonce, associated, text=b""):
     first = rounds(state(key, nonce[:16]))
     subkey = struct.pack("<8I", *first[:4], *first[12:])
     start = state(subkey, bytes(8) + nonce[16:])
     block = struct.pack("<16I", *(a + b & 0xFFFFFFFF for a, b in zip(start, rounds(start))))
     r = int.from_bytes(block[:16], "little") & 0x0FFFFFFC0FFFFFFC0FFFFFFC0FFFFFFF
-    text = text + bytes(-len(text) % 16) + struct.pack("<QQ", len(text), 0)
+    padded = (part + bytes(-len(part) % 16) for part in (associated, text))
+    all = b"".join(padded) + struct.pack("<QQ", len(associated), len(text))
     sum = 0
-    for i in range(0, len(text), 16):
-        sum = (sum + int.from_bytes(text[i : i + 16] + b"\1", "little")) * r % (2**130 - 5)
+    for i in range(0, len(all), 16):
+        sum = (sum + int.from_bytes(all[i : i + 16] + b"\1", "little")) * r % (2**130 - 5)
     return ((sum + int.from_bytes(block[16:32], "little")) % 2**128).to_bytes(16, "little")
 
 
@@ -212,4 +213,5 @@ def main():
         sys.exit(__doc__)
 
 
-main()
+if __name__ == "__main__":
+    main()
