@@ -100,7 +100,9 @@ public struct PathProber: Sendable {
             let hasAnswered = paths[index].hasAnswered
             // Without a request a limit of all pairs together is reached: what is due stays due.
             let destination = paths[index].candidate.endpoint
-            guard let request = table.request(to: other, at: hasAnswered ? nil : destination, now: now) else { continue }
+            guard let request = table.request(to: other, at: hasAnswered ? nil : destination, now: now) else {
+                continue
+            }
             paths[index].sent(request.counter, at: now)
             outgoing.append(Outgoing(datagram: request.datagram, destination: destination))
         }
