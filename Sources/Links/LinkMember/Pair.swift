@@ -98,7 +98,7 @@ struct Pair: Sendable {
     // Where the session leads
     /// Where the peer's endpoint was put last, or has roamed to.
     var endpoint: Endpoint?
-    /// Where it was led last, while WireGuard may be led back by what was on its way.
+    /// Where it was led last, from which WireGuard may have roamed since.
     var aim: Endpoint?
     var settling: Settling?
     var failure: FailureWatch?

@@ -140,6 +140,7 @@ extension Pair {
         isOtherReady = false
         failure = nil
         settling = nil
+        aim = nil
         endpoint = nil
         aim = nil
         firstProof = nil
