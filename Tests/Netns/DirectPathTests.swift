@@ -169,4 +169,32 @@ import Testing
         print("figure: \(delay) ms: \(lost.count) times from the relay to the direct path, lost: \(lost)")
         #expect(lost.allSatisfy { $0 == 0 })
     }
+
+    /// Machines of the field among ours.
+    @Test(arguments: [(true, false, true), (false, true, false), (false, true, true), (true, false, false)])
+    func `with machines of the field`(isHubOurs: Bool, isAOurs: Bool, isBOurs: Bool) throws {
+        let mesh = try LinkMesh()
+        let a = try mesh.laboratory.makeHost("a", behind: .full)
+        let b = try mesh.laboratory.makeHost("b", behind: .full)
+        for host in [a, b] { try mesh.join(host) }
+        for (machine, isOurs) in [(mesh.hub, isHubOurs), (a, isAOurs), (b, isBOurs)] {
+            if isOurs { try mesh.start(machine) } else { try mesh.startPlain(machine) }
+        }
+        let pings = try a.ping(mesh.address(of: b))
+        func hasMoved(_ machine: LabMachine, _ other: LabMachine) throws -> Bool {
+            try machine.peer(other)?.allowedIPs.contains("\(mesh.address(of: other))/32") ?? false
+        }
+        let time = try seconds(until: "a and b have a direct path") { try hasMoved(a, b) && hasMoved(b, a) }
+        try pings.wait(for: 300)
+        let kinds = [isHubOurs, isAOurs, isBOurs].map { $0 ? "ours" : "plain" }
+        print(
+            "figure: hub \(kinds[0]), a \(kinds[1]), b \(kinds[2]): direct after \(LinkMesh.text(time)), "
+                + "\(pings.count().lost.count) lost at 100/s"
+        )
+        #expect(try a.peer(b)?.endpoint == "\(b.publicAddress):51820")
+        for machine in [mesh.hub, a, b] {
+            let output = mesh.program(of: machine)?.output ?? ""
+            for word in ["refused", "forged", "malformed"] { #expect(!output.contains(word), "\(output)") }
+        }
+    }
 }

@@ -1,3 +1,4 @@
+import Checkout
 import Foundation
 import Glibc
 import LinkLaboratory
@@ -49,6 +50,13 @@ final class LinkMesh {
         let program = try machine.start(arguments(machine, words), log: "kex-link")
         programs[machine.name] = program
         return program
+    }
+
+    /// Starts a machine of the field: another implementation, which knows only what wirelink does.
+    func startPlain(_ machine: LabMachine) throws {
+        let script = Checkout.file("Tests/Links/plain.py").path
+        let words = ["python3", script, machine.interface, "\(machine.folder)/private.key"]
+        programs[machine.name] = try machine.start(words, log: "plain")
     }
 
     func program(of machine: LabMachine) -> LabProcess? { programs[machine.name] }
