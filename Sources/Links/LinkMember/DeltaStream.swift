@@ -11,6 +11,7 @@ struct DeltaStream: Sendable {
     /// A delta without an answer.
     private struct Flight {
         let delta: FactDelta
+        let sentAt: MonotonicTime
         var retryAt: MonotonicTime
         var wait = DeltaTimes.firstRetry
         var tries = 1
@@ -57,15 +58,6 @@ struct DeltaStream: Sendable {
         isBlocked = false
     }
 
-    /// The receiver can be reached again: what is under way is sent at once.
-    mutating func hurry(at now: MonotonicTime) {
-        for index in flights.indices {
-            flights[index].retryAt = now
-            flights[index].wait = DeltaTimes.firstRetry
-            flights[index].tries = 1
-        }
-    }
-
     /// When there is something to send.
     func nextDue(in journal: Journal) -> MonotonicTime {
         guard let aliveAt else { return .start }
@@ -84,9 +76,11 @@ struct DeltaStream: Sendable {
     ///
     /// - Parameters:
     ///   - alive: of this machine.
+    ///   - heardAt: when the receiver was heard last.
     ///   - gathering: changes that come sooner after this wait.
     mutating func send(
         to receiver: PublicKey,
+        heardAt: MonotonicTime?,
         alive: Fact,
         gathering: Duration,
         from journal: Journal,
@@ -94,7 +88,9 @@ struct DeltaStream: Sendable {
     ) -> [FactDelta] {
         var deltas: [FactDelta] = []
         for index in flights.indices where flights[index].retryAt <= now {
-            guard flights[index].tries < DeltaTimes.tries else {
+            // Who is not heard either has a bad line, and will know what it was told.
+            let isHeard = heardAt.map { $0 - flights[index].sentAt > DeltaTimes.longestRetry } ?? false
+            guard flights[index].tries < DeltaTimes.tries || !isHeard else {
                 hasGivenUp = true
                 return deltas
             }
@@ -125,7 +121,7 @@ struct DeltaStream: Sendable {
             let delta = FactDelta(sequence: next, isFirst: isFirst, facts: facts)
             next &+= 1
             keysInFlight.formUnion(facts.map(\.key))
-            flights.append(Flight(delta: delta, retryAt: now + DeltaTimes.firstRetry))
+            flights.append(Flight(delta: delta, sentAt: now, retryAt: now + DeltaTimes.firstRetry))
             deltas.append(delta)
             if !isPingOnly, cursor == journal.last { notBefore = now + gathering }
         }

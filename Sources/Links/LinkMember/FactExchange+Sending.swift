@@ -17,7 +17,8 @@ extension FactExchange {
         guard peer.boot != nil else { return .pingOnly }
         if configured[key].map({ $0.trust ?? .untrusted >= .allowedIPs || $0.isFactExchanger }) ?? false { return .all }
         if peer.isHub { return .all }
-        return (isRouter || settings.isChatty) && peer.isHealthy ? .all : .pingOnly
+        // Ours are told what changes, and would be told everything anew after each pause.
+        return (isRouter || settings.isChatty) && (peer.isHealthy || peer.ours != nil) ? .all : .pingOnly
     }
 
     // MARK: - Time
@@ -61,10 +62,7 @@ extension FactExchange {
     /// A source is there again, or is not there any more.
     mutating func noteReturn(of key: PublicKey, at now: MonotonicTime) {
         guard let peer = peers[key] else { return }
-        if peer.isLive {
-            peers[key]?.stream?.hurry(at: now)
-            wake = now
-        }
+        if peer.isLive { wake = now }
         guard peer.trust >= .membership else { return }
         stale.formUnion(claims.subjects.filter { $0.value.contains { $0.source == key } }.keys)
     }
@@ -172,7 +170,14 @@ extension PeerState {
                 in: journal
             )
         }
-        return stream?.send(to: receiver, alive: alive, gathering: gathering, from: journal, at: now) ?? []
+        return stream?.send(
+            to: receiver,
+            heardAt: heardDatagramAt,
+            alive: alive,
+            gathering: gathering,
+            from: journal,
+            at: now
+        ) ?? []
     }
 }
 

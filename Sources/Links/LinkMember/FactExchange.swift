@@ -183,6 +183,7 @@ public struct FactExchange: Sendable {
 
     /// A machine of ours says that it has a delta.
     public mutating func acknowledge(_ sequence: UInt32, from source: PublicKey, at now: MonotonicTime) {
+        peers[source]?.heardDatagramAt = now
         peers[source]?.stream?.acknowledge(sequence)
         if let due = peers[source]?.stream?.nextDue(in: journal) { wake = min(wake ?? due, due) }
         settle(at: now)
@@ -210,6 +211,7 @@ extension FactExchange {
     private mutating func admits(_ source: PublicKey, at now: MonotonicTime) -> Bool {
         guard var peer = peers[source], peer.goneAt == nil else { return false }
         let isInTime = peer.bucket.take(FactLimits.datagrams, at: now.sinceStart)
+        if isInTime { peer.heardDatagramAt = now }
         peers[source] = peer
         if !isInTime { log.refused(source, "sends more datagrams with facts than are taken", at: now) }
         return isInTime

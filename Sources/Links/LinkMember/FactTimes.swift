@@ -36,7 +36,7 @@ enum FactTimes {
 enum DeltaTimes {
     static let firstRetry = Duration.seconds(1)
     static let longestRetry = Duration.seconds(16)
-    /// A delta that was sent so often without an answer is given up, and everything is told anew.
+    /// A delta that was sent so often without an answer to one that is heard is given up, and everything is told anew.
     static let tries = 8
     /// From one alive fact to the next. Its answer also shows that the receiver knows what it was told.
     static let alive = Duration.seconds(60)

@@ -171,9 +171,9 @@ extension FactExchange {
     }
 
     /// Whether a peer that nobody calls a member is removed. Somebody who would call it one must be there, and have been
-    /// there for long enough to have said so.
+    /// there for longer than what it says holds.
     func mayRemovePeers(at now: MonotonicTime) -> Bool {
-        guard now - startedAt > FactTimes.settling, !isRouter, ownTrust < .membership else { return false }
+        guard !isRouter, ownTrust < .membership else { return false }
         return peers.values.contains { peer in
             peer.goneAt == nil && peer.trust >= .membership
                 && peer.isSteady(for: FactTimes.steadiness, andFor: FactTimes.persistence, at: now)

@@ -34,6 +34,8 @@ struct PeerState: Sendable {
     /// Of what start the stream in ``inbox`` is.
     var inboxBoot: BootID?
     var bucket = TokenBucket()
+    /// When it sent the last datagram that was taken.
+    var heardDatagramAt: MonotonicTime?
 
     /// Of ``heardAt``.
     private static let mostHeardAt = 4

@@ -145,6 +145,21 @@ func star(leaves: Int, isHubOurs: Bool = true, plainLeaves: Set<Int> = []) -> Me
         #expect(mesh.view(key(2), at: key(1)) == nil)
     }
 
+    @Test("Who is back is told at once what has changed meanwhile")
+    func back() {
+        var mesh = star(leaves: 2)
+        mesh.run(for: .seconds(30))
+        mesh.cut = [[key(0), key(1)]]
+        mesh.machines[key(2)]?.device.underlayAddresses = [underlay("203.0.113.9/24")]
+        // The hub has tried for half a minute, and then waits until it hears of the leaf.
+        mesh.run(for: .seconds(270))
+        #expect(mesh.view(key(1), at: key(0))?.isAlive == false)
+        mesh.cut = []
+        mesh.run(for: .seconds(6))
+        let candidates = mesh.view(key(2), at: key(1))?.candidates.map(\.endpoint)
+        #expect(candidates == [endpoint("203.0.113.9:51820")])
+    }
+
     @Test("A change is told at once, and an idle mesh says nothing but that it is alive")
     func atOnce() throws {
         var mesh = star(leaves: 3)
