@@ -142,7 +142,6 @@ extension Pair {
         settling = nil
         aim = nil
         endpoint = nil
-        aim = nil
         firstProof = nil
         lastReady = nil
         let delay = min(Self.resetDelay * (1 << min(resets, 10)), Self.longestResetDelay)
