@@ -381,8 +381,8 @@ let testSupport = [
         dependencies: [
             "BusMessages", "ConfigurationFiles", "GatewayState", "HandlerChannel", "HTTPConfiguration",
             "KexConfiguration", "KexProtocol", "Keys", "LinkChannel", "LinkConfiguration", "LinkControl", "LinkFacts",
-            "LinkImport", "Netlink", "NetworkAddresses", "PathProbe", "Time", "VXLANFdb", "WireGuardControl",
-            "WireGuardTypes",
+            "LinkImport", "LinkMessages", "Netlink", "NetworkAddresses", "PathProbe", "Time", "VXLANFdb",
+            "WireGuardControl", "WireGuardTypes",
         ],
         path: "Fuzz/Targets",
         swiftSettings: settings

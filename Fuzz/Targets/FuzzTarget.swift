@@ -11,6 +11,7 @@ internal import LinkConfiguration
 internal import LinkControl
 internal import LinkFacts
 internal import LinkImport
+internal import LinkMessages
 internal import Netlink
 internal import NetworkAddresses
 internal import PathProbe
@@ -38,6 +39,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case bus
     /// Facts, from members of a mesh.
     case links
+    /// Messages between members of ours.
+    case messages
     /// Probes of paths, from anybody.
     case probes
 
@@ -52,6 +55,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .state: readState(bytes)
         case .bus: readBus(bytes)
         case .links: readLinks(bytes)
+        case .messages: readMessages(bytes)
         case .probes: readProbes(bytes)
         }
     }
@@ -221,6 +225,14 @@ private func readLinks(_ bytes: [UInt8]) {
         check(heard.facts, length: bytes.count)
     }
     if let facts = try? Fact.facts(in: bytes) { check(facts, length: bytes.count) }
+}
+
+private func readMessages(_ bytes: [UInt8]) {
+    guard let message = try? LinkMessage(bytes) else { return }
+    let again = message.bytes
+    precondition(again.count <= bytes.count, "a message grows")
+    precondition((try? LinkMessage(again)) == message, "a message says something else")
+    precondition(again.count <= LinkMessage.maximumLength || bytes.count > LinkMessage.maximumLength, "too long")
 }
 
 /// What was read can be said again: in no more bytes, and in datagrams that are believed.

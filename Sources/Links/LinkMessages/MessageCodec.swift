@@ -10,10 +10,12 @@ extension LinkMessage {
         case received, forward, undelivered, call, relayWanted, relayGranted, echo, switching
     }
 
+    /// Most bytes of a message.
+    public static let maximumLength = MessageSealer.maximumMessage
     /// Most bytes of facts in one delta.
     public static let maximumFacts = MessageSealer.maximumMessage - 1 - 4 - 1
 
-    var bytes: [UInt8] {
+    package var bytes: [UInt8] {
         var bytes: [UInt8] = []
         switch self {
         case .facts(let delta):
@@ -59,7 +61,7 @@ extension LinkMessage {
     }
 
     /// Reads a message. Flags that this version does not know are ignored.
-    init(_ bytes: [UInt8]) throws(MalformedMessage) {
+    package init(_ bytes: [UInt8]) throws(MalformedMessage) {
         var reader = FactReader(bytes)
         let number = try reader.required(reader.byte())
         guard let kind = Kind(rawValue: number) else { throw .unknown(.kind, number) }
