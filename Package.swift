@@ -533,7 +533,8 @@ let linkSuites = suites(
         (
             "LinkMemberTests",
             [
-                "LinkFacts", "LinkMember", "LinkMessages", "NetworkAddresses", "Surroundings", "Time",
+                "Keys", "LinkFacts", "LinkMember", "LinkMessages", "NetworkAddresses", "PathProbe", "Surroundings",
+                "Time",
                 "VirtualNetwork", "WireGuardTypes",
             ]
         ),

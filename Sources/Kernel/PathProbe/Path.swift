@@ -93,6 +93,9 @@ public struct Path: Hashable, Sendable {
         }
     }
 
+    /// Nothing could be sent.
+    mutating func postpone(to time: MonotonicTime) { next = time }
+
     /// Who was lost may come back soon, and is asked often for the first minute. Who never answered is asked four times a
     /// minute at most.
     private var retryDelay: Duration {

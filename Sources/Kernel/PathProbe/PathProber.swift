@@ -32,6 +32,8 @@ public struct PathProber: Sendable {
     public static let patience = Duration.seconds(3)
     /// So long after its last answer a path is believed in.
     public static let proofLifetime = Duration.seconds(30)
+    /// After a limit was reached.
+    static let heldBack = Duration.milliseconds(250)
     /// Requests after the first answer that tell the round trip.
     static let firstSamples = 3
 
@@ -98,9 +100,10 @@ public struct PathProber: Sendable {
         var outgoing: [Outgoing] = []
         for index in paths.indices where paths[index].isDue(isAsked: isAsked, at: now) {
             let hasAnswered = paths[index].hasAnswered
-            // Without a request a limit of all pairs together is reached: what is due stays due.
             let destination = paths[index].candidate.endpoint
             guard let request = table.request(to: other, at: hasAnswered ? nil : destination, now: now) else {
+                // A limit is reached: a little later there may be room.
+                paths[index].postpone(to: now + Self.heldBack)
                 continue
             }
             paths[index].sent(request.counter, at: now)
@@ -112,8 +115,7 @@ public struct PathProber: Sendable {
     /// When ``due(using:isAsked:at:)`` has something next, `nil` if nothing is to be asked. Not before now.
     public func nextDeadline(isAsked: Bool, at now: MonotonicTime) -> MonotonicTime? {
         let next = paths.filter { $0.isDue(isAsked: isAsked, at: max($0.next, now)) }.map(\.next).min()
-        // What the limit held back is not worth a loop without a pause.
-        return next.map { max($0, now + .milliseconds(5)) }
+        return next.map { max($0, now) }
     }
 
     /// An answer came.

@@ -20,7 +20,11 @@ public struct ProbeTable: Sendable {
     public static let answerLimit = TokenBucket.Size(burst: 20, interval: .milliseconds(50))
     /// How many requests this machine sends to places that are not proven, all pairs together: 500 at once, and 200 a
     /// second, which is 24 kB. Whoever names places for it to probe can aim no more than that at somebody else.
+    /// ``firstRequests`` of each pair are counted apart, with the same limit.
     public static let unprovenLimit = TokenBucket.Size(burst: 500, interval: .milliseconds(5))
+    /// How many of these are for one pair: 128 at once, so that 16 candidates have their burst, and 2 a second.
+    public static let pairLimit = TokenBucket.Size(burst: 128, interval: .milliseconds(500))
+    public static let firstRequests = 96
 
     /// What was read.
     public enum Event: Hashable, Sendable {
@@ -39,7 +43,10 @@ public struct ProbeTable: Sendable {
 
     private struct Pair {
         let keys: ProbeKeys
-        var awaited = AwaitedAnswers()
+        var awaited: AwaitedAnswers
+        /// To places that are not proven.
+        var unproven = TokenBucket()
+        var unprovenCount = 0
         var requests = ReplayGuard()
         var answers = TokenBucket()
     }
@@ -52,6 +59,9 @@ public struct ProbeTable: Sendable {
     private var sources = KnownSources()
     private var strangers = TokenBucket()
     private var unproven = TokenBucket()
+    private var first = TokenBucket()
+    /// Highest counter of the pairs that were taken out: one that comes back goes on behind it.
+    private var lastCounter: UInt64 = 0
     private var destinations = Destinations()
 
     /// - Parameter boot: random, another with each start.
@@ -70,14 +80,15 @@ public struct ProbeTable: Sendable {
         guard places[other] == nil else { return true }
         guard pairs.count < Self.maximumPairs else { return false }
         places[other] = pairs.count
-        pairs.append(Pair(keys: ProbeKeys(own: own, other: other, secret: secret)))
+        let keys = ProbeKeys(own: own, other: other, secret: secret)
+        pairs.append(Pair(keys: keys, awaited: AwaitedAnswers(after: lastCounter)))
         return true
     }
 
-    /// Takes a pair out. What it was told before may be told it again if it comes back, so take out only those whose
-    /// secret is gone.
+    /// Takes a pair out. If it comes back, what it sent before it was taken out is taken once more.
     public mutating func remove(_ other: PublicKey) {
         guard let place = places.removeValue(forKey: other) else { return }
+        lastCounter = max(lastCounter, pairs[place].awaited.last)
         let last = pairs.removeLast()
         guard place < pairs.count else { return }
         pairs[place] = last
@@ -91,11 +102,29 @@ public struct ProbeTable: Sendable {
     public mutating func request(to other: PublicKey, at unproven: Endpoint?, now: MonotonicTime) -> Request? {
         guard let place = places[other] else { return nil }
         if let unproven {
-            guard destinations.take(unproven, at: now), self.unproven.take(Self.unprovenLimit, at: now.sinceStart)
-            else { return nil }
+            guard mayAsk(place, at: unproven, now) else { return nil }
         }
         let probe = Probe(kind: .request, boot: boot, counter: pairs[place].awaited.next())
         return Request(counter: probe.counter, datagram: pairs[place].keys.datagram(of: probe))
+    }
+
+    /// Whether a pair may ask at a place that is not proven. One that has asked a lot already does not keep others out
+    /// that have just come.
+    private mutating func mayAsk(_ place: Int, at destination: Endpoint, _ now: MonotonicTime) -> Bool {
+        let isFirst = pairs[place].unprovenCount < Self.firstRequests
+        var own = pairs[place].unproven
+        var all = isFirst ? first : unproven
+        guard own.take(Self.pairLimit, at: now.sinceStart), all.take(Self.unprovenLimit, at: now.sinceStart),
+            destinations.take(destination, at: now)
+        else { return false }
+        pairs[place].unproven = own
+        if isFirst {
+            pairs[place].unprovenCount += 1
+            first = all
+        } else {
+            unproven = all
+        }
+        return true
     }
 
     /// Reads any bytes from anywhere.
@@ -163,9 +192,12 @@ struct AwaitedAnswers: Hashable, Sendable {
     /// Requests that an answer may come to: 16 candidates are asked 160 times a second at first, for 3 s.
     static let window: UInt64 = 512
 
-    private var last: UInt64 = 0
+    private(set) var last: UInt64
     /// Bit n of them all is for the counter whose remainder is n.
     private var bits = [UInt64](repeating: 0, count: Int(window / 64))
+
+    /// - Parameter counter: that no request has any more.
+    init(after counter: UInt64 = 0) { last = counter }
 
     /// The counter of a new request, whose answer is awaited from now on.
     mutating func next() -> UInt64 {

@@ -190,6 +190,12 @@ extension FactExchange {
     /// One of ``members``.
     public func member(_ key: PublicKey) -> MemberView? { book[key] }
 
+    /// Those whose view is another since the last call, or that are not there any more.
+    mutating func takeChanged() -> Set<PublicKey> {
+        defer { book.changed = [] }
+        return book.changed
+    }
+
     /// Lines for the log, since the last call.
     public mutating func takeNotices() -> [LinkNotice] { log.take() }
 }

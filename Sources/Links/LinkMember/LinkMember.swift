@@ -3,6 +3,7 @@ internal import LinkFacts
 internal import LinkMessages
 internal import NetworkAddresses
 internal import PathProbe
+internal import SourceLimits
 public import Time
 internal import WireGuardTypes
 
@@ -22,6 +23,17 @@ public struct LinkMember: Sendable {
     static let lookupInterval = Duration.seconds(60)
     /// Least time until the next deadline.
     static let leastPause = Duration.milliseconds(1)
+    /// Between looks after what is kept of those that are not there any more.
+    static let sweepInterval = Duration.seconds(60)
+    /// How long nobody may say that a machine is a member before its pair is taken away. Longer than it takes to notice
+    /// that the only router, which would say so, is not there: 180 s of WireGuard.
+    static let pairPatience = Duration.seconds(240)
+    /// Members that have gone whose secret is kept, so that nothing they sent before is taken again.
+    static let maximumDeparted = 512
+    /// Datagrams that are read of one peer: 1,024 without a pause, and 256 a second; of a hub, which forwards for all,
+    /// four times as many.
+    static let arrivalLimit = TokenBucket.Size(burst: 1_024, interval: .microseconds(3_906.25))
+    static let hubArrivalLimit = TokenBucket.Size(burst: 4_096, interval: .microseconds(976.5625))
     /// Least time between notices about refused bytes, so that nobody can fill the log.
     static let refusalInterval = Duration.seconds(60)
 
@@ -49,6 +61,25 @@ public struct LinkMember: Sendable {
         var awaitedSecrets: Set<PublicKey> = []
         var switchboard = Switchboard()
         var fieldPeers = FieldPeers()
+        /// When each pair is due, and those that something has happened to.
+        var agenda = Agenda()
+        var touched: Set<PublicKey> = []
+        /// Pairs that have a session or are about to.
+        var busy: Set<PublicKey> = []
+        /// Members that are looked at again.
+        var changed: Set<PublicKey> = []
+        /// Whether somebody new is there to have a secret with.
+        var hasNewcomers = true
+        /// Those that a secret is kept of, and nothing else, since when.
+        var departed: [PublicKey: MonotonicTime] = [:]
+        /// Highest counter of a member that was forgotten.
+        var lastCounter: UInt64 = 0
+        /// When those that went are looked for.
+        var sweepDue = MonotonicTime.start
+        /// Datagrams of each peer.
+        var arrivals: [PublicKey: TokenBucket] = [:]
+        var site: Site
+        var log = NoticeLog()
         /// Peers whose link-local address may not be in the device yet, until then at most.
         var unready: Set<PublicKey> = []
         var unreadyUntil = MonotonicTime.start
@@ -87,12 +118,16 @@ public struct LinkMember: Sendable {
         case .datagram(let bytes, let source, _): receive(bytes, from: source, &own, at: now)
         case .probe(let bytes, let source, let port): receiveProbe(bytes, from: source, at: port, &own, at: now)
         case .changed(let members):
-            for member in members { own.pairs[member]?.noteChanged() }
+            for member in members {
+                own.pairs[member]?.noteChanged()
+                own.touched.insert(member)
+            }
             own.unready.subtract(members)
         case .refused(let member, let reason):
             own.unready.remove(member)
             own.pairs[member]?.noteChanged()
-            work.append(.log(LinkNotice(.refused, .warning, member, "change of the peer refused: \(reason)")))
+            own.touched.insert(member)
+            own.log.add(LinkNotice(.refused, .warning, member, "change of the peer refused: \(reason)"), at: now)
         case .relayPort(let member, let port): grant(port, of: member, &own, at: now)
         case .found(let endpoints, let name):
             // A resolver that does not answer has not said that the address is wrong.

@@ -9,6 +9,8 @@ struct MemberBook: Sendable {
     private var addresses: [IPv6Address: PublicKey] = [:]
     /// Those whose address is somebody else's.
     private(set) var displaced: Set<PublicKey> = []
+    /// Those that were written or removed since somebody took note of it.
+    var changed: Set<PublicKey> = []
     /// What each member may have of what it was given.
     var allowedIPs = AllowedIPs()
 
@@ -31,11 +33,13 @@ struct MemberBook: Sendable {
     }
 
     mutating func write(_ view: MemberView) {
+        changed.insert(view.key)
         if views.updateValue(view, forKey: view.key) == nil { keys.insert(view.key, at: place(of: view.key)) }
     }
 
     mutating func remove(_ key: PublicKey) {
         guard let view = views.removeValue(forKey: key) else { return }
+        changed.insert(key)
         let place = place(of: key)
         if place < keys.count, keys[place] == key { keys.remove(at: place) }
         if addresses[view.address] == key { addresses[view.address] = nil }

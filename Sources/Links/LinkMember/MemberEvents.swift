@@ -3,6 +3,7 @@ internal import LinkFacts
 internal import LinkMessages
 internal import NetworkAddresses
 internal import PathProbe
+internal import SourceLimits
 internal import Time
 internal import WireGuardTypes
 
@@ -20,7 +21,11 @@ extension LinkMember {
         own.snapshot = snapshot
         own.readAt = now
         own.fieldDue = now
+        own.site = Own.Site(snapshot)
+        let before = own.peers
         own.peers = Dictionary(snapshot.peers.map { ($0.publicKey, $0) }) { first, _ in first }
+        own.hasNewcomers = true
+        for key in before.keys where own.peers[key] == nil { remove(key, &own) }
         own.exchange.take(snapshot, at: now)
         own.factsPort = own.exchange.factsPort ?? 0
         let hasMoved =
@@ -40,7 +45,8 @@ extension LinkMember {
                 work.append(.change(current))
             }
         }
-        for key in own.pairs.keys {
+        for (key, pair) in own.pairs where hasMoved || pair.isNews(own.peers[key]) {
+            own.touched.insert(key)
             var outbox = Pair.Outbox()
             let surroundings = own.surroundings(for: key, at: now)
             own.pairs[key]?.note(own.peers[key], &outbox, at: now)
@@ -53,6 +59,8 @@ extension LinkMember {
     /// A datagram at the facts port. It came through the tunnel, so its source is the address of a peer.
     mutating func receive(_ bytes: [UInt8], from source: IPv6Address, _ own: inout Own, at now: MonotonicTime) {
         guard let sender = own.addresses[source] else { return }
+        let limit = own.isHub(sender) ? Self.hubArrivalLimit : Self.arrivalLimit
+        guard own.arrivals[sender, default: TokenBucket()].take(limit, at: now.sinceStart) else { return }
         // It has a session that the last reading does not show.
         if own.exchange.member(sender)?.isHealthy != true,
             own.lastReadNow.map({ $0 + Self.newcomerInterval <= now }) ?? true
@@ -96,6 +104,7 @@ extension LinkMember {
         let hub = own.hub(for: member)
         var outbox = Pair.Outbox()
         own.pairs[member]?.reset(&outbox, isTold: false, at: now)
+        own.touched.insert(member)
         carryOut(outbox, of: member, hub, &own, at: now)
     }
 
@@ -124,9 +133,11 @@ extension LinkMember {
             }
         case .undelivered(let other, let reason) where !isForwarded && own.isHub(sender):
             own.pairs[other]?.noteUndelivered(reason, at: now)
+            own.touched.insert(other)
         case .relayWanted(let other) where !isForwarded: wantRelay(of: other, for: sender, &own, at: now)
         case .relayGranted(let other, let port) where !isForwarded && own.isHub(sender):
             own.pairs[other]?.noteGrant(port, at: own.peers[sender]?.endpoint, now: now)
+            own.touched.insert(other)
         case .call, .echo, .switching: takePaired(message, from: sender, isForwarded: isForwarded, &own, at: now)
         case .facts, .received, .forward, .undelivered, .relayWanted, .relayGranted: break
         }
@@ -144,6 +155,7 @@ extension LinkMember {
         let surroundings = own.surroundings(for: sender, at: now)
         var outbox = Pair.Outbox()
         own.pairs[sender]?.noteOurs()
+        own.touched.insert(sender)
         if !isForwarded { own.pairs[sender]?.noteArrival(at: now) }
         switch message {
         case .call(let call): own.pairs[sender]?.take(call, surroundings, &outbox, at: now)
@@ -168,6 +180,7 @@ extension LinkMember {
         case .request(let sender, let answer):
             switch port {
             case .wireGuard:
+                own.touched.insert(sender)
                 let surroundings = own.surroundings(for: sender, at: now)
                 own.pairs[sender]?.heardProbe(from: source, surroundings, at: now)
             case .relay(let other):
@@ -180,7 +193,9 @@ extension LinkMember {
             if let observed { own.mapping.note(observed, by: source, at: now) }
             if let pair = own.relayProbes.removeValue(forKey: counter), own.isHub(sender) {
                 own.pairs[pair]?.relay.noteAnswer(at: now)
+                own.touched.insert(pair)
             } else {
+                own.touched.insert(sender)
                 _ = own.pairs[sender]?.prober.answered(counter, from: source, observed: observed, at: now)
             }
         }

@@ -11,49 +11,65 @@ extension LinkMember {
     mutating func advance(_ own: inout Own, at now: MonotonicTime) {
         matchPairs(&own, at: now)
         askSecrets(&own)
-        lookUpNames(&own, at: now)
         lookAfterFieldPeers(&own, at: now)
+        sweep(&own, at: now)
         // What is told somebody before his secret is known, or before the device has his address, would count as told,
         // and be lost.
         if own.awaitedSecrets.isDisjoint(with: own.peers.keys), own.unready.isEmpty || own.unreadyUntil <= now {
             for message in own.exchange.send(at: now, using: &random) { send(message, &own) }
+            matchPairs(&own, at: now)
         }
-        for key in own.pairs.keys.sorted() {
+        // In the order of the keys, so that the same events have the same work.
+        for key in own.touched.union(own.agenda.take(at: now)).sorted() {
             guard var pair = own.pairs[key] else { continue }
+            own.pairs[key] = nil
             let surroundings = own.surroundings(for: key, at: now)
             let outbox = pair.advance(surroundings, using: &own.table, at: now)
+            own.agenda.set(key, at: pair.nextDeadline(hasHub: surroundings.hub != nil, at: now))
+            if pair.initiation.state == .idle { own.busy.remove(key) } else { own.busy.insert(key) }
             own.pairs[key] = pair
             carryOut(outbox, of: key, surroundings.hub, &own, at: now)
         }
-        for notice in own.exchange.takeNotices() { work.append(.log(notice)) }
-        let interval =
-            own.pairs.values.contains { $0.initiation.state != .idle } ? Self.watchInterval : Self.idleInterval
+        own.touched = []
+        for notice in own.exchange.takeNotices() + own.log.take() { work.append(.log(notice)) }
+        let interval = own.busy.isEmpty ? Self.idleInterval : Self.watchInterval
         if own.readEvery != interval {
             own.readEvery = interval
             work.append(.read(every: interval))
         }
-        let pairs = own.pairs.map { $1.nextDeadline(hasHub: own.hub(for: $0) != nil, at: now) }
-        let next = (pairs + [own.exchange.nextDeadline ?? own.fieldDue, own.fieldDue]).min() ?? now
+        let deadlines = [own.agenda.next(), own.exchange.nextDeadline, own.fieldDue, own.sweepDue]
         // Never at once: what could not be done now cannot be done now.
-        own.nextDeadline = max(next, now + Self.leastPause)
+        own.nextDeadline = max(deadlines.compactMap(\.self).min() ?? now, now + Self.leastPause)
     }
 
     /// Has a pair for each member that is no peer of the operator.
-    private func matchPairs(_ own: inout Own, at now: MonotonicTime) {
-        for view in own.exchange.members where !own.isOperators(view.key) {
-            guard view.isMember else { continue }
-            if own.pairs[view.key] == nil {
-                own.pairs[view.key] = Pair(own: own.snapshot.publicKey, other: view.key, at: now)
+    private mutating func matchPairs(_ own: inout Own, at now: MonotonicTime) {
+        let changed = own.exchange.takeChanged().union(own.changed)
+        own.changed = []
+        for key in changed {
+            let view = own.exchange.member(key)
+            if own.isOperators(key) {
+                // It may be the hub that others are reached by.
+                own.touched.formUnion(own.pairs.keys)
+                if own.pairs[key] != nil { drop(key, &own, at: now) }
+                continue
             }
-            guard own.pairs[view.key]?.view != view else { continue }
-            let surroundings = own.surroundings(for: view.key, at: now)
-            own.pairs[view.key]?.take(view, surroundings, at: now)
+            guard let view, view.isMember else { continue }
+            if own.pairs[key] == nil {
+                own.pairs[key] = Pair(own: own.snapshot.publicKey, other: key, at: now)
+                own.hasNewcomers = true
+            }
+            guard own.pairs[key]?.view != view else { continue }
+            let surroundings = own.surroundings(for: key, at: now)
+            own.pairs[key]?.take(view, surroundings, at: now)
+            own.touched.insert(key)
         }
     }
 
     private mutating func lookAfterFieldPeers(_ own: inout Own, at now: MonotonicTime) {
         guard own.fieldDue <= now else { return }
         own.fieldDue = now + Self.fieldInterval
+        lookUpNames(&own, at: now)
         let pairs = own.pairs.filter { !$1.isLeftToField(hasHub: own.hub(for: $0) != nil, at: now) }
         let (changes, pings) = own.fieldPeers.changes(own.exchange, leaving: Set(pairs.keys), at: now)
         if !changes.isEmpty {
@@ -68,6 +84,8 @@ extension LinkMember {
 
     /// Asks for what this machine has in common with those that it speaks to.
     private mutating func askSecrets(_ own: inout Own) {
+        guard own.hasNewcomers else { return }
+        own.hasNewcomers = false
         for key in Array(own.peers.keys) + Array(own.pairs.keys) where own.sealers[key] == nil {
             guard own.askedSecrets.insert(key).inserted else { continue }
             own.awaitedSecrets.insert(key)
@@ -118,7 +136,7 @@ extension LinkMember {
             }
         }
         for probe in outbox.probes { work.append(.probe(probe.datagram, to: probe.destination, from: .wireGuard)) }
-        for notice in outbox.notices { work.append(.log(notice)) }
+        for notice in outbox.notices { own.log.add(notice, at: now) }
     }
 
     mutating func send(_ message: LinkMessage, to member: PublicKey, _ own: inout Own) {

@@ -14,15 +14,36 @@ extension LinkMember.Own {
         signer = GroupSigner(publicKey: snapshot.publicKey)
         table = ProbeTable(own: snapshot.publicKey, boot: boot)
         self.exchange = exchange
+        site = Site(snapshot)
         peers = Dictionary(snapshot.peers.map { ($0.publicKey, $0) }) { first, _ in first }
+    }
+
+    /// What the device says of the network around this machine.
+    struct Site: Sendable {
+        let networks: [IPPrefix]
+        let v4: Set<IPv4Address>
+        let tunnel: TunnelNetworks
+
+        init(_ snapshot: DeviceSnapshot) {
+            networks = snapshot.underlayAddresses.map(\.address)
+            v4 = Set(networks.compactMap { if case .v4(let address) = $0.address { address } else { nil } })
+            tunnel = TunnelNetworks(snapshot)
+        }
     }
 
     /// What this machine and another have in common.
     mutating func note(_ secret: SharedSecret?, of member: PublicKey, boot: UInt64) {
         awaitedSecrets.remove(member)
+        touched.insert(member)
         guard let secret, sealers[member] == nil, table.add(member, secret: secret) else { return }
         signer.add(secret, of: member)
-        sealers[member] = MessageSealer(secret: secret, own: snapshot.publicKey, other: member, boot: boot)
+        sealers[member] = MessageSealer(
+            secret: secret,
+            own: snapshot.publicKey,
+            other: member,
+            boot: boot,
+            after: lastCounter
+        )
         addresses[member.memberAddress] = member
     }
 
@@ -66,15 +87,13 @@ extension LinkMember.Own {
     }
 
     func surroundings(for member: PublicKey, at now: MonotonicTime) -> Pair.Surroundings {
-        let addresses = snapshot.underlayAddresses
-        let v4 = addresses.compactMap { if case .v4(let address) = $0.address.address { address } else { nil } }
         return Pair.Surroundings(
             hub: hub(for: member),
             candidates: candidates(at: now),
-            networks: addresses.map(\.address),
-            tunnel: TunnelNetworks(snapshot),
+            networks: site.networks,
+            tunnel: site.tunnel,
             factsPort: factsPort,
-            mapping: mapping.mapping(own: Set(v4), port: snapshot.listenPort, at: now),
+            mapping: mapping.mapping(own: site.v4, port: snapshot.listenPort, at: now),
             moment: moment(at: now)
         )
     }

@@ -2,6 +2,7 @@ internal import LinkFacts
 internal import LinkMessages
 internal import NetworkAddresses
 internal import PathProbe
+internal import SourceLimits
 internal import Time
 internal import WireGuardTypes
 
@@ -55,6 +56,11 @@ struct Pair: Sendable {
 
     /// How long a hub that does not forward leaves it open whether the other one is ours: the burst of probes, twice.
     static let doubt = Duration.seconds(6)
+    /// Longest time until it is looked at again, while a session is being made, and else.
+    static let tick = Duration.seconds(1)
+    static let idleTick = Duration.seconds(5)
+    /// Lines for the log about one pair: 8 without a pause, and one a minute in the long run.
+    static let notices = TokenBucket.Size(burst: 8, interval: .seconds(60))
     /// A machine that was none of ours may have become one.
     static let plainLifetime = Duration.seconds(600)
 
@@ -66,6 +72,8 @@ struct Pair: Sendable {
     /// Since when it is known.
     let since: MonotonicTime
     var view: MemberView?
+    /// Since when a router is there and nobody says that it is a member.
+    var goneSince: MonotonicTime?
     /// Its facts port, if it has said so.
     var port: UInt16?
     /// What the other member may send from, without its link-local address.
@@ -78,6 +86,7 @@ struct Pair: Sendable {
     var lastCall: MonotonicTime?
     var lastAnswer: MonotonicTime?
     var sentCandidates: [Call.Candidate] = []
+    var renewals = TokenBucket()
     var hasChangingPort = false
 
     // The session
@@ -92,7 +101,9 @@ struct Pair: Sendable {
     var firstProof: MonotonicTime?
     /// Whether something has come through the pair's own tunnel since the peer was made.
     var hasSession = false
+    /// Sessions that were lost, one soon after the other.
     var resets = 0
+    var lastReset: MonotonicTime?
     var notBefore = MonotonicTime.start
 
     // Where the session leads
@@ -111,6 +122,7 @@ struct Pair: Sendable {
     var roundTrip: Duration?
     var way = MemberStatus.Way.throughHub(nil)
     var wayedSince: MonotonicTime
+    var lines = TokenBucket()
 
     init(own: PublicKey, other: PublicKey, at now: MonotonicTime) {
         self.other = other
@@ -154,6 +166,7 @@ struct Pair: Sendable {
         steer(surroundings, &outbox, at: now)
         pendingChanges += outbox.changes.isEmpty ? 0 : 1
         noteWay(surroundings, &outbox, at: now)
+        outbox.notices.removeAll { _ in !lines.take(Self.notices, at: now.sinceStart) }
         return outbox
     }
 
@@ -174,11 +187,21 @@ struct Pair: Sendable {
 
     /// When ``advance(_:using:at:)`` has something to do at the latest, if nothing else happens.
     func nextDeadline(hasHub: Bool, at now: MonotonicTime) -> MonotonicTime {
-        var deadlines = [now + .seconds(1)]
+        let isUnderWay = initiation.state != .idle && !(hasSession && move.isMoved)
+        var deadlines = [now + (isUnderWay ? Self.tick : Self.idleTick)]
         if let next = nextCall(hasHub: hasHub, at: now) { deadlines.append(next) }
         if kind == .ours, hasHub, let next = relay.nextDeadline { deadlines.append(next) }
         if let next = prober.nextDeadline(isAsked: isAsked(at: now), at: now) { deadlines.append(next) }
         if !hasSession, let next = initiation.nextDeadline { deadlines.append(next) }
+        if initiation.state == .idle, kind == .ours {
+            let announced = (firstProof ?? now) + Self.unannouncedDelay
+            deadlines += [notBefore, announced].filter { $0 > now }
+        }
+        if let failed, failed.until > now { deadlines.append(failed.until) }
+        if let time = failure?.lastSign, move.isMoved, time + FailureWatch.quiet > now {
+            deadlines.append(time + FailureWatch.quiet)
+        }
+        if kind == .unknown, since + Self.doubt > now { deadlines.append(since + Self.doubt) }
         if let next = failure?.nextDeadline { deadlines.append(next) }
         if let settling, pendingChanges == 0 { deadlines.append(settling.next) }
         if let next = move.nextDeadline, hasSession { deadlines.append(next) }

@@ -1,6 +1,7 @@
 internal import LinkMessages
 internal import NetworkAddresses
 internal import PathProbe
+internal import SourceLimits
 internal import Time
 
 // Calls: each member says where it may be, and both probe at the same time, so that each opens its NAT for the other.
@@ -9,6 +10,8 @@ extension Pair {
     static let callIntervals: [Duration] = [
         .seconds(1), .seconds(2), .seconds(4), .seconds(15), .seconds(60), .seconds(600),
     ]
+    /// Calls because the own candidates changed: 4 at once, and one each 30 s.
+    static let renewalLimit = TokenBucket.Size(burst: 4, interval: .seconds(30))
     /// Least time between answers to calls.
     static let answerInterval = Duration.milliseconds(500)
 
@@ -66,7 +69,10 @@ extension Pair {
 
     mutating func call(_ surroundings: Surroundings, _ outbox: inout Outbox, at now: MonotonicTime) {
         let candidates = surroundings.candidates
-        if candidates != sentCandidates, lastCall.map({ $0 + Self.answerInterval <= now }) ?? true {
+        // What others say of where they see this machine may change as often as they like.
+        if candidates != sentCandidates, lastCall.map({ $0 + Self.answerInterval <= now }) ?? true,
+            renewals.take(Self.renewalLimit, at: now.sinceStart)
+        {
             callCount = 0
             lastCall = nil
         }

@@ -44,6 +44,9 @@ extension Pair {
         failure?.note(received: peer.receivedBytes, sent: peer.sentBytes, at: now)
     }
 
+    /// Whether a reading of the peer says something that is not known.
+    func isNews(_ peer: Peer?) -> Bool { self.peer != peer || (peer != nil && hasSession && !move.isMoved) }
+
     /// The device has made a batch of changes of this pair, or has refused one.
     mutating func noteChanged() { pendingChanges = max(pendingChanges - 1, 0) }
 
@@ -144,6 +147,9 @@ extension Pair {
         endpoint = nil
         firstProof = nil
         lastReady = nil
+        // Who has a session and gives it up again and again has to wait.
+        if let lastReset, lastReset + Self.forgiveness <= now { resets = 0 }
+        lastReset = now
         let delay = min(Self.resetDelay * (1 << min(resets, 10)), Self.longestResetDelay)
         notBefore = now + delay
         resets += 1

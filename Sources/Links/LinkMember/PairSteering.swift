@@ -149,7 +149,6 @@ extension Pair {
             )
         )
         movedIPs = allowedIPs
-        resets = 0
     }
 
     mutating func take(_ phase: LinkMessage.SwitchPhase, isDirect: Bool, _ outbox: inout Outbox, at now: MonotonicTime)

@@ -13,6 +13,8 @@ struct RelayPath: Hashable, Sendable {
     static let firstInterval = Duration.milliseconds(100)
     static let laterInterval = Duration.seconds(1)
     static let fastProbes = 5
+    /// After so many without an answer the hub is asked again: it may have given the port to somebody else.
+    static let mostProbes = 30
     /// Between probes of an open way: less than the 30 s after which common NATs forget.
     static let keepOpenInterval = Duration.seconds(20)
     /// How long an answer proves the way.
@@ -74,6 +76,10 @@ struct RelayPath: Hashable, Sendable {
         guard nextDeadline.map({ $0 <= now }) ?? false else { return nil }
         switch state {
         case .unasked, .asked, .refused:
+            state = .asked(at: now)
+            return .ask
+        case .granted where probes >= Self.mostProbes:
+            self = RelayPath()
             state = .asked(at: now)
             return .ask
         case .granted(let endpoint):

@@ -19,6 +19,8 @@ struct Switchboard: Sendable {
         case refused(at: MonotonicTime)
     }
 
+    /// A member that is not connected for so long has its port no more.
+    static let absence = Duration.seconds(600)
     /// After which a port that could not be opened is tried again.
     static let retry = Duration.seconds(60)
 
@@ -26,6 +28,8 @@ struct Switchboard: Sendable {
     private(set) var ports: [PublicKey: Port] = [:]
     /// Whom each member wants to reach.
     private var wanted: [PublicKey: Set<PublicKey>] = [:]
+    /// Since when members are not connected.
+    private var absentSince: [PublicKey: MonotonicTime] = [:]
     /// Grants that wait for a port: of the key, for these.
     private var waiting: [PublicKey: Set<PublicKey>] = [:]
 
@@ -73,13 +77,22 @@ struct Switchboard: Sendable {
         return waiting.removeValue(forKey: member) ?? []
     }
 
-    /// A member has gone. Returns whether it had a port.
-    mutating func remove(_ member: PublicKey) -> Bool {
+    /// A member has gone. Returns whether it had a port, and whom it wanted to reach.
+    mutating func remove(_ member: PublicKey) -> (hadPort: Bool, wanted: Set<PublicKey>) {
         forwards[member] = nil
-        wanted[member] = nil
+        absentSince[member] = nil
+        let others = wanted.removeValue(forKey: member) ?? []
         for key in wanted.keys { wanted[key]?.remove(member) }
         waiting[member] = nil
-        return ports.removeValue(forKey: member) != nil
+        for key in waiting.keys { waiting[key]?.remove(member) }
+        return (ports.removeValue(forKey: member) != nil, others)
+    }
+
+    /// Those that are not connected for ``absence``. Call it now and then, with those that are not connected now.
+    mutating func absent(of away: Set<PublicKey>, at now: MonotonicTime) -> [PublicKey] {
+        absentSince = absentSince.filter { away.contains($0.key) }
+        for key in away where absentSince[key] == nil { absentSince[key] = now }
+        return absentSince.filter { $0.value + Self.absence <= now }.map(\.key)
     }
 
     /// Those that something is kept for.

@@ -23,15 +23,18 @@ public struct MessageSealer: Sendable {
     private let outgoing: SymmetricKey
     private let incoming: SymmetricKey
     private let boot: UInt64
-    private var counter: UInt64 = 0
+    /// Of the last message that was sealed.
+    public private(set) var counter: UInt64
     private var packets = ReplayGuard()
 
     /// - Parameter boot: another one with each start, for the counter begins anew.
-    public init(secret: SharedSecret, own: PublicKey, other: PublicKey, boot: UInt64) {
+    /// - Parameter counter: no less than that of any message that was sealed for the other member with the same boot ID.
+    public init(secret: SharedSecret, own: PublicKey, other: PublicKey, boot: UInt64, after counter: UInt64 = 0) {
         let label = "kex-link message 1"
         outgoing = SymmetricKey(deriving: label, from: secret, sender: own, receiver: other)
         incoming = SymmetricKey(deriving: label, from: secret, sender: other, receiver: own)
         self.boot = boot
+        self.counter = counter
     }
 
     /// The boot ID of the other member, once a message of it has come.

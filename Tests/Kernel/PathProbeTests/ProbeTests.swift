@@ -104,6 +104,31 @@ import WireGuardTypes
         #expect(awaited.next() == 1001 && take(1001))
     }
 
+    @Test func `one pair asks 128 times at once at places that never answered, and keeps no other from asking`() {
+        var table = ProbeTable(own: key(64), boot: 1)
+        for number in 1...20 { _ = table.add(key(UInt8(number)), secret: Couple.secret) }
+        func ask(_ number: Int, _ place: Int, after milliseconds: Int = 0) -> Bool {
+            let endpoint = Endpoint.v4(IPv4Address(value: 0x0B00_0000 + UInt32(number * 1000 + place)), port: 1)
+            return table.request(to: key(UInt8(number)), at: endpoint, now: after(.milliseconds(milliseconds))) != nil
+        }
+        let atOnce = (0..<200).filter { ask(1, $0) }.count
+        #expect(atOnce == 128)
+        let (isEarly, isInTime) = (ask(1, 200, after: 499), ask(1, 201, after: 500))
+        #expect(!isEarly && isInTime)
+        // The first 96 of each pair have 500 of their own, and who has had his goes on with the others.
+        let counts = (2...20).map { number in (0..<200).filter { ask(number, $0, after: 500) }.count }
+        #expect(counts.reduce(0, +) == 500 + 5 * 32)
+    }
+
+    @Test func `a pair that comes back goes on with its numbers`() {
+        var couple = Couple()
+        let last = couple.request().counter
+        couple.a.remove(key(64))
+        #expect(couple.a.request(to: key(64), at: nil, now: after(.zero)) == nil)
+        _ = couple.a.add(key(64), secret: Couple.secret)
+        #expect(couple.request().counter == last + 1)
+    }
+
     @Test func `what is sent again is counted as a stranger's`() throws {
         var couple = Couple()
         let request = couple.request().datagram

@@ -177,6 +177,11 @@ public final class Underlay {
         }
     }
 
+    /// Delivers a datagram whose source is whatever its sender likes, to a machine that can be reached from everywhere.
+    func sendForged(_ bytes: [UInt8], from source: Endpoint, to destination: Endpoint) {
+        clock.after(.milliseconds(1)) { self.deliver(bytes, nil, source, destination) }
+    }
+
     private func deliver(_ bytes: [UInt8], _ payload: Any?, _ source: Endpoint, _ destination: Endpoint) {
         tap?(source, destination, bytes.count)
         receivers[destination]?(source, bytes, payload)

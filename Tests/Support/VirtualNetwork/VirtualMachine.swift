@@ -34,6 +34,7 @@ public final class VirtualMachine {
     /// Peers that the program made.
     private var made: Set<PublicKey> = []
     private var relayPorts: [PublicKey: UInt16] = [:]
+    public var relayPortCount: Int { relayPorts.count }
     private var relayEnds: [End: Endpoint] = [:]
     private var nextRelayPort: UInt16 = 50_000
     private var readInterval = Duration.seconds(5)
@@ -130,6 +131,23 @@ public final class VirtualMachine {
         member = nil
         wireGuard.apply(made.map { .remove($0) })
         made = []
+    }
+
+    /// Somebody else has the machine now: with all keys of the program, and with its peers, and he does what he likes.
+    public func seize() -> LinkMember? {
+        defer { member = nil }
+        return member
+    }
+
+    /// Sends bytes from the facts port to another machine's, through the tunnel.
+    public func sendFacts(_ bytes: [UInt8], to other: VirtualMachine) {
+        let port = other.wireGuard.listenPort + 1
+        wireGuard.transmit(InnerPacket(from: key.memberAddress, to: other.key.memberAddress, port: port, bytes: bytes))
+    }
+
+    /// Sends a probe from an address that is another machine's, or nobody's.
+    public func sendProbe(_ bytes: [UInt8], from source: Endpoint, to other: VirtualMachine) {
+        underlay.sendForged(bytes, from: source, to: other.endpoint)
     }
 
     public func status() -> [PublicKey: MemberStatus] {
