@@ -108,7 +108,7 @@ private let (one, two, three) = ("192.0.2.1:7", "192.0.2.2:7", "[2001:db8::1]:7"
         #expect(bench.prober.paths.count == 16 && bench.prober.paths[0].candidate == far(one))
     }
 
-    @Test func `the limit of all pairs holds requests back, and does not lose them`() throws {
+    @Test func `a limit holds requests back, and does not lose them`() throws {
         var bench = Bench()
         for number in 0..<500 {
             let place = Endpoint("10.0.\(number / 100).\(number % 100 + 1):7")
@@ -117,9 +117,11 @@ private let (one, two, three) = ("192.0.2.1:7", "192.0.2.2:7", "[2001:db8::1]:7"
         bench.prober.offer([far(one), far(two)], at: after(.zero))
         #expect(bench.prober.due(using: &bench.couple.a, isAsked: true, at: after(.zero)).isEmpty)
         let next = try #require(bench.prober.nextDeadline(isAsked: true, at: after(.zero)))
-        #expect(next > after(.zero) && next <= after(.milliseconds(5)))
+        #expect(next > after(.zero) && next <= after(PathProber.heldBack))
         try bench.run(until: .seconds(4))
-        #expect(bench.count(one, to: .seconds(4)) == 6 && bench.count(two, to: .seconds(4)) == 6)
+        // 2 a second.
+        let count = bench.count(one, to: .seconds(4)) + bench.count(two, to: .seconds(4))
+        #expect((7...8).contains(count))
     }
 
     @Test func `a request from somewhere else opens a way there, at once`() throws {
