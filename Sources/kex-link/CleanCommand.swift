@@ -38,9 +38,10 @@ extension Invocation {
             return 0
         }
         let device = try openWireGuardInterface(name)
-        let there = try device.state().peers.map(\.publicKey).filter(marks.keys.contains)
-        try device.apply(there.map(PeerChange.remove))
+        let there = try device.state().peers.count { marks.keys.contains($0.publicKey) }
+        // Also those that a list which is not whole does not show.
+        try device.apply(marks.keys.map(PeerChange.remove))
         marks.clear()
-        return there.count
+        return there
     }
 }

@@ -18,10 +18,10 @@ public struct RelayLimits: Hashable, Sendable {
         self.bytes = bytes
     }
 
-    /// 1,024 ports; 4,096 pairs; 25,000 packets and 25 MB a second for each pair, after 5,000 packets and 5 MB at once.
+    /// 1,024 ports; 65,536 pairs, as many as 362 members have; 25,000 packets and 25 MB a second for each pair, after 5,000 packets and 5 MB at once.
     public static let standard = RelayLimits(
         ports: 1024,
-        pairs: 4096,
+        pairs: 65_536,
         packets: TokenBucket.Size(burst: 5000, interval: .microseconds(40)),
         bytes: TokenBucket.Size(burst: 5_000_000, interval: .nanoseconds(40))
     )

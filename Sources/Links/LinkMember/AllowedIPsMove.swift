@@ -14,6 +14,7 @@ struct AllowedIPsMove: Hashable, Sendable {
     /// Whether this side's allowed IPs are at the pair.
     private(set) var isMoved = false
     private var lastMessage: MonotonicTime?
+    private var firstMessage: MonotonicTime?
 
     init(isInitiator: Bool) { self.isInitiator = isInitiator }
 
@@ -21,7 +22,13 @@ struct AllowedIPsMove: Hashable, Sendable {
     mutating func message(at now: MonotonicTime) -> LinkMessage? {
         guard isInitiator, !isMoved, lastMessage.map({ $0 + Self.interval <= now }) ?? true else { return nil }
         lastMessage = now
+        if firstMessage == nil { firstMessage = now }
         return .switching(.move)
+    }
+
+    /// Whether the other side should have answered: then nothing arrives, and it may have moved all the same.
+    func isUnanswered(at now: MonotonicTime) -> Bool {
+        !isMoved && firstMessage.map { $0 + FailureWatch.patience <= now } ?? false
     }
 
     var nextDeadline: MonotonicTime? {
@@ -48,5 +55,6 @@ struct AllowedIPsMove: Hashable, Sendable {
     mutating func goBack() {
         isMoved = false
         lastMessage = nil
+        firstMessage = nil
     }
 }

@@ -52,7 +52,8 @@ struct FailureWatch: Hashable, Sendable {
         self.received = received
         guard isDue || sent < self.sent else { return }
         lastComparison = now
-        let wasSent = sent > self.sent + ownBytes
+        // An empty packet keeps a NAT open.
+        let wasSent = sent > self.sent + 32 + ownBytes
         self.sent = sent
         ownBytes = 0
         if wasSent { lastTraffic = now }
@@ -106,6 +107,11 @@ struct FailureWatch: Hashable, Sendable {
 extension FailureWatch {
     /// How long traffic counts after it was seen.
     static let recent = Duration.seconds(30)
+
+    /// How long a link is looked after once a while after it had traffic.
+    static let remembered = Duration.seconds(300)
+
+    func wasUsed(at now: MonotonicTime) -> Bool { lastTraffic.map { $0 + Self.remembered > now } ?? false }
 
     func hasTraffic(at now: MonotonicTime) -> Bool {
         verdict == .suspect || lastTraffic.map { $0 + Self.recent > now } ?? false

@@ -17,6 +17,8 @@ public struct LinkMember: Sendable {
     static let newcomerInterval = Duration.milliseconds(100)
     /// Between looks after the peers of machines of the field, if nothing of the device has changed.
     static let fieldInterval = Duration.seconds(1)
+    /// After which a secret that has not come is asked for again.
+    static let secretRetry = Duration.seconds(5)
     /// How long facts wait for changes of the device.
     static let changePatience = Duration.seconds(1)
     /// Between look-ups of one name, while the machine that has it is not there.
@@ -57,8 +59,9 @@ public struct LinkMember: Sendable {
         var sealers: [PublicKey: MessageSealer] = [:]
         /// Secrets that were asked for: those that came as well, and those that there are none of.
         var askedSecrets: Set<PublicKey> = []
-        /// Those that have not come yet.
+        /// Those that have not come yet, and how long facts wait for them at most.
         var awaitedSecrets: Set<PublicKey> = []
+        var awaitedUntil = MonotonicTime.start
         var switchboard = Switchboard()
         var fieldPeers = FieldPeers()
         /// When each pair is due, and those that something has happened to.
@@ -87,7 +90,7 @@ public struct LinkMember: Sendable {
         var fieldDue = MonotonicTime.start
         var mapping = MappingObservations()
         /// Probes to a port of the relay, which the hub answers: for which pair, by counter.
-        var relayProbes: [UInt64: PublicKey] = [:]
+        var relayProbes: [UInt64: RelayProbe] = [:]
         /// When a name was looked up last.
         var lookups: [HostPort: MonotonicTime] = [:]
         var readEvery = Duration.zero
@@ -125,7 +128,9 @@ public struct LinkMember: Sendable {
             own.unready.subtract(members)
         case .refused(let member, let reason):
             own.unready.remove(member)
-            own.pairs[member]?.noteChanged()
+            var outbox = Pair.Outbox()
+            own.pairs[member]?.noteRefused(&outbox, at: now)
+            carryOut(outbox, of: member, own.hub(for: member), &own, at: now)
             own.touched.insert(member)
             own.log.add(LinkNotice(.refused, .warning, member, "change of the peer refused: \(reason)"), at: now)
         case .relayPort(let member, let port): grant(port, of: member, &own, at: now)

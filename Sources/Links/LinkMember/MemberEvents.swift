@@ -131,11 +131,11 @@ extension LinkMember {
             } else {
                 forward(inner, from: sender, to: other, &own, at: now)
             }
-        case .undelivered(let other, let reason) where !isForwarded && own.isHub(sender):
+        case .undelivered(let other, let reason) where !isForwarded && own.hub(for: other)?.key == sender:
             own.pairs[other]?.noteUndelivered(reason, at: now)
             own.touched.insert(other)
         case .relayWanted(let other) where !isForwarded: wantRelay(of: other, for: sender, &own, at: now)
-        case .relayGranted(let other, let port) where !isForwarded && own.isHub(sender):
+        case .relayGranted(let other, let port) where !isForwarded && own.hub(for: other)?.key == sender:
             own.pairs[other]?.noteGrant(port, at: own.peers[sender]?.endpoint, now: now)
             own.touched.insert(other)
         case .call, .echo, .switching: takePaired(message, from: sender, isForwarded: isForwarded, &own, at: now)
@@ -190,10 +190,14 @@ extension LinkMember {
             }
             if let answer { work.append(.probe(answer, to: source, from: port)) }
         case .answer(let sender, let counter, let observed):
-            if let observed { own.mapping.note(observed, by: source, at: now) }
-            if let pair = own.relayProbes.removeValue(forKey: counter), own.isHub(sender) {
-                own.pairs[pair]?.relay.noteAnswer(at: now)
-                own.touched.insert(pair)
+            // Who is near sees no NAT.
+            let isNear = own.snapshot.underlayAddresses.contains { $0.address.contains(source.source) }
+            if let observed, !isNear { own.mapping.note(observed, by: source, at: now) }
+            if let probe = own.relayProbes[counter], probe.hub == sender {
+                guard probe.destination == source else { return }
+                own.relayProbes[counter] = nil
+                own.pairs[probe.pair]?.relay.noteAnswer(at: now)
+                own.touched.insert(probe.pair)
             } else {
                 own.touched.insert(sender)
                 _ = own.pairs[sender]?.prober.answered(counter, from: source, observed: observed, at: now)

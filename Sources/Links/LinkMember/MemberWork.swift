@@ -10,12 +10,13 @@ internal import WireGuardTypes
 extension LinkMember {
     mutating func advance(_ own: inout Own, at now: MonotonicTime) {
         matchPairs(&own, at: now)
-        askSecrets(&own)
+        askSecrets(&own, at: now)
         lookAfterFieldPeers(&own, at: now)
         sweep(&own, at: now)
         // What is told somebody before his secret is known, or before the device has his address, would count as told,
         // and be lost.
-        if own.awaitedSecrets.isDisjoint(with: own.peers.keys), own.unready.isEmpty || own.unreadyUntil <= now {
+        let hasSecrets = own.awaitedSecrets.isDisjoint(with: own.peers.keys) || own.awaitedUntil <= now
+        if hasSecrets, own.unready.isEmpty || own.unreadyUntil <= now {
             for message in own.exchange.send(at: now, using: &random) { send(message, &own) }
             matchPairs(&own, at: now)
         }
@@ -83,12 +84,19 @@ extension LinkMember {
     }
 
     /// Asks for what this machine has in common with those that it speaks to.
-    private mutating func askSecrets(_ own: inout Own) {
+    private mutating func askSecrets(_ own: inout Own, at now: MonotonicTime) {
+        // Those that have not come were perhaps too many at once.
+        if !own.awaitedSecrets.isEmpty, own.awaitedUntil + Self.secretRetry <= now {
+            own.askedSecrets.subtract(own.awaitedSecrets)
+            own.awaitedSecrets = []
+            own.hasNewcomers = true
+        }
         guard own.hasNewcomers else { return }
         own.hasNewcomers = false
         for key in Array(own.peers.keys) + Array(own.pairs.keys) where own.sealers[key] == nil {
             guard own.askedSecrets.insert(key).inserted else { continue }
             own.awaitedSecrets.insert(key)
+            own.awaitedUntil = now + Self.changePatience
             work.append(.secretWanted(key))
         }
     }
@@ -118,7 +126,10 @@ extension LinkMember {
         _ own: inout Own,
         at now: MonotonicTime
     ) {
-        if !outbox.changes.isEmpty { work.append(.change(outbox.changes)) }
+        if !outbox.changes.isEmpty {
+            own.pairs[key]?.pendingChanges += 1
+            work.append(.change(outbox.changes))
+        }
         for message in outbox.direct {
             send(message, to: key, &own)
         }
@@ -131,7 +142,7 @@ extension LinkMember {
             if let endpoint = outbox.relayProbe, let request = own.table.request(to: hub.key, at: nil, now: now) {
                 // What was never answered is forgotten with the next ones.
                 if own.relayProbes.count > 4 * ProbeTable.maximumPairs { own.relayProbes = [:] }
-                own.relayProbes[request.counter] = key
+                own.relayProbes[request.counter] = Own.RelayProbe(hub: hub.key, pair: key, destination: endpoint)
                 work.append(.probe(request.datagram, to: endpoint, from: .wireGuard))
             }
         }

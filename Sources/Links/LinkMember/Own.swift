@@ -7,6 +7,13 @@ internal import Time
 internal import WireGuardTypes
 
 extension LinkMember.Own {
+    /// A probe to a port of the relay: who is to answer it, and where it went.
+    struct RelayProbe: Hashable {
+        var hub: PublicKey
+        var pair: PublicKey
+        var destination: Endpoint
+    }
+
     init(_ snapshot: DeviceSnapshot, _ exchange: FactExchange, boot: UInt64, at now: MonotonicTime) {
         self.snapshot = snapshot
         readAt = now
@@ -83,7 +90,8 @@ extension LinkMember.Own {
         let places = mapping.places(at: now).map { Call.Candidate(.observed, $0) }.filter { place in
             !addresses.contains { $0.endpoint == place.endpoint }
         }
-        return Array((addresses + places).prefix(Call.maximumCandidates))
+        // What others see is often the only one that works, so many addresses must not crowd it out.
+        return Array((addresses.prefix(4) + places + addresses.dropFirst(4)).prefix(Call.maximumCandidates))
     }
 
     func surroundings(for member: PublicKey, at now: MonotonicTime) -> Pair.Surroundings {

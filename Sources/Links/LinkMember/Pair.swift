@@ -104,6 +104,11 @@ struct Pair: Sendable {
     /// Sessions that were lost, one soon after the other.
     var resets = 0
     var lastReset: MonotonicTime?
+    /// How often the other member is still told that the pair is over, unless it says something.
+    var farewells = 0
+    var lastFarewell: MonotonicTime?
+    /// Since when there is a session.
+    var sessionSince: MonotonicTime?
     var notBefore = MonotonicTime.start
 
     // Where the session leads
@@ -112,6 +117,8 @@ struct Pair: Sendable {
     /// Where it was led last, from which WireGuard may have roamed since.
     var aim: Endpoint?
     var settling: Settling?
+    /// Whether it was led elsewhere, and nothing was sent there since.
+    var isLed = false
     var failure: FailureWatch?
     var move: AllowedIPsMove
     /// What the peer was given beside its link-local address.
@@ -158,13 +165,14 @@ struct Pair: Sendable {
         if case .plain(let time) = kind, time + Self.plainLifetime <= now {
             kind = .unknown
             callCount = 0
+            lastCall = nil
         }
         call(surroundings, &outbox, at: now)
         openRelay(surroundings, &outbox, at: now)
         outbox.probes += prober.due(using: &table, isAsked: isAsked(at: now), at: now)
+        sayFarewell(&outbox, at: now)
         makeSession(surroundings, &outbox, at: now)
         steer(surroundings, &outbox, at: now)
-        pendingChanges += outbox.changes.isEmpty ? 0 : 1
         noteWay(surroundings, &outbox, at: now)
         outbox.notices.removeAll { _ in !lines.take(Self.notices, at: now.sinceStart) }
         return outbox
@@ -209,6 +217,7 @@ struct Pair: Sendable {
             deadlines.append((lastGreeting ?? now) + Self.greetingInterval)
             deadlines.append((lastReady ?? now) + Self.readyInterval)
         }
-        return max(deadlines.min() ?? now, now + .milliseconds(1))
+        // What was due and is not done cannot be done now: something else must happen first.
+        return deadlines.filter { $0 > now }.min() ?? now + .seconds(1)
     }
 }

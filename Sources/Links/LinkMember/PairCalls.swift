@@ -47,6 +47,8 @@ extension Pair {
     /// An authentic request of the other member came from there.
     mutating func heardProbe(from source: Endpoint, _ surroundings: Surroundings, at now: MonotonicTime) {
         noteOurs()
+        // One that came through the tunnel shows no way outside of it.
+        guard surroundings.tunnel.allows(source) else { return }
         prober.heard(from: PathCandidate(source, isNear: isNear(source, surroundings)), at: now)
     }
 
@@ -54,6 +56,8 @@ extension Pair {
     mutating func noteUndelivered(_ reason: LinkMessage.Undelivered, at now: MonotonicTime) {
         // One that has spoken is one of ours, whatever somebody says.
         if reason == .notOurs, kind == .unknown { kind = .plain(since: now) }
+        // That call was none.
+        if reason == .tooMany { callCount = max(callCount - 1, 0) }
     }
 
     /// The hub said where the other member is at its relay.
@@ -88,7 +92,7 @@ extension Pair {
         if case .plain = kind { return nil }
         guard let lastCall else { return now }
         if hasSession, isDirect { return nil }
-        return lastCall + Self.callIntervals[min(callCount, Self.callIntervals.count) - 1]
+        return lastCall + Self.callIntervals[min(max(callCount, 1), Self.callIntervals.count) - 1]
     }
 
     private func ownCall(_ surroundings: Surroundings, wantsAnswer: Bool) -> Call {

@@ -13,19 +13,25 @@ extension Pair {
     static let greetingInterval = Duration.milliseconds(100)
     /// Without a hub that forwards, the initiator gives the responder so long to find out that the path works.
     static let unannouncedDelay = Duration.milliseconds(500)
+    /// A lost word would leave the other side with allowed IPs that lead nowhere. So it is said again, so many times.
+    static let mostFarewells = 8
+    static let farewellInterval = Duration.seconds(1)
+    /// Words that were on their way when the session was made mean nothing for it.
+    static let wordsOnTheWay = Duration.milliseconds(300)
     /// After a session was lost the next one is not made for so long, and twice as long each time up to the other.
     static let resetDelay = Duration.milliseconds(500)
+    /// After a refusal, which seldom has a reason that goes by itself.
+    static let refusalDelay = Duration.seconds(10)
     static let longestResetDelay = Duration.seconds(60)
 
     /// The peer as it was read; `nil` if it is not there.
     mutating func note(_ peer: Peer?, _ outbox: inout Outbox, at now: MonotonicTime) {
         // What was read before the device had made our changes says nothing.
         guard pendingChanges == 0 else { return }
-        let wasThere = self.peer != nil
         self.peer = peer
         guard let peer else {
-            // Somebody else has taken it out.
-            if wasThere, initiation.state != .idle { reset(&outbox, isTold: true, at: now) }
+            // Somebody else has taken it out, or it could not be made.
+            if initiation.state != .idle { reset(&outbox, isTold: true, at: now) }
             return
         }
         if let roamed = peer.endpoint {
@@ -50,15 +56,32 @@ extension Pair {
     /// The device has made a batch of changes of this pair, or has refused one.
     mutating func noteChanged() { pendingChanges = max(pendingChanges - 1, 0) }
 
+    /// The device has refused a change. What it has now is not known, so the pair begins anew.
+    mutating func noteRefused(_ outbox: inout Outbox, at now: MonotonicTime) {
+        noteChanged()
+        reset(&outbox, isTold: true, at: now)
+        notBefore = max(notBefore, now + Self.refusalDelay)
+    }
+
     /// Something came through the pair's own tunnel.
     mutating func noteArrival(at now: MonotonicTime) {
         guard initiation.state != .idle else { return }
+        if !hasSession { sessionSince = now }
         hasSession = true
         initiation.noteSession()
         if failure == nil {
             failure = FailureWatch(received: peer?.receivedBytes ?? 0, sent: peer?.sentBytes ?? 0, at: now)
         }
         failure?.noteSign(at: now)
+    }
+
+    /// Says once more that the pair is over, as long as it is and the other member may not know.
+    mutating func sayFarewell(_ outbox: inout Outbox, at now: MonotonicTime) {
+        guard farewells > 0, initiation.state == .idle, let last = lastFarewell, last + Self.farewellInterval <= now
+        else { return }
+        farewells -= 1
+        lastFarewell = now
+        outbox.forwarded.append(.switching(.back))
     }
 
     mutating func makeSession(_ surroundings: Surroundings, _ outbox: inout Outbox, at now: MonotonicTime) {
@@ -134,6 +157,8 @@ extension Pair {
         if isTold {
             outbox.forwarded.append(.switching(.back))
             if hasSession { outbox.direct.append(.switching(.back)) }
+            farewells = Self.mostFarewells
+            lastFarewell = now
         }
         initiation.end()
         move.goBack()
@@ -150,6 +175,7 @@ extension Pair {
         // Who has a session and gives it up again and again has to wait.
         if let lastReset, lastReset + Self.forgiveness <= now { resets = 0 }
         lastReset = now
+        sessionSince = nil
         let delay = min(Self.resetDelay * (1 << min(resets, 10)), Self.longestResetDelay)
         notBefore = now + delay
         resets += 1

@@ -12,8 +12,6 @@ extension Pair {
     static let longestProbation = Duration.seconds(60)
     /// After so long without a failure all is forgiven.
     static let forgiveness = Duration.seconds(120)
-    /// How long the other side may stay silent on the relay.
-    static let relayPatience = Duration.seconds(2)
     /// WireGuard follows each packet that arrives, so what is still on its way over the old path leads it back. So the
     /// endpoint is written again and again after a move, at irregular times, until nothing comes that way any more. With
     /// 200 packets a second and round trips of 8 to 200 ms it settles in 0.1 to 1 s if both sides do so (measured).
@@ -41,8 +39,9 @@ extension Pair {
 
     mutating func steer(_ surroundings: Surroundings, _ outbox: inout Outbox, at now: MonotonicTime) {
         guard hasSession, var watch = failure else { return }
-        // Without a hub that forwards, the other side may go without a word.
-        if move.isMoved, surroundings.hub == nil, watch.lastSign + FailureWatch.quiet <= now { watch.suspect(at: now) }
+        // The other side may have gone without a word, and what it sends through the hub is refused here.
+        let mayHaveGone = surroundings.hub == nil || watch.wasUsed(at: now)
+        if move.isMoved, mayHaveGone, watch.lastSign + FailureWatch.quiet <= now { watch.suspect(at: now) }
         let asks = watch.asks(at: now)
         failure = watch
         if asks { ask(&outbox, at: now) }
@@ -57,6 +56,11 @@ extension Pair {
             if initiation.isInitiator || !isOnProven { lead(to: best, surroundings, &outbox, at: now) }
         }
         settle(&outbox, at: now)
+        if isLed, pendingChanges == 0 {
+            // The first packet there shows the other side the way. The one before may have left too early.
+            isLed = false
+            ask(&outbox, at: now)
+        }
         moveAllowedIPs(&outbox, at: now)
     }
 
@@ -82,8 +86,7 @@ extension Pair {
         )
         failure?.restart(at: now)
         settling = Settling(until: now + Self.settling, next: now)
-        // The first packet there shows the other side the way.
-        ask(&outbox, at: now)
+        isLed = true
     }
 
     struct Settling: Hashable {
@@ -132,6 +135,7 @@ extension Pair {
             failure?.noteOwn()
             outbox.direct.append(message)
         }
+        if move.isUnanswered(at: now) { failure?.suspect(at: now) }
         if move.isMoved { giveAllowedIPs(&outbox) }
     }
 
@@ -155,8 +159,16 @@ extension Pair {
     {
         switch phase {
         case .ready:
+            farewells = 0
+            // It expects a new session: it has lost the one that looks alive here.
+            if let since = sessionSince, hasSession, since + Self.wordsOnTheWay <= now {
+                reset(&outbox, isTold: false, at: now)
+            }
             isOtherReady = true
         case .back:
+            farewells = 0
+            // Said again, perhaps, after a new session was made.
+            if let since = sessionSince, hasSession, since + Self.wordsOnTheWay > now { break }
             reset(&outbox, isTold: false, at: now)
         case .move, .moved:
             guard isDirect, hasSession, !allowedIPs.isEmpty, let answer = move.take(phase) ?? nil else {

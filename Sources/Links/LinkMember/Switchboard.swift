@@ -6,8 +6,9 @@ internal import WireGuardTypes
 
 /// What a hub does for its members: it passes on what they say to each other, sealed, and lends them ports of its relay.
 struct Switchboard: Sendable {
-    /// What is forwarded for one sender: 40 messages at once, and 20 a second.
-    static let forwardLimit = TokenBucket.Size(burst: 40, interval: .milliseconds(50))
+    /// What is forwarded for one sender: 256 messages at once, so that a machine that comes can call all members of a
+    /// large mesh, and 50 a second.
+    static let forwardLimit = TokenBucket.Size(burst: 256, interval: .milliseconds(20))
     /// Most members with a port of the relay.
     static let maximumPorts = 1024
     /// Most members that one member may be relayed to.
@@ -67,7 +68,7 @@ struct Switchboard: Sendable {
         }
     }
 
-    /// Whether both have asked for each other, so that datagrams may pass.
+    /// Whether a member has asked for the other one, so that its probes at that port count.
     func isRelayed(_ member: PublicKey, _ other: PublicKey) -> Bool { wanted[member]?.contains(other) ?? false }
 
     /// A port was opened, or could not be. Returns who waits for it.

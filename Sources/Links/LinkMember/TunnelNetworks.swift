@@ -1,4 +1,5 @@
 internal import NetworkAddresses
+internal import WireGuardTypes
 
 /// Which endpoints make sense here.
 struct TunnelNetworks: Sendable {
@@ -8,12 +9,14 @@ struct TunnelNetworks: Sendable {
     init() {}
 
     init(_ snapshot: DeviceSnapshot) {
-        tunnel = snapshot.tunnelAddresses.filter { !$0.isLinkLocal }
+        // What the operator routes into the tunnel is inside it too. A default route is for what is left over.
+        let routed = snapshot.peers.flatMap(\.allowedIPs).filter { $0.length > 0 }
+        tunnel = (snapshot.tunnelAddresses + routed).filter { !$0.isLinkLocal }
         underlay = snapshot.underlayAddresses.map(\.address)
     }
 
     /// Whether packets to an endpoint could go outside the tunnel and arrive. An address inside a network of the
-    /// WireGuard interface, and in no other interface's, would be reached through the tunnel itself.
+    /// WireGuard interface or of a peer, and in no other interface's, would be reached through the tunnel itself.
     func allows(_ endpoint: Endpoint) -> Bool {
         let address = endpoint.source
         guard endpoint.port != 0, address.isGlobal else { return false }

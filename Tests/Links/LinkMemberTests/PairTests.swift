@@ -3,6 +3,7 @@ import NetworkAddresses
 import Testing
 import Time
 import VirtualNetwork
+import WireGuardTypes
 
 /// Whole machines on virtual time: two that share a hub.
 @Suite struct PairTests {
@@ -194,5 +195,69 @@ import VirtualNetwork
             #expect(mesh.isDirect(a, b))
         }
         #expect(a.lost(pings).isEmpty)
+    }
+
+    @Test func `a machine that never runs the program stays behind the hub, for hours`() {
+        let (mesh, a, b) = mesh(.full, .full)
+        let pings = a.ping(b, each: .seconds(1))
+        mesh.clock.run(for: .seconds(4000))
+        guard case .throughHub = a.status()[b.key]?.way else {
+            Issue.record("a has a link to who has none")
+            return
+        }
+        #expect(a.lost(pings).isEmpty)
+    }
+
+    /// Which changes are refused for a minute.
+    enum Refused: CaseIterable {
+        case peer, allowedIPs, removal
+
+        func covers(_ change: PeerChange) -> Bool {
+            switch (self, change) {
+            case (.peer, .add), (.removal, .remove): true
+            case (.allowedIPs, .update(let settings)): settings.allowedIPs.count > 0
+            default: false
+            }
+        }
+    }
+
+    @Test(arguments: Refused.allCases, [true, false])
+    func `while changes are refused traffic goes through the hub, and then there is a link`(
+        refused: Refused,
+        isAtA: Bool
+    ) throws {
+        let (mesh, a, b) = mesh(.full, .full)
+        let one = isAtA ? a : b
+        // What the operator's peers get is not refused: it is there already.
+        mesh.clock.run(for: .seconds(1))
+        b.start()
+        mesh.clock.run(for: .milliseconds(20))
+        one.refuses = { change in
+            change.publicKey != mesh.hub.key && refused.covers(change)
+        }
+        let pings = a.ping(b, each: .milliseconds(100))
+        mesh.clock.run(for: .seconds(60))
+        let during = a.lost(pings).count
+        #expect(during <= pings.sent.count / 5, "\(during) of \(pings.sent.count)")
+        one.refuses = { _ in false }
+        _ = try #require(mesh.clock.run(upTo: .seconds(180)) { mesh.isDirect(a, b) })
+        mesh.clock.run(for: .seconds(5))
+        let settled = a.lost(pings).count
+        mesh.clock.run(for: .seconds(60))
+        #expect(a.lost(pings).count == settled)
+    }
+
+    @Test func `who waits does not wake up all the time`() throws {
+        let (mesh, a, b) = mesh(.portRestricted, .symmetric)
+        b.start()
+        mesh.clock.run(for: .seconds(30))
+        let before = (mesh.hub.wakeups, a.wakeups, b.wakeups)
+        mesh.clock.run(for: .seconds(60))
+        for count in [mesh.hub.wakeups - before.0, a.wakeups - before.1, b.wakeups - before.2] { #expect(count < 600) }
+        // The other one is there, and answers nothing.
+        b.kill()
+        let later = a.wakeups
+        mesh.clock.run(for: .seconds(600))
+        #expect(a.wakeups - later < 6000)
     }
 }

@@ -19,6 +19,8 @@ public final class VirtualMachine {
     let clock: VirtualClock
     public private(set) var member: LinkMember?
     public var settings = LinkSettings()
+    /// Changes that the keeper refuses.
+    public var refuses: (PeerChange) -> Bool = { _ in false }
     /// How long the keeper takes for a change.
     public var changeDelay = Duration.milliseconds(1)
     /// Names that were to be looked up, with their times.
@@ -209,8 +211,11 @@ public final class VirtualMachine {
             case .change(let changes):
                 clock.after(changeDelay) { [weak self] in
                     guard let self else { return }
-                    apply(changes)
-                    happened(.changed(Array(Set(changes.map(\.publicKey)))))
+                    let refused = changes.filter(refuses)
+                    apply(changes.filter { !refused.contains($0) })
+                    for change in refused { happened(.refused(change.publicKey, reason: "as the test wants")) }
+                    let done = Set(changes.map(\.publicKey)).subtracting(refused.map(\.publicKey))
+                    if !done.isEmpty { happened(.changed(Array(done))) }
                 }
             case .secretWanted(let other):
                 clock.after(changeDelay) { [weak self] in

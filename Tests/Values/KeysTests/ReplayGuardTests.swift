@@ -18,13 +18,17 @@ import Testing
         #expect(taken([(1, 100), (1, 37), (1, 36), (1, .max), (1, 100)]) == [true, true, false, true, false])
     }
 
-    @Test func `a start that was followed by another is over`() {
-        #expect(taken([(1, 1), (2, 1), (1, 2), (2, 2)]) == [true, true, false, true])
+    @Test func `a start that was recorded keeps no other out, and is taken once itself`() {
+        #expect(
+            taken([(2, 5), (1, 1), (1, 1), (2, 6), (1, 2), (2, 5), (2, 7)])
+                == [true, true, false, true, true, false, true]
+        )
     }
 
-    @Test func `eight earlier starts are remembered`() {
-        let starts = (0...UInt64(ReplayGuard.maximumRetired)).map { (boot: $0, counter: UInt64(1)) }
-        // After start 100, start 0 is the ninth before it.
-        #expect(taken(starts + [(0, 2), (100, 1), (0, 3)]).suffix(3) == [false, true, true])
+    @Test func `the nine starts that were heard last are remembered`() {
+        let starts = (1...UInt64(ReplayGuard.maximumStarts)).map { (boot: $0, counter: UInt64(7)) }
+        // Start 1 is heard again, so that start 2 makes room for the tenth.
+        let packets = starts + [(1, 8), (100, 1), (1, 8), (3, 7), (2, 7)]
+        #expect(taken(packets).suffix(4) == [true, false, false, true])
     }
 }
