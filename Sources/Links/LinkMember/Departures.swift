@@ -53,7 +53,7 @@ extension LinkMember {
             let isThere = own.peers[key] != nil || own.pairs[key] != nil
             if isThere { own.departed[key] = nil } else if own.departed[key] == nil { own.departed[key] = now }
         }
-        own.relayProbes = own.relayProbes.filter { own.pairs[$0.value] != nil }
+        own.relayProbes = own.relayProbes.filter { own.pairs[$0.value.pair] != nil }
         let names = Set(own.exchange.lookups)
         own.lookups = own.lookups.filter { names.contains($0.key) }
         guard own.departed.count > Self.maximumDeparted else { return }

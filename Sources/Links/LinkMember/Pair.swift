@@ -206,6 +206,9 @@ struct Pair: Sendable {
             deadlines += [notBefore, announced].filter { $0 > now }
         }
         if let failed, failed.until > now { deadlines.append(failed.until) }
+        if farewells > 0, initiation.state == .idle, let lastFarewell {
+            deadlines.append(lastFarewell + Self.farewellInterval)
+        }
         if let time = failure?.lastSign, move.isMoved, time + FailureWatch.quiet > now {
             deadlines.append(time + FailureWatch.quiet)
         }

@@ -70,8 +70,10 @@ import WireGuardTypes
         #expect(stage.endpoints(2) == [endpoint("198.51.100.2:7")])
         stage.say(1, 2, .at("203.0.113.7:7"))
         #expect(stage.endpoints(2) == [endpoint("198.51.100.2:7"), endpoint("203.0.113.7:7")])
-        // The network changes, and it would not go through the tunnel any more.
-        stage.device.tunnelAddresses = [prefix("10.9.0.1/24")]
+        // Another interface gets into that network, and it would not go through the tunnel any more.
+        stage.device.underlayAddresses.append(
+            UnderlayAddress(interface: InterfaceName("eth7")!, address: prefix("10.0.0.5/24"))
+        )
         stage.read()
         #expect(stage.endpoints(2).contains(endpoint("10.0.0.77:7")))
     }
