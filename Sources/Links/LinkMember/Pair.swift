@@ -217,8 +217,10 @@ struct Pair: Sendable {
         if let settling, pendingChanges == 0 { deadlines.append(settling.next) }
         if let next = move.nextDeadline, hasSession { deadlines.append(next) }
         if initiation.state != .idle, !hasSession {
-            deadlines.append((lastGreeting ?? now) + Self.greetingInterval)
-            deadlines.append((lastReady ?? now) + Self.readyInterval)
+            deadlines.append(
+                initiation.isInitiator
+                    ? (lastGreeting ?? now) + Self.greetingInterval : (lastReady ?? now) + interval(ofReady: readyCount)
+            )
         }
         // What was due and is not done cannot be done now: something else must happen first.
         return deadlines.filter { $0 > now }.min() ?? now + .seconds(1)

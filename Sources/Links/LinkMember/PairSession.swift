@@ -122,7 +122,7 @@ extension Pair {
         }
     }
 
-    private func interval(ofReady count: Int) -> Duration { count < 10 ? Self.readyInterval : Self.laterReadyInterval }
+    func interval(ofReady count: Int) -> Duration { count < 10 ? Self.readyInterval : Self.laterReadyInterval }
 
     /// The first packet makes WireGuard begin, and its answer shows that there is a session.
     private mutating func greet(_ outbox: inout Outbox, at now: MonotonicTime) {
