@@ -15,6 +15,7 @@ extension LinkMember {
         if !own.isOperators(key) { pair.reset(&outbox, isTold: true, at: now) }
         own.agenda.remove(key)
         own.busy.remove(key)
+        own.owners.set([], of: key)
         carryOut(outbox, of: key, hub, &own, at: now)
     }
 

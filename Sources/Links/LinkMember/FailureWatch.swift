@@ -85,6 +85,9 @@ struct FailureWatch: Hashable, Sendable {
     /// A question or an answer of ours went through the tunnel.
     mutating func noteOwn() { ownBytes += Self.questionBytes }
 
+    /// A datagram of facts went through the tunnel, or came, with so many bytes of payload.
+    mutating func noteFacts(_ payload: Int) { ownBytes += UInt64((48 + payload + 15) / 16 * 16 + 32) }
+
     /// Whether a question is due.
     mutating func asks(at now: MonotonicTime) -> Bool {
         guard verdict == .suspect, let suspectedSince else { return false }

@@ -21,6 +21,8 @@ public enum LinkEvent: Sendable {
     case relayPort(PublicKey, UInt16?)
     /// What a name of ``LinkWork/lookUp(_:)`` stands for; none if nobody knows.
     case found([Endpoint], for: HostPort)
+    /// Packets in the tunnel, or a sample of them, have gone to these addresses or come from them; IPv4 as mapped ones.
+    case traffic([IPv6Address])
 }
 
 /// Where probes leave and arrive.

@@ -40,6 +40,8 @@ public struct LinkMember: Sendable {
     static let refusalInterval = Duration.seconds(60)
 
     let settings: LinkSettings
+    /// Of links on demand; `nil`: all members have links.
+    let idleTime: Duration?
     var random: RandomSource
     /// Of this start.
     let boot: UInt64
@@ -82,6 +84,8 @@ public struct LinkMember: Sendable {
         /// Datagrams of each peer.
         var arrivals: [PublicKey: TokenBucket] = [:]
         var site: Site
+        var owners = AddressOwners()
+        var idleTime: Duration?
         var log = NoticeLog()
         /// Peers whose link-local address may not be in the device yet, until then at most.
         var unready: Set<PublicKey> = []
@@ -103,9 +107,17 @@ public struct LinkMember: Sendable {
         var nextDeadline = MonotonicTime.start
     }
 
-    /// - Parameter random: outside of tests one that nobody can predict.
-    public init(settings: LinkSettings, random: any RandomNumberGenerator & Sendable = SystemRandomNumberGenerator()) {
+    /// - Parameters:
+    ///   - seesTraffic: whether it will be told of traffic by ``LinkEvent/traffic(_:)``. If not, there are no links on
+    ///     demand, whatever the settings say.
+    ///   - random: outside of tests one that nobody can predict.
+    public init(
+        settings: LinkSettings,
+        seesTraffic: Bool = false,
+        random: any RandomNumberGenerator & Sendable = SystemRandomNumberGenerator()
+    ) {
         self.settings = settings
+        idleTime = settings.linksOnDemand && seesTraffic ? settings.idleTime : nil
         self.random = RandomSource(random)
         boot = self.random.next()
     }
@@ -134,6 +146,7 @@ public struct LinkMember: Sendable {
             own.touched.insert(member)
             own.log.add(LinkNotice(.refused, .warning, member, "change of the peer refused: \(reason)"), at: now)
         case .relayPort(let member, let port): grant(port, of: member, &own, at: now)
+        case .traffic(let addresses): noteTraffic(addresses, &own, at: now)
         case .found(let endpoints, let name):
             // A resolver that does not answer has not said that the address is wrong.
             if !endpoints.isEmpty { own.exchange.take(endpoints, of: name, at: now) }

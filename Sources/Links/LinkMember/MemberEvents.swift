@@ -14,6 +14,8 @@ extension LinkMember {
             var exchange = FactExchange(settings: settings, relays: true, at: now, using: &random)
             exchange.take(snapshot, at: now)
             own = Own(snapshot, exchange, boot: boot, at: now)
+            let idleTime = idleTime
+            self.own?.idleTime = idleTime
             return
         }
         self.own = nil
@@ -56,6 +58,15 @@ extension LinkMember {
         self.own = own
     }
 
+    /// Packets that go through the hub want a link.
+    mutating func noteTraffic(_ addresses: [IPv6Address], _ own: inout Own, at now: MonotonicTime) {
+        guard let idleTime else { return }
+        for key in Set(addresses.compactMap { own.owners[$0] }) {
+            own.pairs[key]?.noteTraffic(idleTime, at: now)
+            own.touched.insert(key)
+        }
+    }
+
     /// A datagram at the facts port. It came through the tunnel, so its source is the address of a peer.
     mutating func receive(_ bytes: [UInt8], from source: IPv6Address, _ own: inout Own, at now: MonotonicTime) {
         guard let sender = own.addresses[source] else { return }
@@ -68,6 +79,7 @@ extension LinkMember {
             own.lastReadNow = now
             work.append(.readNow)
         }
+        own.pairs[sender]?.failure?.noteFacts(bytes.count)
         guard bytes.first == MessageSealer.marker else {
             do throws(RefusedDatagram) {
                 let group = try own.signer.facts(in: bytes.span, from: source)

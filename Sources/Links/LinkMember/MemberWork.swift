@@ -26,7 +26,7 @@ extension LinkMember {
             own.pairs[key] = nil
             let surroundings = own.surroundings(for: key, at: now)
             let outbox = pair.advance(surroundings, using: &own.table, at: now)
-            own.agenda.set(key, at: pair.nextDeadline(hasHub: surroundings.hub != nil, at: now))
+            own.agenda.set(key, at: pair.nextDeadline(hasHub: surroundings.hub != nil, idleTime: idleTime, at: now))
             if pair.initiation.state == .idle { own.busy.remove(key) } else { own.busy.insert(key) }
             own.pairs[key] = pair
             carryOut(outbox, of: key, surroundings.hub, &own, at: now)
@@ -63,6 +63,7 @@ extension LinkMember {
             guard own.pairs[key]?.view != view else { continue }
             let surroundings = own.surroundings(for: key, at: now)
             own.pairs[key]?.take(view, surroundings, at: now)
+            if idleTime != nil { own.owners.set(view.allowedIPs, of: key) }
             own.touched.insert(key)
         }
     }
@@ -112,9 +113,10 @@ extension LinkMember {
         switch message {
         case .group(let facts, let member):
             guard let bytes = try? own.signer.datagram(of: facts, for: member, using: &random) else { return }
+            own.pairs[member]?.failure?.noteFacts(bytes.count)
             work.append(.datagram(bytes, to: member.memberAddress, port: own.port(of: member)))
-        case .delta(let delta, let member): send(.facts(delta), to: member, &own)
-        case .received(let sequence, let member): send(.received(sequence), to: member, &own)
+        case .delta(let delta, let member): sendFacts(.facts(delta), to: member, &own)
+        case .received(let sequence, let member): sendFacts(.received(sequence), to: member, &own)
         }
     }
 
@@ -148,6 +150,12 @@ extension LinkMember {
         }
         for probe in outbox.probes { work.append(.probe(probe.datagram, to: probe.destination, from: .wireGuard)) }
         for notice in outbox.notices { own.log.add(notice, at: now) }
+    }
+
+    private mutating func sendFacts(_ message: LinkMessage, to member: PublicKey, _ own: inout Own) {
+        guard let bytes = own.sealers[member]?.seal(message, using: &random) else { return }
+        own.pairs[member]?.failure?.noteFacts(bytes.count)
+        work.append(.datagram(bytes, to: member.memberAddress, port: own.port(of: member)))
     }
 
     mutating func send(_ message: LinkMessage, to member: PublicKey, _ own: inout Own) {

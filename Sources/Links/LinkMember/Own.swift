@@ -102,6 +102,7 @@ extension LinkMember.Own {
             tunnel: site.tunnel,
             factsPort: factsPort,
             mapping: mapping.mapping(own: site.v4, port: snapshot.listenPort, at: now),
+            idleTime: idleTime,
             moment: moment(at: now)
         )
     }

@@ -22,6 +22,8 @@ struct Pair: Sendable {
         var tunnel = TunnelNetworks()
         var factsPort: UInt16 = 0
         var mapping = Mapping.unknown
+        /// After which a pair without traffic has no link; `nil`: never.
+        var idleTime: Duration?
         /// By both clocks.
         var moment: Moment
     }
@@ -129,6 +131,9 @@ struct Pair: Sendable {
     var roundTrip: Duration?
     var way = MemberStatus.Way.throughHub(nil)
     var wayedSince: MonotonicTime
+    /// With links on demand: until when there is a reason for one, beside the traffic of the session.
+    var wantedUntil = MonotonicTime.start
+    var meter: TrafficMeter?
     var lines = TokenBucket()
 
     init(own: PublicKey, other: PublicKey, at now: MonotonicTime) {
@@ -167,6 +172,13 @@ struct Pair: Sendable {
             callCount = 0
             lastCall = nil
         }
+        guard !isAsleep(surroundings.idleTime, at: now) else {
+            fallAsleep(&outbox, at: now)
+            pendingChanges += outbox.changes.isEmpty ? 0 : 1
+            noteWay(surroundings, &outbox, at: now)
+            outbox.notices.removeAll { _ in !lines.take(Self.notices, at: now.sinceStart) }
+            return outbox
+        }
         call(surroundings, &outbox, at: now)
         openRelay(surroundings, &outbox, at: now)
         outbox.probes += prober.due(using: &table, isAsked: isAsked(at: now), at: now)
@@ -184,8 +196,11 @@ struct Pair: Sendable {
         return failure?.hasTraffic(at: now) ?? false
     }
 
+    /// Whether the way through the relay is to be open: not for a direct session without traffic.
+    private func needsRelay(at now: MonotonicTime) -> Bool { !isDirect || (failure?.hasTraffic(at: now) ?? false) }
+
     private mutating func openRelay(_ surroundings: Surroundings, _ outbox: inout Outbox, at now: MonotonicTime) {
-        guard kind == .ours, surroundings.hub != nil else { return }
+        guard kind == .ours, surroundings.hub != nil, needsRelay(at: now) else { return }
         switch relay.work(at: now) {
         case .ask: outbox.toHub.append(.relayWanted(other))
         case .probe(let endpoint): outbox.relayProbe = endpoint
@@ -194,11 +209,14 @@ struct Pair: Sendable {
     }
 
     /// When ``advance(_:using:at:)`` has something to do at the latest, if nothing else happens.
-    func nextDeadline(hasHub: Bool, at now: MonotonicTime) -> MonotonicTime {
+    func nextDeadline(hasHub: Bool, idleTime: Duration? = nil, at now: MonotonicTime) -> MonotonicTime {
+        let wanted = wantedUntil(idleTime)
+        if let wanted, wanted <= now { return now + Self.sleep }
         let isUnderWay = initiation.state != .idle && !(hasSession && move.isMoved)
         var deadlines = [now + (isUnderWay ? Self.tick : Self.idleTick)]
+        if let wanted { deadlines.append(wanted) }
         if let next = nextCall(hasHub: hasHub, at: now) { deadlines.append(next) }
-        if kind == .ours, hasHub, let next = relay.nextDeadline { deadlines.append(next) }
+        if kind == .ours, hasHub, needsRelay(at: now), let next = relay.nextDeadline { deadlines.append(next) }
         if let next = prober.nextDeadline(isAsked: isAsked(at: now), at: now) { deadlines.append(next) }
         if !hasSession, let next = initiation.nextDeadline { deadlines.append(next) }
         if initiation.state == .idle, kind == .ours {

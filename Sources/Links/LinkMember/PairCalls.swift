@@ -35,6 +35,7 @@ extension Pair {
     }
 
     mutating func take(_ call: Call, _ surroundings: Surroundings, _ outbox: inout Outbox, at now: MonotonicTime) {
+        noteWish(at: now)
         port = call.factsPort
         hasChangingPort = call.hasChangingPort
         called = call.candidates.map(\.endpoint)
@@ -49,6 +50,8 @@ extension Pair {
         noteOurs()
         // One that came through the tunnel shows no way outside of it.
         guard surroundings.tunnel.allows(source) else { return }
+        // The other one does not look at paths of a session for the sake of a session.
+        if !hasSession { noteWish(at: now) }
         prober.heard(from: PathCandidate(source, isNear: isNear(source, surroundings)), at: now)
     }
 

@@ -47,6 +47,7 @@ extension Pair {
             move.noteMoved()
             movedIPs = allowedIPs
         }
+        if meter == nil { meter = TrafficMeter(peer, at: now) } else { meter?.note(peer, at: now) }
         failure?.note(received: peer.receivedBytes, sent: peer.sentBytes, at: now)
     }
 
@@ -167,6 +168,7 @@ extension Pair {
         hasSession = false
         isOtherReady = false
         failure = nil
+        meter = nil
         settling = nil
         aim = nil
         endpoint = nil

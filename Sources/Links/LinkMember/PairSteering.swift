@@ -170,6 +170,8 @@ extension Pair {
             // Said again, perhaps, after a new session was made.
             if let since = sessionSince, hasSession, since + Self.wordsOnTheWay > now { break }
             reset(&outbox, isTold: false, at: now)
+            // With links on demand it is made again for traffic only, else two would wake each other.
+            wantedUntil = .start
         case .move, .moved:
             guard isDirect, hasSession, !allowedIPs.isEmpty, let answer = move.take(phase) ?? nil else {
                 if move.isMoved { giveAllowedIPs(&outbox) }

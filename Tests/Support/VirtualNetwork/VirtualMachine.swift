@@ -115,7 +115,7 @@ public final class VirtualMachine {
     // The program
 
     public func start() {
-        member = LinkMember(settings: settings)
+        member = LinkMember(settings: settings, seesTraffic: settings.linksOnDemand)
         readInterval = .seconds(5)
         read()
     }
@@ -292,7 +292,17 @@ public final class VirtualMachine {
 
     // Traffic in the tunnel
 
+    /// One of so many packets is seen by the program.
+    static let sample = 16
+    private var packets = 0
+
+    private func see(_ address: IPv6Address) {
+        packets += 1
+        if settings.linksOnDemand, packets % Self.sample == 0 { happened(.traffic([address])) }
+    }
+
     private func take(_ packet: InnerPacket, from key: PublicKey) {
+        if packet.source != key.memberAddress { see(packet.source) }
         let own = IPv6Address(mapping: tunnelAddress)
         if packet.destination == self.key.memberAddress {
             happened(.datagram(packet.bytes, from: packet.source, port: packet.port))
@@ -327,6 +337,7 @@ public final class VirtualMachine {
         let number = self.pings
         pings.sent.append((number, clock.now))
         let bytes = [UInt8(number >> 16 & 255), UInt8(number >> 8 & 255), UInt8(number & 255)]
+        see(IPv6Address(mapping: other.tunnelAddress))
         wireGuard.transmit(
             InnerPacket(
                 from: IPv6Address(mapping: tunnelAddress),
