@@ -174,7 +174,7 @@ struct Pair: Sendable {
         }
         guard !isAsleep(surroundings.idleTime, at: now) else {
             fallAsleep(&outbox, at: now)
-            pendingChanges += outbox.changes.isEmpty ? 0 : 1
+            sayFarewell(&outbox, at: now)
             noteWay(surroundings, &outbox, at: now)
             outbox.notices.removeAll { _ in !lines.take(Self.notices, at: now.sinceStart) }
             return outbox
@@ -211,7 +211,7 @@ struct Pair: Sendable {
     /// When ``advance(_:using:at:)`` has something to do at the latest, if nothing else happens.
     func nextDeadline(hasHub: Bool, idleTime: Duration? = nil, at now: MonotonicTime) -> MonotonicTime {
         let wanted = wantedUntil(idleTime)
-        if let wanted, wanted <= now { return now + Self.sleep }
+        if let wanted, wanted <= now { return now + (farewells > 0 ? Self.farewellInterval : Self.sleep) }
         let isUnderWay = initiation.state != .idle && !(hasSession && move.isMoved)
         var deadlines = [now + (isUnderWay ? Self.tick : Self.idleTick)]
         if let wanted { deadlines.append(wanted) }

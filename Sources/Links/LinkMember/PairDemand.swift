@@ -46,8 +46,9 @@ extension Pair {
 
 /// Tells traffic of a session from what WireGuard and this program send in it by themselves.
 struct TrafficMeter: Hashable, Sendable {
-    /// An idle session has 15 bytes a second, both ways together: empty packets, handshakes, and facts.
-    static let noise: UInt64 = 25
+    /// An idle session has 15 bytes a second, both ways together: empty packets, handshakes, and facts; and four times
+    /// as many while it is looked after because it had traffic.
+    static let noise: UInt64 = 64
     /// So many bytes more are traffic.
     static let threshold: UInt64 = 1_024
 
