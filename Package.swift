@@ -609,7 +609,7 @@ let topSuites =
             name: "SystemTests",
             dependencies: ["Checkout", "Patience", "Surroundings"],
             path: "Tests/Machines",
-            exclude: ["agent.py", "lab.sh", "mesh", "package-0.1", "probe.py", "wireguard-go@.service"],
+            exclude: ["agent.py", "lab.sh", "links.sh", "mesh", "package-0.1", "probe.py", "wireguard-go@.service"],
             swiftSettings: settings
         ),
     ]

@@ -1,3 +1,4 @@
+import Checkout
 import Foundation
 import Testing
 
@@ -178,6 +179,24 @@ extension InVirtualMachine {
                 "the member was ended by systemd and not by its keeper:\n\(journal)"
             )
             #expect(try machine.run("systemctl is-failed kex-link@wglink").output == "inactive\n")
+        }
+
+        @Test("Behind two NATs traffic goes directly, over the relay when the path is cut, and directly again")
+        func paths() throws {
+            let script = try String(contentsOf: Checkout.file("Tests/Machines/links.sh"), encoding: .utf8)
+            let output = try machine.check(
+                "cat > /tmp/links.sh <<'END OF SCRIPT'\n\(script)\nEND OF SCRIPT\nsh /tmp/links.sh"
+            )
+            #expect(
+                output == """
+                    behind NATs: direct
+                    pings: 50 received
+                    cut: relayed
+                    pings: 50 received
+                    repaired: direct
+                    pings: 400 received
+                    """
+            )
         }
     }
 }

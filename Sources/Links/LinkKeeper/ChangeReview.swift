@@ -174,6 +174,7 @@ public struct ChangeReview {
         for prefix in settings.allowedIPs.map(\.masked) {
             if let owner = owners[prefix], owner != key { return "\(prefix) is an allowed IP of \(owner)" }
             if prefix == key.memberAllowedIP { continue }
+            guard prefix.length >= prefix.leastLength else { return "\(prefix) is too much for one peer" }
             guard !prefix.isLinkLocal, isWithinOperators(prefix)
             else { return "\(prefix) is not within the allowed IPs of a peer of the operator" }
         }
@@ -205,6 +206,14 @@ public struct ChangeReview {
 }
 
 extension IPPrefix {
+    /// Shortest network that a made peer may have: where the operator's peer has everything, halves of it are within.
+    fileprivate var leastLength: UInt8 {
+        switch address {
+        case .v4: 8
+        case .v6: 16
+        }
+    }
+
     /// Whether it has link-local addresses of IPv6.
     var isLinkLocal: Bool {
         guard case .v6(let address) = address else { return false }

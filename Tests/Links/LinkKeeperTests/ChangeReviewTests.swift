@@ -126,7 +126,10 @@ private func reason(_ outcome: ChangeReview.Outcome) -> String? {
             // Bits behind the prefix make no other prefix.
             ("10.0.0.77/24", "10.0.0.0/24 is an allowed IP of \(hub)"),
             ("10.0.0.0/23", "10.0.0.0/23 is not within the allowed IPs of a peer of the operator"),
-            ("0.0.0.0/0", "0.0.0.0/0 is not within the allowed IPs of a peer of the operator"),
+            ("0.0.0.0/0", "0.0.0.0/0 is too much for one peer"),
+            ("10.0.0.0/7", "10.0.0.0/7 is too much for one peer"),
+            ("10.0.0.0/8", "10.0.0.0/8 is not within the allowed IPs of a peer of the operator"),
+            ("8000::/1", "8000::/1 is too much for one peer"),
             ("10.0.1.1/32", "10.0.1.1/32 is not within the allowed IPs of a peer of the operator"),
             ("fd00:0:0:1::1/128", "fd00:0:0:1::1/128 is not within the allowed IPs of a peer of the operator"),
             ("fe80::1/128", "fe80::1/128 is not within the allowed IPs of a peer of the operator"),
