@@ -36,6 +36,11 @@ struct FailureWatch: Hashable, Sendable {
     private var lastComparison: MonotonicTime
     /// When traffic was last seen, in either direction.
     private(set) var lastTraffic: MonotonicTime?
+    /// When there were bytes last that may have been traffic.
+    private var lastBytes: MonotonicTime?
+
+    /// From one sign of traffic to the next, at most.
+    static let again = Duration.seconds(10)
 
     init(received: UInt64, sent: UInt64, at now: MonotonicTime) {
         (self.received, self.sent) = (received, sent)
@@ -47,7 +52,7 @@ struct FailureWatch: Hashable, Sendable {
         if received > self.received { noteSign(at: now) }
         let isDue = lastComparison + Self.tick <= now
         // An empty packet of WireGuard has 32 bytes.
-        if received > self.received + 32 + ownBytes { lastTraffic = now }
+        if received > self.received + 32 + ownBytes { noteTraffic(at: now) }
         let hasReceived = received != self.received
         self.received = received
         guard isDue || sent < self.sent else { return }
@@ -56,8 +61,14 @@ struct FailureWatch: Hashable, Sendable {
         let wasSent = sent > self.sent + 32 + ownBytes
         self.sent = sent
         ownBytes = 0
-        if wasSent { lastTraffic = now }
+        if wasSent { noteTraffic(at: now) }
         if wasSent, !hasReceived, lastSign + Self.tick <= now { suspect(at: now) }
+    }
+
+    /// A handshake, each two minutes, looks like traffic too. What comes again soon is some.
+    private mutating func noteTraffic(at now: MonotonicTime) {
+        if let lastBytes, lastBytes < now, now - lastBytes <= Self.again { lastTraffic = now }
+        lastBytes = now
     }
 
     /// Something came from the other side.

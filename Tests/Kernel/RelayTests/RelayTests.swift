@@ -38,10 +38,25 @@ private struct Scene: ~Copyable {
     }
 }
 
+private func limits(
+    ports: Int = 10,
+    pairs: Int = 10,
+    packets: UInt64 = 1000,
+    bytes: UInt64 = 1_000_000
+) -> RelayLimits {
+    RelayLimits(
+        ports: ports,
+        pairs: pairs,
+        packets: TokenBucket.Size(burst: packets, interval: .seconds(1)),
+        bytes: TokenBucket.Size(burst: bytes, interval: .seconds(1))
+    )
+}
+
 @Suite struct `A relay` {
     @Test(arguments: ["127.0.0.1", "[::1]"])
     func `forwards both ways, as it came, each from the port of the other`(host: String) throws {
-        var scene = try Scene(host: host)
+        // A fast machine sends more in a second than a pair may.
+        var scene = try Scene(limits: limits(packets: 1_000_000, bytes: 1_000_000_000), host: host)
         try scene.meet()
         var (toA, toB) = (0, 0)
         for round in 0..<100 {
@@ -175,22 +190,8 @@ private struct Scene: ~Copyable {
 }
 
 @Suite struct `What a relay does at most` {
-    private static func limits(
-        ports: Int = 10,
-        pairs: Int = 10,
-        packets: UInt64 = 1000,
-        bytes: UInt64 = 1_000_000
-    ) -> RelayLimits {
-        RelayLimits(
-            ports: ports,
-            pairs: pairs,
-            packets: TokenBucket.Size(burst: packets, interval: .seconds(1)),
-            bytes: TokenBucket.Size(burst: bytes, interval: .seconds(1))
-        )
-    }
-
     @Test func `packets of a pair are counted, both ways together`() throws {
-        var scene = try Scene(limits: Self.limits(packets: 10))
+        var scene = try Scene(limits: limits(packets: 10))
         try scene.meet()
         let now = MonotonicTime.now
         for _ in 0..<6 {
@@ -207,7 +208,7 @@ private struct Scene: ~Copyable {
     }
 
     @Test func `and so are their bytes`() throws {
-        var scene = try Scene(limits: Self.limits(bytes: 1000))
+        var scene = try Scene(limits: limits(bytes: 1000))
         try scene.meet()
         let now = MonotonicTime.now
         for count in [600, 401, 400] { try scene.a.send([UInt8](repeating: 4, count: count), to: scene.portOfB) }
@@ -225,7 +226,7 @@ private struct Scene: ~Copyable {
     }
 
     @Test func `as many members have a port as the limit says`() throws {
-        var hub = try Hub(limits: Self.limits(ports: 2))
+        var hub = try Hub(limits: limits(ports: 2))
         func open(_ number: UInt8) throws -> UInt16? { try hub.open(number) }
         let first = try #require(try open(1))
         #expect(try open(2) != nil)
@@ -250,7 +251,7 @@ private struct Scene: ~Copyable {
     }
 
     @Test func `there are as many pairs as the limit says, and idle ones make place`() throws {
-        var hub = try Hub(limits: Self.limits(pairs: 1))
+        var hub = try Hub(limits: limits(pairs: 1))
         var a = try Member(1)
         var b = try Member(2)
         var c = try Member(3)
