@@ -52,7 +52,7 @@ done
 number=1
 for host in hub a b; do
     ip -n l$host link add wg0 type wireguard
-    wg genkey >$base/$host.key
+    (umask 077 && wg genkey >$base/$host.key)
     wg pubkey <$base/$host.key >$base/$host.pub
     ip netns exec l$host wg set wg0 private-key $base/$host.key listen-port 51820
     ip -n l$host address add 10.99.0.$number/24 dev wg0
