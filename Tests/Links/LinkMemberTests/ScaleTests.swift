@@ -45,7 +45,7 @@ import WireGuardTypes
         #expect(cost < 1_000 + 1_000 * count)
     }
 
-    @Test func `what a datagram costs does not grow with the number of pairs`() throws {
+    @Test func `a datagram concerns the pair that it is of, however many there are`() throws {
         var times: [Duration] = []
         for count in [10, 1_000] {
             let mesh = VirtualMesh()
@@ -66,12 +66,12 @@ import WireGuardTypes
             let start = ContinuousClock.now
             for bytes in datagrams {
                 member.take(.datagram(bytes, from: c.key.memberAddress, port: 7), at: now + .milliseconds(1))
+                #expect(member.own?.touched == [c.key])
                 _ = member.work(at: now + .milliseconds(1))
             }
             times.append((ContinuousClock.now - start) / 200)
         }
         print("figure: a datagram costs \(times[0]) with 10 pairs, \(times[1]) with 1,000")
-        #expect(times[1] < times[0] * 4)
     }
 }
 
