@@ -38,10 +38,6 @@ struct Connection {
     var phase = Phase.vacant
     /// Whether the event loop knows the descriptor. Most exchanges are over before it needs to.
     var isWatched = false
-    /// Bytes of the two lines that are left unread until the answer, so that the kernel resets the connection if this
-    /// process is killed: an end in order would mean success. Zero if none are left: then the socket is set to reset at
-    /// its close.
-    var unread = 0
     /// Bytes received since the answer.
     var drained = 0
     /// Whether it counts as one of its source.
@@ -81,7 +77,6 @@ struct ConnectionTable: ~Copyable {
         connections[slot].descriptor = descriptor.release()
         connections[slot].phase = .reading
         connections[slot].isCounted = false
-        connections[slot].unread = 0
         connections[slot].source = source
         connections[slot].parser = ExchangeParser()
         count += 1

@@ -210,10 +210,13 @@ extension Server {
             do throws(SystemCallError) {
                 guard let accepted = try Socket.accept(from: listeners[index]) else {
                     acceptsPerRound = 1
+                    listeners.noteEmpty(index)
                     return
                 }
                 let source = accepted.address.endpoint?.source ?? IPv6Address(high: 0, low: 0)
-                welcome(accepted.takeDescriptor(), from: source)
+                let descriptor = accepted.takeDescriptor()
+                if !listeners.areAllReset(index) { try Socket.setReset(true, atCloseOf: descriptor.raw) }
+                welcome(descriptor, from: source)
             } catch {
                 // No descriptor or no memory is left. The connection stays in the kernel's queue, and its listener
                 // readable, so without a pause the loop would try again and again.
@@ -264,21 +267,11 @@ extension Server {
         let descriptor = connections[slot].descriptor
         var progress = ExchangeParser.Progress.waiting
         do throws(SystemCallError) {
-            let looked = try buffer.peek(from: descriptor)
-            switch looked {
+            switch try buffer.receive(from: descriptor) {
             case .bytes(let count): progress = buffer.feed(count, to: &connections[slot].parser, domains: domains)
             case .end: progress = connections[slot].parser.end(domains: domains)
             case .nothingYet: break
             }
-            if case .bytes(let count) = looked {
-                if case .waiting = progress {
-                    try buffer.discard(count, from: descriptor)
-                } else {
-                    connections[slot].unread = count
-                }
-            }
-            // If this process is killed, the kernel closes its connections, and an end in order would mean success.
-            if connections[slot].unread == 0 { try Socket.setReset(true, atCloseOf: descriptor) }
         } catch {
             return drop(slot)  // nobody is there to be answered
         }
@@ -352,12 +345,10 @@ extension Server {
             // The socket's buffer is empty, so it takes a line whole.
             let reply = replies[Int(refusal.rawValue)]
             _ = try Socket.send(reply, to: descriptor)
-            if connections[slot].unread == 0 { try Socket.setReset(false, atCloseOf: descriptor) }
+            try Socket.setReset(false, atCloseOf: descriptor)
         } catch {
             return close(slot)  // the client is gone
         }
-        // The bytes that were left unread are read once more. They do not count as sent after the answer.
-        connections[slot].drained = -connections[slot].unread
         beginDraining(slot)
     }
 
@@ -368,6 +359,7 @@ extension Server {
         // A close over unread bytes is a reset, which overtakes the answer. In most cases the lines are here already.
         _ = try? buffer.receive(from: descriptor)
         _ = try? Socket.send(replies[Int(Refusal.rateLimited.rawValue)], to: descriptor)
+        try? Socket.setReset(false, atCloseOf: descriptor)
         close(slot)
     }
 
@@ -375,13 +367,10 @@ extension Server {
     private mutating func succeed(_ slot: Int) {
         debug(slot, nil)
         let descriptor = connections[slot].descriptor
-        let unread = connections[slot].unread
         do throws(SystemCallError) {
-            if unread == 0 { try Socket.setReset(false, atCloseOf: descriptor) }
+            try Socket.setReset(false, atCloseOf: descriptor)
             // A close over unread bytes sends a reset, which a client may take for a failure.
-            if case .bytes(let count) = try buffer.receive(from: descriptor), count > unread || buffer.isFull(count) {
-                return beginDraining(slot)
-            }
+            if case .bytes = try buffer.receive(from: descriptor) { return beginDraining(slot) }
         } catch {}  // the client is gone
         close(slot)
     }

@@ -203,20 +203,6 @@ public enum Socket {
         return count == 0 ? .end : .bytes(count)
     }
 
-    /// Looks at what is there as ``receive(from:into:)-(_,MutableRawSpan)`` does, and leaves it there.
-    public static func peek(
-        from descriptor: FileDescriptor,
-        into buffer: inout [UInt8]
-    ) throws(SystemCallError) -> Received {
-        let count = try checkWithoutWaiting("receive from", "descriptor \(descriptor.rawValue)") {
-            unsafe buffer.withUnsafeMutableBytes {
-                unsafe recv(descriptor.rawValue, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT) | Int32(MSG_PEEK))
-            }
-        }
-        guard let count else { return .nothingYet }
-        return count == 0 ? .end : .bytes(count)
-    }
-
     /// Receives what is there into `buffer`, which must not be empty, without waiting.
     public static func receive(
         from descriptor: FileDescriptor,
@@ -294,7 +280,8 @@ public enum Socket {
     }
 
     /// Chooses how a TCP connection ends when it is closed, or when its process dies: with a reset, or in order. One
-    /// that holds bytes which nobody has read ends with a reset in any case (RFC 2525, section 2.17; measured).
+    /// that holds bytes which nobody has read ends with a reset in any case (RFC 2525, section 2.17; measured). What is
+    /// chosen for a listener is so for each connection that reaches it from then on.
     ///
     /// Source: SO_LINGER of socket(7) with a time of zero.
     public static func setReset(_ resets: Bool, atCloseOf descriptor: FileDescriptor) throws(SystemCallError) {

@@ -285,6 +285,27 @@ private let exchange = "ffww01\n\(key)\n"
         #expect(try late.outcome() == .reset(""))
     }
 
+    @Test("has connections reset before it knows of them: none ends in order if it is killed right after accept(2)")
+    func killedAtAccept() throws {
+        let configuration = try ConfigurationFile()
+        let listener = try Socket.listen(on: try #require(Endpoint("127.0.0.1:0")))
+        let port = try #require(try Socket.localAddress(of: listener.raw).endpoint).port
+        let kexd = try KexdProcess(
+            ["--config", configuration.path],
+            shell: "exec 3<&0 </dev/null; export LISTEN_FDS=1 LISTEN_PID=$$;",
+            standardInput: FileHandle(fileDescriptor: listener.raw.rawValue)
+        )
+        _ = try kexd.waitForLine(containing: "listening on ")
+        kexd.signal(SIGKILL)
+        _ = try kexd.result()
+        // The socket is the same one in the next kexd, whose place this process takes: it accepts, and dies.
+        let client = try TestClient(port: port)
+        guard let accepted = try Socket.accept(from: listener.raw) else { throw TimedOut(what: "a connection") }
+        _ = accepted.takeDescriptor()
+        // A router would take an end in order for success, even if its lines are answered by a reset.
+        #expect(try client.outcome() == .reset(""))
+    }
+
     @Test("prints its configuration and ends, if asked")
     func checkConfiguration() throws {
         let configuration = try ConfigurationFile()
