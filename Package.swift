@@ -287,6 +287,14 @@ let linkLibraries = libraries(
     ]
 )
 
+/// Networks of tenants over nodes in several places.
+let tenantLibraries = libraries(
+    in: "Tenants",
+    [
+        ("TenantModel", ["NetworkAddresses", "WireGuardTypes"])
+    ]
+)
+
 let programs = [
     daemon(
         "kexd",
@@ -566,6 +574,13 @@ let linkSuites = suites(
     ]
 )
 
+let tenantSuites = suites(
+    in: "Tenants",
+    [
+        ("TenantModelTests", ["NetworkAddresses", "TenantModel", "WireGuardTypes"])
+    ]
+)
+
 let topSuites =
     suites(
         [
@@ -640,8 +655,8 @@ let package = Package(
         .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1", traits: []),
     ],
     targets: cLibraries + valueLibraries + [eui64] + systemLibraries + kernelLibraries + [vxlanFdb] + gatewayLibraries
-        + linkLibraries + programs + [crowd] + (isRelease ? [] : testSupport)
-        + (isRelease ? [] : valueSuites + systemSuites + kernelSuites + gatewaySuites + linkSuites + topSuites).filter {
+        + linkLibraries + tenantLibraries + programs + [crowd] + (isRelease ? [] : testSupport)
+        + (isRelease ? [] : valueSuites + systemSuites + kernelSuites + gatewaySuites + linkSuites + tenantSuites + topSuites).filter {
             chosenSuites?.contains($0.name) ?? true
         } + fuzzing
 )

@@ -73,14 +73,8 @@ extension IPPrefix {
     /// The same prefix with nothing but zeros behind its bits, as routing tables have it.
     public var masked: IPPrefix {
         switch address {
-        case .v4(let address):
-            let mask = length == 0 ? 0 : UInt32.max << (32 - UInt32(length))
-            return IPPrefix(unchecked: .v4(IPv4Address(value: address.value & mask)), length: length)
-        case .v6(let address):
-            let high = length >= 64 ? UInt64.max : length == 0 ? 0 : UInt64.max << (64 - UInt64(length))
-            let low = length <= 64 ? 0 : UInt64.max << (128 - UInt64(length))
-            let masked = IPv6Address(high: address.high & high, low: address.low & low)
-            return IPPrefix(unchecked: .v6(masked), length: length)
+        case .v4(let address): IPv4Prefix(address, length: length)?.masked.ipPrefix ?? self
+        case .v6(let address): IPv6Prefix(address, length: length)?.masked.ipPrefix ?? self
         }
     }
 
@@ -93,7 +87,8 @@ extension IPPrefix {
         }
     }
 
-    private init(unchecked address: Address, length: UInt8) {
+    /// For those that know that the address has that many bits.
+    init(unchecked address: Address, length: UInt8) {
         self.address = address
         self.length = length
     }
