@@ -15,6 +15,7 @@ let librarySettings = settings + [.strictMemorySafety()]
 
 let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
 /// Whether it is scripts/build-release that builds: without tests, linked as the programs are shipped.
@@ -291,7 +292,8 @@ let linkLibraries = libraries(
 let tenantLibraries = libraries(
     in: "Tenants",
     [
-        ("TenantModel", ["NetworkAddresses", "WireGuardTypes"])
+        ("TenantModel", ["NetworkAddresses", "WireGuardTypes"]),
+        ("TenantFile", ["ConfigurationFiles", "NetworkAddresses", "TenantModel", "WireGuardTypes", yams]),
     ]
 )
 
@@ -357,6 +359,10 @@ let programs = [
             "Netlink", "NetworkAddresses", "SystemCalls", "Time", "VXLANFdb", "WireGuardControl", "WireGuardTypes",
             argumentParser, system,
         ]
+    ),
+    program(
+        "kex-net",
+        ["CommandLineOptions", "ConfigurationFiles", "TenantFile", "TenantModel", argumentParser]
     ),
 ]
 
@@ -577,7 +583,11 @@ let linkSuites = suites(
 let tenantSuites = suites(
     in: "Tenants",
     [
-        ("TenantModelTests", ["NetworkAddresses", "TenantModel", "WireGuardTypes"])
+        ("TenantModelTests", ["NetworkAddresses", "TenantModel", "WireGuardTypes"]),
+        (
+            "TenantFileTests",
+            ["Checkout", "ConfigurationFiles", "NetworkAddresses", "TenantFile", "TenantModel", "WireGuardTypes"]
+        ),
     ]
 )
 
@@ -629,6 +639,10 @@ let topSuites =
         ),
     ]
 
+let allSuites =
+    valueSuites + systemSuites + kernelSuites + gatewaySuites + linkSuites + tenantSuites + topSuites
+let chosenTests = allSuites.filter { chosenSuites?.contains($0.name) ?? true }
+
 let package = Package(
     name: "kex",
     products: [
@@ -641,6 +655,7 @@ let package = Package(
         .executable(name: "kex-http", targets: ["kex-http"]),
         .executable(name: "kex-mqtt", targets: ["kex-mqtt"]),
         .executable(name: "kex-link", targets: ["kex-link"]),
+        .executable(name: "kex-net", targets: ["kex-net"]),
     ],
     // Exactly these, for the tests are to run with what is shipped; what they bring is in each package's `built-from`.
     dependencies: [
@@ -653,10 +668,8 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-system", exact: "1.8.1"),
         // Of Hummingbird only its server: without traits nothing of it needs Foundation.
         .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1", traits: []),
+        .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
     ],
     targets: cLibraries + valueLibraries + [eui64] + systemLibraries + kernelLibraries + [vxlanFdb] + gatewayLibraries
-        + linkLibraries + tenantLibraries + programs + [crowd] + (isRelease ? [] : testSupport)
-        + (isRelease ? [] : valueSuites + systemSuites + kernelSuites + gatewaySuites + linkSuites + tenantSuites + topSuites).filter {
-            chosenSuites?.contains($0.name) ?? true
-        } + fuzzing
+        + linkLibraries + tenantLibraries + programs + [crowd] + (isRelease ? [] : testSupport + chosenTests) + fuzzing
 )

@@ -3,7 +3,11 @@ internal import SystemPackage
 /// The text of a regular file of at most `limit` bytes, without a byte order mark.
 ///
 /// - Parameter advice: what to do if there is no such file, in words that follow a semicolon.
-func contents(ofFile path: String, limit: Int, ifMissing advice: String? = nil) throws(ConfigurationError) -> [UInt8] {
+package func contents(
+    ofFile path: String,
+    limit: Int,
+    ifMissing advice: String? = nil
+) throws(ConfigurationError) -> [UInt8] {
     func failure(_ reason: String) -> ConfigurationError {
         ConfigurationError([ConfigurationMistake(at: ConfigurationLocation(file: path, line: nil), reason)])
     }

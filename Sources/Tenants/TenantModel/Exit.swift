@@ -6,8 +6,9 @@ public struct Exit: Hashable, Sendable {
     public var node: NodeName
     /// Whether the other members send everything to it that is of no member.
     public var isDefaultRoute: Bool
-    /// The public side, if it is not the node's own.
-    public var interface: PublicLeg?
+    /// What the public side stands on, if that is not the node's first leg (ExitIface). Its addresses are ``ipv4`` and
+    /// ``ipv6``.
+    public var interface: PublicLeg.Kind?
     public var ipv4: ExitIPv4?
     /// `nil` if the network has no way out by IPv6.
     public var ipv6: ExitIPv6?
@@ -18,7 +19,7 @@ public struct Exit: Hashable, Sendable {
     public init(
         node: NodeName,
         isDefaultRoute: Bool = true,
-        interface: PublicLeg? = nil,
+        interface: PublicLeg.Kind? = nil,
         ipv4: ExitIPv4? = nil,
         ipv6: ExitIPv6? = ExitIPv6(),
         forwards: [PortForward] = [],

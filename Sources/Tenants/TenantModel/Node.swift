@@ -173,6 +173,13 @@ public struct PublicLeg: Hashable, Sendable {
         case veth(bridge: InterfaceName)
         /// Something else made the interface, such as a tunnel, and keeps it. It is moved, and never deleted.
         case existing(InterfaceName)
+
+        /// The interface of the host that the leg is made of or stands on.
+        public var interface: InterfaceName {
+            switch self {
+            case .nic(let name), .vlan(let name, _), .macvlan(let name, _), .veth(let name), .existing(let name): name
+            }
+        }
     }
 
     public struct IPv4: Hashable, Sendable {
@@ -204,12 +211,5 @@ public struct PublicLeg: Hashable, Sendable {
         self.kind = kind
         self.ipv4 = ipv4
         self.ipv6 = ipv6
-    }
-
-    /// The interface of the host that the leg is made of or stands on.
-    public var interface: InterfaceName {
-        switch kind {
-        case .nic(let name), .vlan(let name, _), .macvlan(let name, _), .veth(let name), .existing(let name): name
-        }
     }
 }

@@ -1,0 +1,35 @@
+internal import ArgumentParser
+internal import TenantFile
+internal import TenantModel
+
+/// `kex-net check`: what is wrong with a document.
+struct CheckCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "check",
+        abstract: "Checks a document.",
+        discussion: """
+            Names every mistake at once, with file, line, the reason, and what would help.
+
+            Exit status: 0 nothing is wrong, 78 mistakes.
+            """
+    )
+
+    @OptionGroup var options: DocumentOptions
+
+    func run() throws {
+        try endWithStatus { () throws(Failure) in
+            let file = try options.load()
+            for warning in file.document.warnings {
+                say("\(file.location(of: warning.path)): warning: \(warning.text)")
+            }
+            tell(Self.summary(of: file.document))
+        }
+    }
+
+    /// What was understood, on one line.
+    static func summary(of document: TenantDocument) -> String {
+        let members = document.networks.reduce(0) { $0 + $1.members.count }
+        return
+            "\(document.networks.count) networks with \(members) members on \(document.nodes.count) nodes: no mistakes"
+    }
+}
