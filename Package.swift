@@ -389,6 +389,7 @@ let testSupport = [
         "VirtualNetwork",
         ["Keys", "LinkFacts", "LinkMember", "NetworkAddresses", "Time", "WireGuardTypes"]
     ),
+    support("WireGuardScenes"),
     // Parsers of outside bytes, for libFuzzer and for the corpus that it found
     .target(
         name: "FuzzTargets",
@@ -534,6 +535,13 @@ let linkSuites = suites(
             ]
         ),
         (
+            "WireGuardSceneTests",
+            [
+                "Checkout", "LinkFacts", "LinkLaboratory", "NetworkAddresses", "Surroundings", "Time", "VirtualNetwork",
+                "WireGuardScenes", "WireGuardTypes",
+            ]
+        ),
+        (
             "LinkFactsTests",
             ["Checkout", "Keys", "LinkFacts", "NetworkAddresses", "Secrets", "Time", "WireGuardTypes"]
         ),
@@ -632,9 +640,12 @@ let topSuites =
         // The installed package, in machines of its own
         .testTarget(
             name: "SystemTests",
-            dependencies: ["Checkout", "Patience", "Surroundings"],
+            dependencies: ["Checkout", "Patience", "Surroundings", "WireGuardScenes"],
             path: "Tests/Machines",
-            exclude: ["agent.py", "lab.sh", "links.sh", "mesh", "package-0.1", "probe.py", "wireguard-go@.service"],
+            exclude: [
+                "agent.py", "lab.sh", "links.sh", "mesh", "package-0.1", "probe.py", "scenes.py",
+                "wireguard-go@.service",
+            ],
             swiftSettings: settings
         ),
     ]

@@ -83,14 +83,25 @@ public final class VirtualMachine {
             self.underlay.send([UInt8](repeating: 4, count: size), message, from: self.endpoint, to: endpoint)
         }
         wireGuard.receive = { [weak self] packet, key in self?.take(packet, from: key) }
-        listen()
+        listen(at: endpoint)
     }
 
     public var key: PublicKey { privateKey.publicKey }
     public var endpoint: Endpoint { .v4(address, port: wireGuard.listenPort) }
     public var isRunning: Bool { member != nil }
 
-    private func listen() {
+    /// The machine is there too.
+    ///
+    /// - Returns: where WireGuard is reached then.
+    public func addAddress(_ text: String) -> Endpoint {
+        guard let address = IPv4Address(text) else { preconditionFailure("an address of a test") }
+        underlay.place(address, in: site)
+        let endpoint = Endpoint.v4(address, port: wireGuard.listenPort)
+        listen(at: endpoint)
+        return endpoint
+    }
+
+    private func listen(at endpoint: Endpoint) {
         underlay.listen(at: endpoint) { [weak self] source, bytes, payload in
             guard let self else { return }
             if let message = payload as? WireGuardModel.Message {
@@ -108,7 +119,7 @@ public final class VirtualMachine {
         underlay.remove(self.address)
         self.address = new
         underlay.place(new, in: site)
-        listen()
+        listen(at: endpoint)
         read()
     }
 
