@@ -175,6 +175,7 @@ let kernelLibraries = libraries(
             "WireGuardControl",
             ["CMNL", "Keys", "Netlink", "NetworkAddresses", "Secrets", "SystemCalls", "Time", "WireGuardTypes", system]
         ),
+        ("TrafficTap", ["CLinux", "NetworkAddresses", "SystemCalls", system]),
         (
             "PathProbe",
             ["CLinux", "Keys", "NetworkAddresses", "SourceLimits", "SystemCalls", "Time", "WireGuardTypes", system]
@@ -339,7 +340,7 @@ let programs = [
         [
             "CommandLineOptions", "ConfigurationFiles", "EventLoop", "Keys", "LinkChannel", "LinkConfiguration",
             "LinkControl", "LinkFacts", "LinkImport", "LinkKeeper", "LinkMember", "Netlink", "NetworkAddresses",
-            "PathProbe", "Relay", "ServiceProgram", "SourceLimits", "SystemCalls", "Systemd", "Time",
+            "PathProbe", "Relay", "ServiceProgram", "SourceLimits", "SystemCalls", "Systemd", "Time", "TrafficTap",
             "WireGuardControl",
             "WireGuardTypes", logging, system,
         ]
@@ -447,6 +448,10 @@ let kernelSuites = suites(
                 "KernelTestSupport", "Keys", "Netlink", "NetworkAddresses", "Patience", "Surroundings", "SystemCalls",
                 "WireGuardControl", "WireGuardTypes", system,
             ]
+        ),
+        (
+            "TrafficTapTests",
+            ["KernelTestSupport", "NetworkAddresses", "Surroundings", "SystemCalls", "Time", "TrafficTap", system]
         ),
         (
             "PathProbeTests",

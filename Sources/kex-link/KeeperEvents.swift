@@ -20,8 +20,6 @@ enum KeeperEvent: String, CaseIterable, JournalEvent {
     case memberEnded = "member-ended"
     /// What the member asked for is not done.
     case changeRefused = "change-refused"
-    /// A setting that is read does nothing.
-    case noEffect = "no-effect"
     /// Peers that were made have been taken away.
     case cleaned
 }

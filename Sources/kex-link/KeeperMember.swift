@@ -14,6 +14,7 @@ internal import SystemCalls
 internal import Systemd
 internal import SystemPackage
 internal import Time
+internal import TrafficTap
 internal import WireGuardTypes
 
 /// The process without rights, as its keeper sees it.
@@ -168,6 +169,12 @@ extension KeeperService {
             }
             try give(.probesOverIPv6, port: port, mark: mark, &isWhole) { () throws(SystemCallError) in
                 try RawSocket.open(.v6, port: port, mark: mark)
+            }
+        }
+        if configuration.settings.linksOnDemand {
+            let index = device.index
+            try give(.traffic, port: 0, mark: 0, &isWhole) { () throws(SystemCallError) in
+                try TrafficTap.open(on: index)
             }
         }
         if isWhole, socketLoss.permitsReturn(now: .now) {

@@ -100,10 +100,6 @@ struct KeeperService: ~Copyable {
         try loop.watch(signals.descriptor, for: .readable, token: Self.signalToken)
         try loop.watch(news.descriptor, for: .readable, token: Self.newsToken)
         log.log(ServiceEvent.ready, .notice, name, "ready for \(name)")
-        if configuration.settings.linksOnDemand {
-            let words = "OnDemand=yes has no effect yet: links are made with all members"
-            log.log(KeeperEvent.noEffect, .warning, name, words)
-        }
         ServiceState.ready(status: "looks for \(name)")
         while true {
             let now = MonotonicTime.now

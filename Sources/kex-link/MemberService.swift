@@ -62,13 +62,13 @@ struct MemberService: ~Copyable {
                     }
                 case StatusServer.firstToken...: try serveStatus(event.token, now: now)
                 default:
-                    for news in sockets.receive(event.token, now: now) { core?.take(news, at: now) }
+                    for news in sockets.receive(event.token, on: loop, now: now) { core?.take(news, at: now) }
                 }
             }
             try status.expire(on: loop, now: now)
             try work(now: now)
             sockets.endRound()
-            sockets.expire(now: now)
+            sockets.expire(on: loop, now: now)
             try channel.end.flush(on: loop, now: now)
         }
     }
@@ -114,7 +114,7 @@ struct MemberService: ~Copyable {
     private mutating func begin(_ orders: MemberOrders) throws(ConfigurationError) {
         let configuration = try LinkConfiguration(bytes: orders.text, path: orders.path)
         interface = orders.interface
-        core = LinkMember(settings: configuration.settings)
+        core = LinkMember(settings: configuration.settings, seesTraffic: true)
     }
 
     // MARK: - Work

@@ -7,6 +7,7 @@ internal import Relay
 internal import SystemCalls
 internal import SystemPackage
 internal import Time
+internal import TrafficTap
 internal import WireGuardTypes
 
 /// The sockets of a member: what comes is an event, and what cannot be sent is lost, as on the way.
@@ -40,6 +41,7 @@ struct MemberSockets: ~Copyable {
     private var routes: OwnedDescriptor?
     private var probesOverIPv4: RawSocket?
     private var probesOverIPv6: RawSocket?
+    private var traffic: TrafficSocket?
     private var tokens: [UInt64: MemberSocket.Purpose] = [:]
     private var lastToken = firstToken
     private var buffer = [UInt8](repeating: 0, count: maximumDatagram + 1)
@@ -67,6 +69,7 @@ struct MemberSockets: ~Copyable {
             guard let owned = descriptor.take() else { return }
             try loop.watch(descriptor.raw, for: .readable, token: lastToken)
             probesOverIPv6 = RawSocket(owned, .v6, port: socket.port)
+        case .traffic: traffic = try TrafficSocket(descriptor, token: lastToken, on: loop)
         case .status: break
         }
     }
@@ -74,12 +77,13 @@ struct MemberSockets: ~Copyable {
     // MARK: - Receiving
 
     /// What has come to the socket of that token.
-    mutating func receive(_ token: UInt64, now: MonotonicTime) -> [LinkEvent] {
+    mutating func receive(_ token: UInt64, on loop: borrowing EventLoop, now: MonotonicTime) -> [LinkEvent] {
         if relay.owns(token) { return receiveForRelay(token, now: now) }
         return switch tokens[token] {
         case .facts, .otherFacts: tokens[token].flatMap { facts[$0] }.map { receiveFacts($0.descriptor.raw) } ?? []
         case .probesOverIPv4: Self.receiveProbes(&probesOverIPv4)
         case .probesOverIPv6: Self.receiveProbes(&probesOverIPv6)
+        case .traffic: (traffic?.receive(on: loop, now: now)).map { [$0] } ?? []
         case .status, .routes, nil: []
         }
     }
@@ -161,11 +165,16 @@ struct MemberSockets: ~Copyable {
         }
     }
 
-    /// When ``expire(now:)`` has something to do.
-    var nextDeadline: MonotonicTime? { relay.nextDeadline }
+    /// When ``expire(on:now:)`` has something to do.
+    var nextDeadline: MonotonicTime? {
+        [relay.nextDeadline, traffic?.pausesUntil].compactMap(\.self).min()
+    }
 
-    /// Forgets pairs of the relay that are idle.
-    mutating func expire(now: MonotonicTime) { relay.expire(at: now) }
+    /// Forgets pairs of the relay that are idle, and looks at traffic again.
+    mutating func expire(on loop: borrowing EventLoop, now: MonotonicTime) {
+        relay.expire(at: now)
+        traffic?.goOn(on: loop, now: now)
+    }
 
     /// What came in this round has been answered.
     mutating func endRound() { relayLocals.removeAll(keepingCapacity: true) }

@@ -42,8 +42,8 @@ enum Sandbox {
         ),
         Row(
             directive: "RestrictAddressFamilies",
-            value: "AF_NETLINK AF_UNIX AF_INET AF_INET6",
-            attempt: "packet-socket",
+            value: "AF_NETLINK AF_UNIX AF_INET AF_INET6 AF_PACKET",
+            attempt: "xdp-socket",
             units: [link]
         ),
         Row(directive: "PrivateNetwork", value: "yes", attempt: "interfaces", units: withoutNetwork),

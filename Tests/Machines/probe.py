@@ -130,7 +130,7 @@ def same_as_outside(kind):
 
 attempts = {
     "inet-socket": lambda: socket.socket(socket.AF_INET).close(),
-    "packet-socket": lambda: socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM).close(),
+    "xdp-socket": lambda: socket.socket(44, socket.SOCK_RAW).close(),  # AF_XDP of socket.h
     "netlink-socket": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW).close(),
     "interfaces": lambda: len(socket.if_nameindex()) > 1,
     "chown": chown,

@@ -7,6 +7,8 @@
 #include <malloc.h>
 #include <errno.h>
 #include <linux/filter.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <linux/netlink.h>
 #include <grp.h>
 #include <netdb.h>

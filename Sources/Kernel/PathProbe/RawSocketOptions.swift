@@ -18,8 +18,7 @@ extension RawSocket {
         }
         let descriptor = OwnedDescriptor(adopting: FileDescriptor(rawValue: Int32(number)))
         let raw = descriptor.raw
-        try attach(ProbeFilter.program(family, port: port), to: raw)
-        try Socket.set(SOL_SOCKET, SO_LOCK_FILTER, to: Int32(1), of: raw)
+        try SocketFilter(ProbeFilter.program(family, port: port)).attach(to: raw)
         // What had come before the filter was there.
         try drain(raw)
         if mark != 0 { try Socket.set(SOL_SOCKET, SO_MARK, to: mark, of: raw) }
@@ -48,39 +47,17 @@ extension RawSocket {
         return descriptor
     }
 
-    private static func attach(_ program: [ProbeFilter.Instruction], to descriptor: FileDescriptor)
-        throws(SystemCallError)
-    {
-        var instructions = program.map { sock_filter(code: $0.code, jt: $0.ifTrue, jf: $0.ifFalse, k: $0.operand) }
-        let count = UInt16(instructions.count)
-        _ = try check("attach a filter to", "descriptor \(descriptor.rawValue)") {
-            unsafe instructions.withUnsafeMutableBufferPointer { instructions in
-                var program = unsafe sock_fprog(len: count, filter: instructions.baseAddress)
-                let size = unsafe socklen_t(MemoryLayout<sock_fprog>.size)
-                return unsafe Int(setsockopt(descriptor.rawValue, SOL_SOCKET, SO_ATTACH_FILTER, &program, size))
-            }
-        }
-    }
-
     private static func drain(_ descriptor: FileDescriptor) throws(SystemCallError) {
         var buffer: [UInt8] = [0]
         while case .bytes = try Socket.receive(from: descriptor, into: &buffer) {}
     }
 }
 
-/// The program that the kernel runs on each UDP packet of the machine. Source: classic BPF of
-/// `Documentation/networking/filter.rst`. A raw socket sees IPv4 from the IP header on, and IPv6 from the UDP header on
-/// (measured).
+/// The program that the kernel runs on each UDP packet of the machine. A raw socket sees IPv4 from the IP header on, and
+/// IPv6 from the UDP header on (measured).
 enum ProbeFilter {
-    /// `struct sock_filter`, which has no equality.
-    struct Instruction: Hashable {
-        let code: UInt16
-        var ifTrue: UInt8 = 0
-        var ifFalse: UInt8 = 0
-        var operand: UInt32 = 0
-    }
-
-    static func program(_ family: RawSocket.Family, port: UInt16) -> [Instruction] {
+    static func program(_ family: RawSocket.Family, port: UInt16) -> [SocketFilter.Instruction] {
+        typealias Instruction = SocketFilter.Instruction
         let mode = family == .v4 ? BPF_IND : BPF_ABS
         let head =
             family == .v4

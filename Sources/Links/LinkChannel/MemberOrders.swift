@@ -29,6 +29,8 @@ public struct MemberSocket: Hashable, Sendable {
         case routes
         /// Whoever connects here asks for the state.
         case status
+        /// Shows who speaks to whom over the interface, for links on demand.
+        case traffic
     }
 
     public var purpose: Purpose

@@ -62,8 +62,8 @@ extension LinkMember {
     mutating func noteTraffic(_ addresses: [IPv6Address], _ own: inout Own, at now: MonotonicTime) {
         guard let idleTime else { return }
         for key in Set(addresses.compactMap { own.owners[$0] }) {
-            own.pairs[key]?.noteTraffic(idleTime, at: now)
-            own.touched.insert(key)
+            // One that is awake looks at its time itself when that is over.
+            if own.pairs[key]?.noteTraffic(idleTime, at: now) == true { own.touched.insert(key) }
         }
     }
 

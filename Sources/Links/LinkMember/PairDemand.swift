@@ -22,13 +22,15 @@ extension Pair {
         wantedUntil(idleTime).map { $0 <= now } ?? false
     }
 
-    /// Traffic between the two goes through the hub.
-    mutating func noteTraffic(_ idleTime: Duration, at now: MonotonicTime) {
-        if wantedUntil <= now {
-            // It begins anew.
-            (callCount, lastCall) = (0, nil)
-        }
+    /// There is traffic between the two.
+    ///
+    /// - Returns: whether it wakes the pair.
+    mutating func noteTraffic(_ idleTime: Duration, at now: MonotonicTime) -> Bool {
+        let wakes = isAsleep(idleTime, at: now)
+        // It begins anew.
+        if wakes { (callCount, lastCall) = (0, nil) }
         wantedUntil = max(wantedUntil, now + idleTime)
+        return wakes
     }
 
     /// The other member wants a link.
