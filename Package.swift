@@ -275,8 +275,8 @@ let linkLibraries = libraries(
         (
             "LinkKeeper",
             [
-                "ConfigurationFiles", "LinkControl", "LinkFacts", "LinkMember", "NetworkAddresses", "SystemCalls",
-                "WireGuardControl", "WireGuardTypes",
+                "ConfigurationFiles", "Keys", "LinkControl", "LinkFacts", "LinkMember", "LinkMessages",
+                "NetworkAddresses", "SystemCalls", "WireGuardControl", "WireGuardTypes",
             ]
         ),
         (
@@ -388,7 +388,7 @@ let testSupport = [
     support("Surroundings"),
     support(
         "VirtualNetwork",
-        ["Keys", "LinkFacts", "LinkMember", "NetworkAddresses", "Time", "WireGuardTypes"]
+        ["Keys", "LinkFacts", "LinkKeeper", "LinkMember", "NetworkAddresses", "Time", "WireGuardTypes"]
     ),
     support("WireGuardScenes"),
     // Parsers of outside bytes, for libFuzzer and for the corpus that it found
@@ -579,8 +579,8 @@ let linkSuites = suites(
         (
             "LinkKeeperTests",
             [
-                "ConfigurationFiles", "LinkControl", "LinkFacts", "LinkKeeper", "LinkMember", "NetworkAddresses",
-                "SystemCalls", "WireGuardControl", "WireGuardTypes",
+                "ConfigurationFiles", "Keys", "LinkControl", "LinkFacts", "LinkKeeper", "LinkMember", "LinkMessages",
+                "NetworkAddresses", "SystemCalls", "WireGuardControl", "WireGuardTypes",
             ]
         ),
         (

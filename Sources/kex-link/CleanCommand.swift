@@ -38,10 +38,14 @@ extension Invocation {
             return 0
         }
         let device = try openWireGuardInterface(name)
-        let there = try device.state().peers.count { marks.keys.contains($0.publicKey) }
+        let state = try device.state()
+        let farewell = FarewellSocket(state, marks: marks, privateKey: try? device.privateKey())
+        farewell?.sayDirectly()
         // Also those that a list which is not whole does not show.
         try device.apply(marks.keys.map(PeerChange.remove))
+        let there = state.peers.count { marks.keys.contains($0.publicKey) }
         marks.clear()
+        farewell?.sayThroughHubs()
         return there
     }
 }

@@ -1,5 +1,6 @@
 internal import ConfigurationFiles
 internal import Keys
+internal import LinkConfiguration
 internal import LinkControl
 internal import LinkFacts
 internal import LinkKeeper
@@ -184,7 +185,8 @@ extension KeeperService {
     mutating func note(_ keys: Set<PublicKey>) {
         guard let device else { return }
         do throws(SystemCallError) {
-            try marks.set(keys, interface: device.index)
+            let ports = FactsPorts(configured: configuration.settings.factsPort, snapshot: device.snapshot).all
+            try marks.set(keys, interface: device.index, ports: ports)
         } catch {
             noteFailure(error)
         }

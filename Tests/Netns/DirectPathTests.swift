@@ -126,6 +126,18 @@ import Testing
         #expect(count.longestGap < 1000)
     }
 
+    @Test func `who was killed while nothing went on is answered through the hub`() throws {
+        let (mesh, a, b) = try pair(.portRestricted, .portRestricted)
+        let program = try #require(mesh.program(of: b))
+        program.end(with: SIGKILL)
+        // As systemd does after it.
+        #expect(try mesh.run(b, "clean", b.interface).status == 0)
+        let time = try seconds(until: "a answers through the hub") { try b.reaches(mesh.address(of: a)) }
+        print("figure: killed without traffic, through the hub after \(LinkMesh.text(time))")
+        #expect(time < 10)
+        #expect(try a.peer(b) == nil)
+    }
+
     @Test func `peers that somebody removes are made again`() throws {
         let (mesh, a, b) = try pair(.full, .full)
         try a.shell("wg set \(a.interface) peer \(b.publicKey) remove")

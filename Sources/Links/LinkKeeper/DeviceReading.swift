@@ -60,19 +60,26 @@ public struct FactsPorts: Hashable, Sendable {
     public init(configured: UInt16?, snapshot: DeviceSnapshot) {
         main = configured ?? Self.port(after: snapshot.listenPort)
         guard configured == nil else { return }
-        let hubs = snapshot.peers.filter { peer in
-            !snapshot.madePeers.contains(peer.publicKey)
-                && peer.allowedIPs.contains { prefix in
-                    switch prefix.address {
-                    case .v4: prefix.length < 32
-                    case .v6: prefix.length < 128 && !prefix.isLinkLocal
-                    }
-                }
-        }
+        let hubs = snapshot.peers.filter { !snapshot.madePeers.contains($0.publicKey) && $0.leadsFurther }
         // With several hubs of different ports one must do, and always the same.
         let ports = hubs.compactMap { $0.endpoint.flatMap { Self.port(after: $0.port) } }
         other = ports.filter { $0 != main }.min()
     }
 
+    /// Both.
+    public var all: Set<UInt16> { Set([main, other].compactMap(\.self)) }
+
     private static func port(after port: UInt16) -> UInt16? { port == 0 || port == .max ? nil : port + 1 }
+}
+
+extension Peer {
+    /// Whether there are other machines behind it: a hub, if the operator made it.
+    var leadsFurther: Bool {
+        allowedIPs.contains { prefix in
+            switch prefix.address {
+            case .v4: prefix.length < 32
+            case .v6: prefix.length < 128 && !prefix.isLinkLocal
+            }
+        }
+    }
 }

@@ -29,7 +29,12 @@ private func withFolder(_ body: (String) throws -> Void) throws {
             let index = try #require(InterfaceIndex(7))
             try marks.set([key(1), key(2)], interface: index)
             let read = try PeerMarks.read(path: path)
-            #expect(read.keys == [key(1), key(2)] && read.interface == index)
+            #expect(read.keys == [key(1), key(2)] && read.interface == index && read.ports == [])
+            try marks.set([key(1), key(2)], interface: index, ports: [7, 65535])
+            #expect(try PeerMarks.read(path: path).ports == [7, 65535])
+            try marks.set([key(1)], interface: index)
+            #expect(try PeerMarks.read(path: path).ports == [7, 65535])
+            try marks.set([key(1), key(2)], interface: index)
             let mode = try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int
             #expect(mode == 0o600)
             // Nothing is written where nothing has changed.
@@ -46,10 +51,11 @@ private func withFolder(_ body: (String) throws -> Void) throws {
     func damage() throws {
         try withFolder { folder in
             let path = "\(folder)/wg0.peers"
-            try Data("# interface x\n\(key(1))\n\(key(2).description.dropLast())\n\n\0\n".utf8)
+            let ports = "# port 65536\n# port 1\n# port 2\n# port 3\n"
+            try Data("# interface x\n\(ports)\(key(1))\n\(key(2).description.dropLast())\n\n\0\n".utf8)
                 .write(to: URL(fileURLWithPath: path))
             let marks = try PeerMarks.read(path: path)
-            #expect(marks.keys == [key(1)] && marks.interface == nil)
+            #expect(marks.keys == [key(1)] && marks.interface == nil && marks.ports == [1, 2])
         }
     }
 

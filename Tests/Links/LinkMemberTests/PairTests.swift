@@ -121,6 +121,29 @@ import WireGuardTypes
         #expect(last - kill < .seconds(10))
     }
 
+    @Test(arguments: [(NATKind.full, NATKind.full), (.symmetric, .symmetric)], [true, false])
+    func `when one of an idle pair is killed, what it sends through the hub is taken at once`(
+        kinds: (NATKind, NATKind),
+        isInitiator: Bool
+    ) throws {
+        let (mesh, a, b) = mesh(kinds.0, kinds.1)
+        b.start()
+        _ = try #require(mesh.clock.run(upTo: .seconds(30)) { mesh.isDirect(a, b) || mesh.isRelayed(a, b) })
+        // Longer than an idle pair is looked after.
+        mesh.clock.run(for: .seconds(1000))
+        #expect(mesh.isDirect(a, b) || mesh.isRelayed(a, b))
+        let (victim, other) = (a.key < b.key) == isInitiator ? (a, b) : (b, a)
+        victim.kill(saysFarewell: true)
+        mesh.clock.run(for: .milliseconds(100))
+        let pings = victim.ping(other, each: .milliseconds(100))
+        mesh.clock.run(for: .seconds(400))
+        #expect(victim.lost(pings).isEmpty)
+        guard case .throughHub = other.status()[victim.key]?.way else {
+            Issue.record("the other has a link to nobody")
+            return
+        }
+    }
+
     @Test(arguments: [true, false])
     func `who is started again at once has its link back`(isInitiator: Bool) throws {
         let (mesh, a, b) = mesh(.full, .full)

@@ -1,5 +1,6 @@
 import Keys
 import LinkFacts
+import LinkKeeper
 public import LinkMember
 public import NetworkAddresses
 import PathProbe
@@ -140,10 +141,21 @@ public final class VirtualMachine {
     }
 
     /// The program is gone, and what is done after it takes away the peers that it made.
-    public func kill() {
+    ///
+    /// - Parameter saysFarewell: whether the others get to know.
+    public func kill(saysFarewell: Bool = false) {
         member = nil
+        var random = SystemRandomNumberGenerator()
+        let farewell = Farewell(from: privateKey, peers: wireGuard.state, made: made, using: &random)
         wireGuard.apply(made.map { .remove($0) })
         made = []
+        guard saysFarewell else { return }
+        let port = wireGuard.listenPort + 1
+        for word in farewell.forwarded {
+            wireGuard.transmit(
+                InnerPacket(from: key.memberAddress, to: word.address, port: port, bytes: word.bytes)
+            )
+        }
     }
 
     /// Somebody else has the machine now: with all keys of the program, and with its peers, and he does what he likes.
