@@ -599,7 +599,7 @@ let tenantSuites = suites(
         ("TenantModelTests", ["NetworkAddresses", "TenantModel", "WireGuardTypes"]),
         (
             "TenantFileTests",
-            ["Checkout", "ConfigurationFiles", "NetworkAddresses", "TenantFile", "TenantModel", "WireGuardTypes"]
+            ["Checkout", "ConfigurationFiles", "NetworkAddresses", "TenantFile", "TenantModel", yams]
         ),
     ]
 )

@@ -65,6 +65,7 @@ struct DocumentReader {
         case .table(let entries): return entries
         case .nothing: fail(place.line, "\(Self.subject(place)) is empty; \(expected)")
         case .text, .list: fail(place.line, "\(Self.subject(place)) is no table; \(expected)")
+        case .refused: break
         }
         return nil
     }
@@ -74,7 +75,9 @@ struct DocumentReader {
         guard let place else { return [] }
         note(place)
         guard case .list(let values) = place.value.content else {
-            fail(place.line, "\(Self.subject(place)) is no list; expected \(expected), each behind a hyphen")
+            if place.value.content != .refused {
+                fail(place.line, "\(Self.subject(place)) is no list; expected \(expected), each behind a hyphen")
+            }
             return []
         }
         guard values.count <= limit else {
@@ -108,6 +111,7 @@ struct DocumentReader {
         case .text(let text, _): return text
         case .nothing: fail(place.line, "\(Self.subject(place)) has no value; expected \(expected)")
         case .list, .table: fail(place.line, "\(Self.subject(place)) has too much; expected \(expected)")
+        case .refused: break
         }
         return nil
     }

@@ -1,10 +1,11 @@
 /// The tables of a document with the keys that each may have. The schema for editors has the same.
-enum DocumentTable: String, CaseIterable {
+package enum DocumentTable: String, CaseIterable {
     case document
     case allocation
     case node
     case lan
-    case reachability
+    case reachabilityIPv4
+    case reachabilityIPv6
     case leg
     case vlan
     case macvlan
@@ -21,13 +22,13 @@ enum DocumentTable: String, CaseIterable {
     case forward
     case allow
 
-    var keys: [String] {
+    package var keys: [String] {
         switch self {
         case .document: ["format", "allocations", "nodes", "networks"]
         case .allocation: ["prefix", "number", "gateway", "site", "reserve"]
         case .node: ["site", "lan", "ipv4", "ipv6", "legs", "may_be_exit", "wireguard_limit", "host_name"]
         case .lan: ["name", "interface", "direct"]
-        case .reachability: ["hidden", "public"]
+        case .reachabilityIPv4, .reachabilityIPv6: ["hidden", "public"]
         case .leg: Self.kinds + ["ipv4", "ipv6"]
         case .vlan: ["parent", "id"]
         case .macvlan: ["parent", "mac"]
@@ -49,13 +50,14 @@ enum DocumentTable: String, CaseIterable {
     private static let kinds = ["nic", "vlan", "macvlan", "veth", "existing"]
 
     /// What a mistake calls it.
-    var name: String {
+    package var name: String {
         switch self {
         case .document: "the document"
         case .allocation: "an allocation"
         case .node: "a node"
         case .lan: "lan"
-        case .reachability: "ipv4 and ipv6 of a node"
+        case .reachabilityIPv4: "ipv4 of a node"
+        case .reachabilityIPv6: "ipv6 of a node"
         case .leg: "a leg"
         case .vlan: "vlan"
         case .macvlan: "macvlan"

@@ -71,7 +71,12 @@ extension DocumentReader {
             fail(place.line, "\(Self.subject(place)): \(quoted(text)) is not \(expected)\(hint)")
             return nil
         }
-        guard let table = table(place, .reachability) else { return nil }
+        let kind: DocumentTable =
+            switch family {
+            case .ipv4: .reachabilityIPv4
+            case .ipv6: .reachabilityIPv6
+            }
+        guard let table = table(place, kind) else { return nil }
         let kinds = [("hidden", Reachability.Kind.hidden), ("public", .public)].filter { table[$0.0] != nil }
         guard let (key, kind) = kinds.first, kinds.count == 1 else {
             fail(place.line, "\(Self.subject(place)) is hidden or public in one family; expected \(expected)")

@@ -25,7 +25,9 @@ struct YAMLText {
             return (nil, [YAMLMistake(line: line, reason: aliasReason)])
         }
         let value = reader.parse(text)
-        return (value, reader.mistakes)
+        // What the parser misses at the end is on the last line, and not on one that was put there.
+        let lastLine = max(1, bytes.count { $0 == UInt8(ascii: "\n") } + (bytes.last == UInt8(ascii: "\n") ? 0 : 1))
+        return (value, reader.mistakes.map { YAMLMistake(line: $0.line.map { min($0, lastLine) }, reason: $0.reason) })
     }
 
     // MARK: Aliases
@@ -69,7 +71,7 @@ struct YAMLText {
     /// the text and all is read again; then both are there, each with its line.
     private mutating func parse(_ original: String) -> YAMLValue? {
         // A short string has its bytes in itself, and Yams keeps a pointer to them for longer than that is valid.
-        var text = original + String(repeating: "\n", count: 16)
+        var text = original.utf8.count < 16 ? original + String(repeating: "\n", count: 16) : original
         for _ in 0...Self.maximumDuplicates {
             do {
                 let parser = try Parser(yaml: text, resolver: .basic, encoding: .utf8)
@@ -150,26 +152,34 @@ struct YAMLText {
     private var hasToldOfAliases = false
 
     /// - Parameter line: where it is looked for, if the node does not say where it is.
-    private mutating func value(of node: Node, line: Int, depth: Int) -> YAMLValue? {
+    private mutating func value(of node: Node, line: Int, depth: Int) -> YAMLValue {
         let line = node.mark?.line ?? line
+        return YAMLValue(content: content(of: node, line: line, depth: depth) ?? .refused, line: line)
+    }
+
+    /// `nil` if a mistake was told.
+    private mutating func content(of node: Node, line: Int, depth: Int) -> YAMLValue.Content? {
         if node.anchor != nil {
-            if !hasToldOfAliases { mistakes.append(YAMLMistake(line: line, reason: Self.aliasReason)) }
+            // Once, for what the anchor names comes again at each alias.
+            if !hasToldOfAliases { _ = fail(line, Self.aliasReason) }
             hasToldOfAliases = true
             return nil
         }
         guard depth < Self.maximumDepth else {
-            return fail(line, "more than \(Self.maximumDepth) values in each other")
+            _ = fail(line, "more than \(Self.maximumDepth) values in each other")
+            return nil
         }
         switch node {
         case .scalar(let scalar): return text(scalar, line: line)
         case .sequence(let list):
             guard isUntagged(list.tag, line) else { return nil }
-            let values = list.compactMap { value(of: $0, line: line, depth: depth + 1) }
-            return YAMLValue(content: .list(values), line: line)
+            return .list(list.map { value(of: $0, line: line, depth: depth + 1) })
         case .mapping(let table):
             guard isUntagged(table.tag, line) else { return nil }
-            return YAMLValue(content: .table(entries(table, line: line, depth: depth)), line: line)
-        case .alias: return fail(line, Self.aliasReason)
+            return .table(entries(table, line: line, depth: depth))
+        case .alias:
+            _ = fail(line, Self.aliasReason)
+            return nil
         }
     }
 
@@ -183,26 +193,29 @@ struct YAMLText {
                 continue
             }
             let key = String(scalar.string.drop { $0 == Self.mark })
+            // All that is wrong in it is told, also where the key itself is too much.
+            let value = value(of: valueNode, line: line, depth: depth + 1)
             if key == "<<" {
                 _ = fail(line, "merge keys (<<) are not read; write the keys out")
             } else if let first = lines.updateValue(line, forKey: key) {
                 _ = fail(line, "\(quoted(key)) is in line \(first) already; a key can be there once")
-            } else if let value = value(of: valueNode, line: line, depth: depth + 1) {
+            } else {
                 entries.append(YAMLEntry(key: key, value: value, line: line))
             }
         }
         return entries
     }
 
-    private mutating func text(_ scalar: Node.Scalar, line: Int) -> YAMLValue? {
+    private mutating func text(_ scalar: Node.Scalar, line: Int) -> YAMLValue.Content? {
         switch scalar.style {
-        case .literal, .folded: return fail(line, "a text over several lines (| or >); nothing here is so long")
+        case .literal, .folded:
+            _ = fail(line, "a text over several lines (| or >); nothing here is so long")
+            return nil
         case .plain, .any:
             guard isUntagged(scalar.tag, line) else { return nil }
             let isNothing = ["", "~", "null", "Null", "NULL"].contains(scalar.string)
-            return YAMLValue(content: isNothing ? .nothing : .text(scalar.string, isPlain: true), line: line)
-        case .singleQuoted, .doubleQuoted:
-            return YAMLValue(content: .text(scalar.string, isPlain: false), line: line)
+            return isNothing ? .nothing : .text(scalar.string, isPlain: true)
+        case .singleQuoted, .doubleQuoted: return .text(scalar.string, isPlain: false)
         }
     }
 

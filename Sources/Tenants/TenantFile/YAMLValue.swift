@@ -7,6 +7,8 @@ struct YAMLValue: Hashable {
         case table([YAMLEntry])
         /// Nothing at all behind a key, or `null` and `~`.
         case nothing
+        /// A mistake was told already, and nothing more is said of it.
+        case refused
     }
 
     var content: Content

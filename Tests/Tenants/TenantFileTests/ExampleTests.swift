@@ -1,0 +1,71 @@
+import Checkout
+import Foundation
+import TenantFile
+import TenantModel
+import Testing
+import Yams
+
+@Suite("Examples of documents, and the schema for editors") struct ExampleTests {
+    static let folder = Checkout.file("examples/tenants")
+    static let names = ["two-nodes.yaml", "farm.yaml", "every-key.yaml"]
+
+    static func text(_ name: String) throws -> String {
+        try String(contentsOf: folder.appending(path: name), encoding: .utf8)
+    }
+
+    @Test("are all tested here") func all() throws {
+        let found = try FileManager.default.contentsOfDirectory(atPath: Self.folder.path)
+        #expect(found.filter { $0.hasSuffix(".yaml") }.sorted() == Self.names.sorted())
+    }
+
+    @Test("have no mistake", arguments: names) func decode(name: String) throws {
+        #expect(mistakes(in: try Self.text(name)).isEmpty)
+    }
+
+    @Test("are right by the schema", arguments: names) func validate(name: String) throws {
+        let value = try #require(try Yams.load(yaml: Self.text(name)))
+        #expect(try SchemaCheck().mistakes(in: value) == [])
+    }
+
+    @Test("show every key") func everyKey() throws {
+        let text = try Self.text("every-key.yaml")
+        for table in DocumentTable.allCases {
+            for key in table.keys where !text.contains("\(key):") {
+                Issue.record("no \(key) of \(table.name) in every-key.yaml")
+            }
+        }
+    }
+
+    @Test("The schema has the keys that the decoder knows, and no others", arguments: DocumentTable.allCases)
+    func keys(table: DocumentTable) throws {
+        let schema = try SchemaCheck()
+        let part = try #require(table == .document ? schema.root : schema.definitions[table.rawValue])
+        let properties = try #require(part["properties"] as? [String: Any])
+        #expect(properties.keys.sorted() == table.keys.sorted())
+        #expect(part["additionalProperties"] as? Bool == (false as Bool?))
+    }
+
+    @Test("Every table of the schema is one of the decoder's") func tables() throws {
+        let tables = try SchemaCheck().definitions.filter { $0.value["properties"] != nil }.keys
+        #expect(Set(tables).union(["document"]) == Set(DocumentTable.allCases.map(\.rawValue)))
+    }
+
+    @Test(
+        "The schema refuses what the decoder refuses",
+        arguments: [
+            "format: 2", "format: '1'", "nodes: {}", "format: 1\nnodes: {Farm: {}}",
+            "format: 1\nnodes: {farm: {ipv6: public}}",
+            "format: 1\nnodes: {farm: {ipv6: {public: '2a02::1', hidden: '2a02::2'}}}",
+            "format: 1\nnodes: {farm: {legs: [{nic: a, vlan: {parent: b, id: 1}}]}}",
+            "format: 1\nnodes: {farm: {legs: [{vlan: {parent: b, id: 4095}}]}}",
+            "format: 1\nnodes: {farm: {legs: [{nic: abcdefghijklmnop}]}}", "format: 1\nnodes: {farm: {may_be_exit: 1}}",
+            "format: 1\nnetworks: {a: {members: {b: c}}}", "format: 1\nallocations: [{number: 0, prefix: '2a02::'}]",
+            "format: 1\nallocations: [{number: 100, prefix: '2a02::/48'}]", "format: 1\nnetwork: {}",
+        ]
+    )
+    func refusal(text: String) throws {
+        let value = try #require(try Yams.load(yaml: text))
+        #expect(try !SchemaCheck().mistakes(in: value).isEmpty)
+        #expect(!mistakes(in: text).isEmpty)
+    }
+}
