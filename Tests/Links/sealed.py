@@ -64,4 +64,5 @@ def main():
     print("probe", probe(A, member.public_key(C), bytes(range(0x60, 0x78)), 2, boot, 1, seen).hex())
 
 
-main()
+if __name__ == "__main__":
+    main()

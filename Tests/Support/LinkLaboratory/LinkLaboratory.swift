@@ -21,7 +21,7 @@ public final class LinkLaboratory {
     /// For files of a test.
     public let folder: String
     public let hasIPv6: Bool
-    var publicNamespace: String { "kl\(id)p" }
+    public var publicNamespace: String { "kl\(id)p" }
     private var hubCount = 0
     private var siteCount = 0
     private var routers: [String] = []
