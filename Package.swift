@@ -295,6 +295,7 @@ let tenantLibraries = libraries(
     [
         ("TenantModel", ["NetworkAddresses", "WireGuardTypes"]),
         ("TenantFile", ["ConfigurationFiles", "NetworkAddresses", "TenantModel", "WireGuardTypes", yams]),
+        ("TenantLedger", ["Keys", "NetworkAddresses", "TenantModel"]),
     ]
 )
 
@@ -601,6 +602,7 @@ let tenantSuites = suites(
             "TenantFileTests",
             ["Checkout", "ConfigurationFiles", "NetworkAddresses", "TenantFile", "TenantModel", yams]
         ),
+        ("TenantLedgerTests", ["NetworkAddresses", "TenantLedger", "TenantModel"]),
     ]
 )
 

@@ -1,0 +1,130 @@
+extension Ledger {
+    /// Largest text in bytes: 300,000 lines or so.
+    public static let maximumSize = 64 << 20
+
+    /// What is behind the last line feed of a text.
+    public enum Tail: Hashable, Sendable {
+        case nothing
+        /// A whole line, but for its line feed. It counts.
+        case lacksLineFeed
+        /// This many bytes of a line whose writer was stopped. Nobody was told of it, so it does not count, and it is cut
+        /// off before the next line is written.
+        case unfinished(Int)
+    }
+
+    /// Reads the next part of a text: all of it, or what was appended since.
+    ///
+    /// - Throws: for the first line that is wrong. What this ledger says is of no use afterwards.
+    public mutating func read(_ text: some Collection<UInt8>) throws(LedgerDamage) -> Tail {
+        precondition(unwritten.isEmpty, "what is read comes before what is written")
+        var rest = Array(text)[...]
+        while let end = rest.firstIndex(of: 0x0a) {
+            try readLine(rest[..<end])
+            rest = rest[(end + 1)...]
+        }
+        return rest.isEmpty ? .nothing : try readTail(rest)
+    }
+
+    private mutating func readLine(_ bytes: ArraySlice<UInt8>) throws(LedgerDamage) {
+        let number = lineCount + 1
+        if ConflictMarks.kind(of: bytes) != nil { throw LedgerDamage(line: number, .conflictMarks) }
+        guard number > 1 else {
+            try readHeader(bytes)
+            return
+        }
+        let line: LedgerLine
+        let hash: LineHash
+        do throws(LedgerLine.Mistake) {
+            (line, hash) = try LedgerLine.parse(bytes)
+        } catch {
+            throw LedgerDamage(line: number, error == .isDamaged ? .isDamaged : .isNoLine)
+        }
+        if let same = lines[hash] { throw LedgerDamage(line: number, .repeats(same)) }
+        guard lines[line.before] != nil else { throw LedgerDamage(line: number, .comesAfterNone) }
+        if case .join(let other) = line.action, lines[other] == nil {
+            throw LedgerDamage(line: number, .comesAfterNone)
+        }
+        add(line, hash: hash)
+    }
+
+    private mutating func readHeader(_ bytes: ArraySlice<UInt8>) throws(LedgerDamage) {
+        if bytes.elementsEqual("\(LedgerLine.header) \(Self.root)".utf8) { return addHeader() }
+        // A header of another format is right in itself.
+        let name = "kex-ledger ".utf8
+        guard bytes.count < LedgerLine.maximumLength, bytes.starts(with: name) else {
+            throw LedgerDamage(line: 1, .isNoLedger)
+        }
+        guard let (rest, _) = LedgerLine.checked(bytes) else { throw LedgerDamage(line: 1, .isDamaged) }
+        throw LedgerDamage(line: 1, .hasOtherFormat(String(decoding: rest.dropFirst(name.count), as: UTF8.self)))
+    }
+
+    /// A line that was cut short is the beginning of one. What goes on behind a whole line was not cut short: its line
+    /// feed has become something else.
+    private mutating func readTail(_ bytes: ArraySlice<UInt8>) throws(LedgerDamage) -> Tail {
+        let number = lineCount + 1
+        if number == 1 {
+            let header = Array("\(LedgerLine.header) \(Self.root)".utf8)
+            if bytes.elementsEqual(header) {
+                addHeader()
+                return .lacksLineFeed
+            }
+            guard header.starts(with: bytes) else { throw LedgerDamage(line: 1, .isNoLedger) }
+            return .unfinished(bytes.count)
+        }
+        if LedgerLine.checked(bytes) != nil {
+            try readLine(bytes)
+            return .lacksLineFeed
+        }
+        // A disk that was cut off may have kept the length, and zeros for the bytes.
+        guard bytes.count < LedgerLine.maximumLength, LedgerLine.checked(bytes.dropLast()) == nil,
+            bytes.allSatisfy({ (0x20...0x7e).contains($0) || $0 == 0 })
+        else { throw LedgerDamage(line: number, .isDamaged) }
+        return .unfinished(bytes.count)
+    }
+}
+
+/// The first line of a ledger that cannot be right.
+public struct LedgerDamage: Error, Hashable, Sendable {
+    /// From 1.
+    public let line: Int
+    public let reason: Reason
+
+    public enum Reason: Hashable, Sendable {
+        /// It is the first line, and that of no ledger.
+        case isNoLedger
+        /// The number of the format, which this program does not know.
+        case hasOtherFormat(String)
+        /// It does not fit its hash: a byte has changed, or is missing.
+        case isDamaged
+        /// It fits its hash, and says nothing that this program understands.
+        case isNoLine
+        /// It is this line again.
+        case repeats(Int)
+        /// The line that it was written after is not before it: lines were removed, or their order was changed.
+        case comesAfterNone
+        /// It is a mark of git, for a merge that is not finished.
+        case conflictMarks
+    }
+
+    init(line: Int, _ reason: Reason) {
+        self.line = line
+        self.reason = reason
+    }
+}
+
+extension LedgerDamage: CustomStringConvertible {
+    /// Behind the name of the file: `line 7: …`.
+    public var description: String {
+        let text =
+            switch reason {
+            case .isNoLedger: "this is no ledger of kex"
+            case .hasOtherFormat(let number): "format \(number) is of another version of kex"
+            case .isDamaged: "damaged: it does not fit the check at its end"
+            case .isNoLine: "not a line that this version of kex knows"
+            case .repeats(let line): "line \(line) again"
+            case .comesAfterNone: "the line that it was written after is missing above it"
+            case .conflictMarks: "a merge is not finished; kex-net allocate --rebase takes the lines of both sides"
+            }
+        return "line \(line): \(text)"
+    }
+}
