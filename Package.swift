@@ -364,7 +364,10 @@ let programs = [
     ),
     program(
         "kex-net",
-        ["CommandLineOptions", "ConfigurationFiles", "TenantFile", "TenantModel", argumentParser]
+        [
+            "CommandLineOptions", "ConfigurationFiles", "NetworkAddresses", "TenantFile", "TenantModel",
+            "WireGuardTypes", argumentParser, system,
+        ]
     ),
 ]
 
@@ -398,8 +401,8 @@ let testSupport = [
         dependencies: [
             "BusMessages", "ConfigurationFiles", "GatewayState", "HandlerChannel", "HTTPConfiguration",
             "KexConfiguration", "KexProtocol", "Keys", "LinkChannel", "LinkConfiguration", "LinkControl", "LinkFacts",
-            "LinkImport", "LinkMessages", "Netlink", "NetworkAddresses", "PathProbe", "Time", "VXLANFdb",
-            "WireGuardControl", "WireGuardTypes",
+            "LinkImport", "LinkMessages", "Netlink", "NetworkAddresses", "PathProbe", "TenantFile", "TenantModel", "Time",
+            "VXLANFdb", "WireGuardControl", "WireGuardTypes",
         ],
         path: "Fuzz/Targets",
         swiftSettings: settings

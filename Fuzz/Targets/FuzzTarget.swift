@@ -15,6 +15,8 @@ internal import LinkMessages
 internal import Netlink
 internal import NetworkAddresses
 internal import PathProbe
+internal import TenantFile
+internal import TenantModel
 internal import Time
 internal import VXLANFdb
 internal import WireGuardControl
@@ -43,6 +45,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case messages
     /// Probes of paths, from anybody.
     case probes
+    /// Documents of tenant networks, which people write and machines merge.
+    case tenants
 
     /// Reads these bytes. Ends the process if something is wrong.
     public func run(_ bytes: [UInt8]) {
@@ -57,6 +61,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .links: readLinks(bytes)
         case .messages: readMessages(bytes)
         case .probes: readProbes(bytes)
+        case .tenants: readTenants(bytes)
         }
     }
 }
@@ -299,3 +304,31 @@ private let couple: (ProbeTable, ProbeTable) = {
     precondition(member.add(b, secret: coupleSecret) && other.add(a, secret: coupleSecret))
     return (member, other)
 }()
+
+private func readTenants(_ bytes: [UInt8]) {
+    guard let file = try? TenantFile(bytes: bytes, path: "document") else { return }
+    let document = file.document
+    let text = TenantFile.text(of: document)
+    precondition(
+        (try? TenantFile(bytes: Array(text.utf8), path: "again"))?.document == document,
+        "one meaning: \(text)"
+    )
+    let mistakes = document.mistakes()
+    for mistake in mistakes + document.warnings {
+        precondition(file.location(of: mistake.path).line != nil, "\(mistake) is nowhere")
+    }
+    guard let networks = try? document.resolve(), mistakes.isEmpty else { return }
+    for network in networks {
+        let resources = network.resources
+        for name in resources.flatMap(\.names.interfaces) {
+            precondition(InterfaceName(name) != nil, "no interface can be called \(name)")
+        }
+        precondition(
+            Set(resources.map(\.linkLocal)).count == resources.count,
+            "two members have one link-local address"
+        )
+        let ranges = resources.compactMap(\.ipv4)
+        precondition(Set(ranges).count == ranges.count, "two members have one range")
+        precondition(network.exit?.id.node == network.network.exit?.node, "the exit is lost")
+    }
+}

@@ -4,6 +4,8 @@ internal import Glibc
 
 /// How the program ends. The numbers are those of `sysexits.h`; wrong usage is 64, from the argument parser.
 enum ExitStatus: Int32 {
+    /// Input that is wrong, or missing.
+    case input = 65
     /// The kernel or a file system refused.
     case system = 71
     /// The document has mistakes, or it cannot be built.

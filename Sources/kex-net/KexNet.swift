@@ -12,7 +12,7 @@ struct KexNet: ParsableCommand {
             One file says which machines there are and which networks live on them. Everything else follows from it: \
             names, addresses, ports, peers, routes. No server is needed, and nothing here needs root.
 
-            Exit status: 0 done, 64 wrong usage, 71 the system refused, 78 mistakes in FILE.
+            Exit status: 0 done, 64 wrong usage, 65 wrong input, 71 the system refused, 78 mistakes in FILE.
             """,
         version: "kex-net \(packageVersion)",
         subcommands: [InitCommand.self, CheckCommand.self]

@@ -38,7 +38,16 @@ extension DocumentReader {
             fail(place.line, "\(quoted(name)) is not a name: \(Self.nameRule)")
             return nil
         }
-        if case .text = place.value.content { return publicKey(place).map { Member(node: node, key: $0) } }
+        switch place.value.content {
+        case .text: return publicKey(place).map { Member(node: node, key: $0) }
+        case .nothing:
+            fail(
+                place.line,
+                "\(node) has no key yet; `umask 077; wg genkey | tee FILE | wg pubkey` on the node makes one"
+            )
+            return nil
+        case .list, .table, .refused: break
+        }
         guard let table = table(place, .member) else { return nil }
         need(["key"], table)
         let key = publicKey(table["key"])

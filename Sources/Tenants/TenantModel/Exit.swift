@@ -83,7 +83,7 @@ public struct ExitIPv6: Hashable, Sendable {
 
     /// `nil` for ``Allocation/exitAddress(of:)``.
     public var address: IPv6Prefix?
-    /// `nil` for `fe80::1`.
+    /// `nil` for that of the allocation, or `fe80::1`.
     public var gateway: IPv6Address?
     /// Of the default route; 0 for the kernel's own choice.
     public var metric: UInt32

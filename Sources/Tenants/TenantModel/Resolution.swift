@@ -98,22 +98,21 @@ struct Resolver {
             )
         }
         var resolved = ResolvedNetwork(network: network, resources: resources)
-        if let exit = network.exit { resolved.exitIPv6 = exitIPv6(exit, resolved) }
+        if let ipv6 = network.exit?.ipv6, let exit = resolved.exit {
+            let allocation = exit.names.allocation.flatMap { allocations[$0] }
+            resolved.exitIPv6 =
+                ipv6.address ?? allocation.flatMap { IPv6Prefix($0.exitAddress(of: exit.tag), length: 64) }
+            resolved.exitIPv6Gateway = ipv6.gateway ?? allocation?.gateway ?? Self.siteRouter
+        }
         return resolved
     }
+
+    /// Source: the design documents, which give it to the router of a site.
+    private static let siteRouter = IPv6Address(high: 0xfe80 << 48, low: 1)
 
     private mutating func port(of member: Member, _ id: MemberID, _ leg: Int, _ tag: Tag) -> UInt16 {
         if let port = member.listenPort ?? assigned.ports[id] { return port }
         return ports.takeFree(from: tag.wantedPort, in: PortBook.Namespace(node: member.node, leg: leg))
-    }
-
-    private func exitIPv6(_ exit: Exit, _ network: ResolvedNetwork) -> IPv6Prefix? {
-        guard let ipv6 = exit.ipv6 else { return nil }
-        if let address = ipv6.address { return address }
-        guard let resource = network.exit, let number = resource.names.allocation,
-            let allocation = allocations[number]
-        else { return nil }
-        return IPv6Prefix(allocation.exitAddress(of: resource.tag), length: 64)
     }
 }
 

@@ -104,11 +104,19 @@ public struct ResolvedNetwork: Hashable, Sendable {
     public var resources: [Resource]
     /// The exit's public address by IPv6, with its length: given, or in the first /64 of its allocation.
     public var exitIPv6: IPv6Prefix?
+    /// Where the exit sends what leaves by IPv6: given, that of its allocation, or `fe80::1`, which site routers have.
+    public var exitIPv6Gateway: IPv6Address?
 
-    public init(network: TenantNetwork, resources: [Resource], exitIPv6: IPv6Prefix? = nil) {
+    public init(
+        network: TenantNetwork,
+        resources: [Resource],
+        exitIPv6: IPv6Prefix? = nil,
+        exitIPv6Gateway: IPv6Address? = nil
+    ) {
         self.network = network
         self.resources = resources
         self.exitIPv6 = exitIPv6
+        self.exitIPv6Gateway = exitIPv6Gateway
     }
 
     public var exit: Resource? {

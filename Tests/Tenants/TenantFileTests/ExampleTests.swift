@@ -22,6 +22,13 @@ import Yams
         #expect(mistakes(in: try Self.text(name)).isEmpty)
     }
 
+    @Test("are written so that they are read to the same", arguments: names) func roundTrip(name: String) throws {
+        let document = try TenantFile(bytes: Array(try Self.text(name).utf8), path: name).document
+        let text = TenantFile.text(of: document)
+        #expect(try TenantFile(bytes: Array(text.utf8), path: "again").document == document)
+        #expect(try SchemaCheck().mistakes(in: #require(try Yams.load(yaml: text))) == [])
+    }
+
     @Test("are right by the schema", arguments: names) func validate(name: String) throws {
         let value = try #require(try Yams.load(yaml: Self.text(name)))
         #expect(try SchemaCheck().mistakes(in: value) == [])
