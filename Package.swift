@@ -296,6 +296,8 @@ let tenantLibraries = libraries(
         ("TenantModel", ["NetworkAddresses", "WireGuardTypes"]),
         ("TenantFile", ["ConfigurationFiles", "NetworkAddresses", "TenantModel", "WireGuardTypes", yams]),
         ("TenantLedger", ["Keys", "NetworkAddresses", "TenantModel"]),
+        ("TenantPlan", ["NetworkAddresses", "TenantModel", "WireGuardTypes"]),
+        ("TenantProof", ["NetworkAddresses", "TenantModel", "TenantPlan", "WireGuardTypes"]),
     ]
 )
 
@@ -390,6 +392,7 @@ let testSupport = [
     support("LinkLaboratory", ["CLinux", "Patience"]),
     support("RecordingLog", [logging]),
     support("Surroundings"),
+    support("TenantSamples", ["NetworkAddresses", "TenantModel", "WireGuardTypes"]),
     support(
         "VirtualNetwork",
         ["Keys", "LinkFacts", "LinkKeeper", "LinkMember", "NetworkAddresses", "Time", "WireGuardTypes"]
@@ -606,6 +609,14 @@ let tenantSuites = suites(
             ["Checkout", "ConfigurationFiles", "NetworkAddresses", "TenantFile", "TenantModel", yams]
         ),
         ("TenantLedgerTests", ["NetworkAddresses", "TenantLedger", "TenantModel"]),
+        ("TenantPlanTests", ["NetworkAddresses", "TenantModel", "TenantPlan", "TenantSamples", "WireGuardTypes"]),
+        (
+            "TenantProofTests",
+            [
+                "NetworkAddresses", "Surroundings", "TenantModel", "TenantPlan", "TenantProof", "TenantSamples",
+                "WireGuardTypes",
+            ]
+        ),
     ]
 )
 
