@@ -33,7 +33,8 @@ struct ExitPlanner {
         // Between two nics outside nothing passes.
         let ways = outsideNics
         let inner = plan.firewall.forward
-        plan.firewall.forward = inner.prefix(2) + ways.map { FilterRule(.reject, from: $0, to: $0) } + inner.dropFirst(2)
+        plan.firewall.forward =
+            inner.prefix(2) + ways.map { FilterRule(.reject, from: $0, to: $0) } + inner.dropFirst(2)
         plan.firewall.forward.append(FilterRule(.accept, state: .forwarded))
         plan.firewall.input = [FilterRule(.accept, state: .established)]
         for nic in ways {
@@ -81,7 +82,9 @@ struct ExitPlanner {
                     SourceRule(to: outside, source: $0, becomes: becomes)
                 }
             }
-            plan.firewall.forwards += exit.forwards.map { rule($0, to: $0.target, port: $0.targetPort, at: own.address.address) }
+            plan.firewall.forwards += exit.forwards.map {
+                rule($0, to: $0.target, port: $0.targetPort, at: own.address.address)
+            }
         }
         plan.nics.append(nic)
     }
@@ -163,7 +166,8 @@ struct ExitPlanner {
                 let outside = resource.birth.leg == nil ? nil : NodeNames.publicNic
                 plan.firewall.translations += translations(ipv6, to: outside)
             }
-            plan.firewall.forward += [FilterRule(.accept, from: transit), FilterRule(.accept, to: transit)].map { rule in
+            plan.firewall.forward += [FilterRule(.accept, from: transit), FilterRule(.accept, to: transit)].map {
+                rule in
                 var rule = rule
                 rule.source = rule.from == nil ? nil : .everyIPv6
                 rule.destination = rule.from == nil ? .everyIPv6 : nil
@@ -199,11 +203,12 @@ struct ExitPlanner {
         guard plan.nics.contains(where: { nic in nic.addresses.contains(transitGateway.host) }) else { return }
         // No nic is named: what goes back into the network by a port forward of its own must come back here, too.
         plan.firewall.translations.append(SourceRule(source: transitNetwork, becomes: .masquerade))
-        plan.firewall.forward = [
-            FilterRule(.accept, state: .established),
-            FilterRule(.accept, state: .forwarded),
-            FilterRule(.drop, destination: transitNetwork),
-            FilterRule(.accept, source: transitNetwork),
-        ] + plan.firewall.forward
+        plan.firewall.forward =
+            [
+                FilterRule(.accept, state: .established),
+                FilterRule(.accept, state: .forwarded),
+                FilterRule(.drop, destination: transitNetwork),
+                FilterRule(.accept, source: transitNetwork),
+            ] + plan.firewall.forward
     }
 }

@@ -182,16 +182,18 @@ struct NetworkPlanner {
         for remote in resources.indices where remote != local {
             guard let way = way(from: local, to: remote) else { continue }
             let other = resources[remote]
-            routes.append(Route(other.segment.prefix.ipPrefix, way.target(IPv4: false)))
-            if let ipv4 = other.ipv4 { routes.append(Route(ipv4.masked.ipPrefix, way.target(IPv4: true))) }
+            routes.append(Route(other.segment.prefix.ipPrefix, way.target(isIPv4: false)))
+            if let ipv4 = other.ipv4 { routes.append(Route(ipv4.masked.ipPrefix, way.target(isIPv4: true))) }
             // Over WireGuard the address is in the network of its nic.
             if way.isVXLAN, let address = other.wireGuardIPv4 {
-                routes.append(Route(address.address.host, way.target(IPv4: true)))
+                routes.append(Route(address.address.host, way.target(isIPv4: true)))
             }
         }
-        if let exit = rules.exit, exit != local, document.exit?.isDefaultRoute ?? false, let way = way(from: local, to: exit) {
-            routes.append(Route(.everyIPv6, way.target(IPv4: false)))
-            if document.hasIPv4 { routes.append(Route(.everyIPv4, way.target(IPv4: true))) }
+        if let exit = rules.exit, exit != local, document.exit?.isDefaultRoute ?? false,
+            let way = way(from: local, to: exit)
+        {
+            routes.append(Route(.everyIPv6, way.target(isIPv4: false)))
+            if document.hasIPv4 { routes.append(Route(.everyIPv4, way.target(isIPv4: true))) }
         }
         if resource.kind == .device {
             // What is sent to an address that the device has not would come back by the exit, again and again.
@@ -208,8 +210,8 @@ struct NetworkPlanner {
         var isVXLAN: Bool
 
         /// VXLAN has no IPv4 addresses: neighbours are found by IPv6 for both.
-        func target(IPv4: Bool) -> Route.Target {
-            guard IPv4, !isVXLAN, let address = hop.wireGuardIPv4 else { return .nic(nic, hop: .v6(hop.linkLocal)) }
+        func target(isIPv4: Bool) -> Route.Target {
+            guard isIPv4, !isVXLAN, let address = hop.wireGuardIPv4 else { return .nic(nic, hop: .v6(hop.linkLocal)) }
             return .nic(nic, hop: .v4(address.address))
         }
     }

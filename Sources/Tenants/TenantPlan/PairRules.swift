@@ -85,15 +85,14 @@ public struct PairRules: Sendable {
         return nil
     }
 
-    /// The family in which two that are in one LAN reach each other there: at least one has an address, and dials are
-    /// answered. Their sockets must be there too, and not in the namespace of a leg.
+    /// The family in which two that are in one LAN both have addresses there. Their sockets must be there too, and not in
+    /// the namespace of a leg.
     private static func lanFamily(_ one: Resource, _ other: Resource) -> AddressFamily? {
         guard let lan = one.node.lan, let mate = other.node.lan, lan.lan == mate.lan, lan.isDirect, mate.isDirect,
             one.birth.leg == nil, other.birth.leg == nil
         else { return nil }
         return AddressFamily.allCases.first { family in
-            one.birth.speaks(family) && other.birth.speaks(family)
-                && (one.lanAddress(family) != nil || other.lanAddress(family) != nil)
+            one.lanAddress(family) != nil && other.lanAddress(family) != nil
         }
     }
 

@@ -177,12 +177,43 @@ struct PlanChecks {
         if exit.ipv4 == .shared, !resource.birth.speaks(.ipv4) {
             tell(path.appending("ipv4"), "\(exit.node) has no IPv4 address to share")
         }
+        if isTransit, exit.ipv6 != nil, !resource.birth.speaks(.ipv6) {
+            tell(path.appending("ipv6"), "\(exit.node) has no IPv6 outside", "say `ipv6: none`, or name an interface")
+        }
+        checkOpenings(exit, resource, network, path)
         if let ipv6 = exit.ipv6, ipv6.translation != .none,
             !(exit.allow.isEmpty && network.resources.allSatisfy(\.allow.isEmpty))
         {
             tell(path.appending("allow"), "nobody outside reaches an address that is translated")
         }
         checkForwards(exit, resource, network, path)
+    }
+
+    /// Members take only from the exit what they would send to it: of strangers nothing, unless it is their way out.
+    private mutating func checkOpenings(
+        _ exit: Exit,
+        _ resource: Resource,
+        _ network: ResolvedNetwork,
+        _ path: DocumentPath
+    ) {
+        guard !exit.isDefaultRoute else { return }
+        let advice = "let the exit be the default route"
+        for (index, forward) in exit.forwards.enumerated()
+        where !(resource.ipv4?.contains(forward.target) ?? false) {
+            tell(
+                path.appending("forwards").appending(index),
+                "\(forward.target) is not at the exit, and other members take nothing from strangers",
+                advice
+            )
+        }
+        let rules = exit.allow + network.resources.flatMap(\.allow)
+        for rule in rules where !resource.segment.prefix.contains(rule.destination) {
+            tell(
+                path.appending("allow"),
+                "\(rule.destination) is not at the exit, and other members take nothing from strangers",
+                advice
+            )
+        }
     }
 
     private mutating func checkForwards(
@@ -253,7 +284,10 @@ private struct Overlap {
         let entries = peers.flatMap { peer in
             peer.allowedIPs.filter { $0.length > 0 }.map { prefix in
                 let mapped = prefix.masked.mapped
-                return (high: mapped.address.high, low: mapped.address.low, length: mapped.length, node: peer.node, prefix: prefix)
+                return (
+                    high: mapped.address.high, low: mapped.address.low, length: mapped.length, node: peer.node,
+                    prefix: prefix
+                )
             }
         }
         // Each one comes right after all that it is in.

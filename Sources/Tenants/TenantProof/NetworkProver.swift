@@ -108,7 +108,11 @@ struct NetworkProver {
             var back = try start(there.packet.answer, other, target, answering: there.tracks)
             try expect(try back.run(&sessions), home, back)
             guard back.packet == packet.answer else {
-                throw Failure(node: one.id.node, reason: .wrongSource(back.packet.source, at: one.id.node, holder: nil), isAnswer: true)
+                throw Failure(
+                    node: one.id.node,
+                    reason: .wrongSource(back.packet.source, at: one.id.node, holder: nil),
+                    isAnswer: true
+                )
             }
             return .path(Path(there: there.hops, back: back.hops))
         } catch {
@@ -161,10 +165,9 @@ struct NetworkProver {
         let back = sessions.dial(remote, local, in: topology)
         let isRight =
             switch pair.relation {
-            case .twoWay: there == .direct && back == .direct
+            case .twoWay, .lan: there == .direct && back == .direct
             case .dials: there == .direct
             case .dialled: back == .direct
-            case .lan: (there == .direct || one.isSilent(other)) && (back == .direct || other.isSilent(one))
             case .relayed: there == .relay && back == .relay
             case .vxlan, .throughExit, .apart: true
             }
@@ -310,7 +313,8 @@ struct NetworkProver {
             switch (forward.address, exit.ipv4) {
             case (let address?, _): address
             case (nil, .own(let own)?): own.address.address
-            case (nil, .shared?): if case .v4(let address)? = resource.birth.ipv4?.addresses.first { address } else { nil }
+            case (nil, .shared?):
+                if case .v4(let address)? = resource.birth.ipv4?.addresses.first { address } else { nil }
             case (nil, nil): nil
             }
         guard let target, let address else { return }
@@ -446,11 +450,6 @@ extension Resource {
         case (.ipv4, .device): ipv4.map { IPv6Address(mapping: IPv4Address(value: $0.masked.address.value | 1)) }
         }
     }
-
-    /// Whether the other has no address in their LAN to which this one could speak.
-    func isSilent(_ other: Resource) -> Bool {
-        !AddressFamily.allCases.contains { birth.speaks($0) && !(other.node.ownReachability($0)?.addresses ?? []).isEmpty }
-    }
 }
 
 extension AllowRule {
@@ -466,7 +465,9 @@ extension AllowRule {
     /// One that the rule lets in.
     func packet(to address: IPv6Address) -> Packet {
         Packet(
-            source: source.map { $0.contains(Stranger.address(isIPv4: false)) ? Stranger.address(isIPv4: false) : $0.address }
+            source: source.map {
+                $0.contains(Stranger.address(isIPv4: false)) ? Stranger.address(isIPv4: false) : $0.address
+            }
                 ?? Stranger.address(isIPv4: false),
             sourcePort: Stranger.port,
             destination: address,

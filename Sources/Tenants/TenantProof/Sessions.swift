@@ -73,11 +73,15 @@ struct Sessions {
             transport: .udp
         )
         let from = space.tables.nics.first { $0.kind == .outside }?.name
-        return space.accepts(packet, Space.Passage(from: from, to: nil, isEstablished: false, isForwarded: false), .input)
+        return space.accepts(
+            packet,
+            Space.Passage(from: from, to: nil, isEstablished: false, isForwarded: false),
+            .input
+        )
     }
 
-    /// Whether `local` can send to `remote`: it begins, or the other has begun and keeps the way open. Over a relay both
-    /// must have begun, for the exit learns from each where it is.
+    /// Why `local` cannot send to `remote`; `nil` if it can: it begins, or the other has begun and keeps the way open.
+    /// Over a relay the other must have begun, too, for the exit learns from each where it is.
     mutating func isOpen(_ local: Int, _ remote: Int, in topology: Topology) -> Failure.Reason? {
         let there = dial(local, remote, in: topology)
         let back = dial(remote, local, in: topology)
@@ -85,9 +89,7 @@ struct Sessions {
         if there == .noPeer || back == .noPeer { return failure }
         if there == .direct { return nil }
         if back == .direct, keepsOpen(remote, local, topology) { return nil }
-        if there == .relay, back == .relay, keepsOpen(remote, local, topology), keepsOpen(local, remote, topology) {
-            return nil
-        }
+        if there == .relay, back == .relay, keepsOpen(remote, local, topology) { return nil }
         return failure
     }
 
