@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Glibc
 internal import TenantFile
 internal import TenantModel
 
@@ -16,13 +17,20 @@ struct CheckCommand: ParsableCommand {
 
     @OptionGroup var options: DocumentOptions
 
+    @Flag(help: "Print the document as it was understood, with everything that is so by itself.")
+    var print = false
+
     func run() throws {
         try endWithStatus { () throws(Failure) in
             let file = try options.load()
             for warning in file.document.warnings {
                 say("\(file.location(of: warning.path)): warning: \(warning.text)")
             }
-            tell(Self.summary(of: file.document))
+            if print {
+                write(TenantFile.text(of: file.document), to: STDOUT_FILENO)
+            } else {
+                tell(Self.summary(of: file.document))
+            }
         }
     }
 
