@@ -89,13 +89,13 @@ extension LinkMember {
             }
             return
         }
-        open(bytes, from: sender, isForwarded: false, &own, at: now)
+        open(bytes, from: sender, through: nil, &own, at: now)
     }
 
     private mutating func open(
         _ bytes: [UInt8],
         from sender: PublicKey,
-        isForwarded: Bool,
+        through hub: PublicKey?,
         _ own: inout Own,
         at now: MonotonicTime
     ) {
@@ -104,7 +104,7 @@ extension LinkMember {
         do throws(RefusedMessage) {
             guard let message = try own.sealers[sender]?.open(bytes) else { return }
             if let boot, boot != own.sealers[sender]?.otherBoot { noteStart(of: sender, &own, at: now) }
-            take(message, from: sender, isForwarded: isForwarded, &own, at: now)
+            take(message, from: sender, through: hub, &own, at: now)
         } catch {
             refuse("\(error)", sender, &own, at: now)
         }
@@ -129,28 +129,34 @@ extension LinkMember {
     private mutating func take(
         _ message: LinkMessage,
         from sender: PublicKey,
-        isForwarded: Bool,
+        through hub: PublicKey?,
         _ own: inout Own,
         at now: MonotonicTime
     ) {
         switch message {
-        case .facts(let delta) where !isForwarded: own.exchange.take(delta, from: sender, at: now)
-        case .received(let sequence) where !isForwarded:
+        case .facts(let delta) where hub == nil: own.exchange.take(delta, from: sender, at: now)
+        case .received(let sequence) where hub == nil:
             own.exchange.acknowledge(sequence, from: sender, at: now)
-        case .forward(let other, let inner) where !isForwarded:
+        case .forward(let other, let inner) where hub == nil:
             if own.pairs[other] != nil, own.isHub(sender) {
-                open(inner, from: other, isForwarded: true, &own, at: now)
+                open(inner, from: other, through: sender, &own, at: now)
             } else {
                 forward(inner, from: sender, to: other, &own, at: now)
             }
-        case .undelivered(let other, let reason) where !isForwarded && own.hub(for: other)?.key == sender:
+        case .undelivered(let other, let reason) where hub == nil && own.hub(for: other)?.key == sender:
             own.pairs[other]?.noteUndelivered(reason, at: now)
+            if reason == .notConnected {
+                let hubs = own.hubs(for: other)
+                var outbox = Pair.Outbox()
+                own.pairs[other]?.noteUnreachable(of: hubs, &outbox, at: now)
+                carryOut(outbox, of: other, own.hub(for: other), &own, at: now)
+            }
             own.touched.insert(other)
-        case .relayWanted(let other) where !isForwarded: wantRelay(of: other, for: sender, &own, at: now)
-        case .relayGranted(let other, let port) where !isForwarded && own.hub(for: other)?.key == sender:
+        case .relayWanted(let other) where hub == nil: wantRelay(of: other, for: sender, &own, at: now)
+        case .relayGranted(let other, let port) where hub == nil && own.hub(for: other)?.key == sender:
             own.pairs[other]?.noteGrant(port, at: own.peers[sender]?.endpoint, now: now)
             own.touched.insert(other)
-        case .call, .echo, .switching: takePaired(message, from: sender, isForwarded: isForwarded, &own, at: now)
+        case .call, .echo, .switching: takePaired(message, from: sender, through: hub, &own, at: now)
         case .facts, .received, .forward, .undelivered, .relayWanted, .relayGranted: break
         }
     }
@@ -159,22 +165,23 @@ extension LinkMember {
     private mutating func takePaired(
         _ message: LinkMessage,
         from sender: PublicKey,
-        isForwarded: Bool,
+        through hub: PublicKey?,
         _ own: inout Own,
         at now: MonotonicTime
     ) {
         guard own.pairs[sender] != nil else { return }
-        let surroundings = own.surroundings(for: sender, at: now)
         var outbox = Pair.Outbox()
+        if let hub, own.hubs(for: sender).contains(hub) { own.pairs[sender]?.heard(through: hub, &outbox, at: now) }
+        let surroundings = own.surroundings(for: sender, at: now)
         own.pairs[sender]?.noteOurs()
         own.touched.insert(sender)
-        if !isForwarded { own.pairs[sender]?.noteArrival(at: now) }
+        if hub == nil { own.pairs[sender]?.noteArrival(at: now) }
         switch message {
         case .call(let call): own.pairs[sender]?.take(call, surroundings, &outbox, at: now)
-        case .echo(let number, let isAnswer) where !isForwarded:
+        case .echo(let number, let isAnswer) where hub == nil:
             own.pairs[sender]?.take(echo: number, isAnswer: isAnswer, &outbox, at: now)
         case .switching(let phase):
-            own.pairs[sender]?.take(phase, isDirect: !isForwarded, &outbox, at: now)
+            own.pairs[sender]?.take(phase, isDirect: hub == nil, &outbox, at: now)
         default: break
         }
         carryOut(outbox, of: sender, surroundings.hub, &own, at: now)
@@ -208,7 +215,8 @@ extension LinkMember {
             if let probe = own.relayProbes[counter], probe.hub == sender {
                 guard probe.destination == source else { return }
                 own.relayProbes[counter] = nil
-                own.pairs[probe.pair]?.relay.noteAnswer(at: now)
+                // Perhaps the pair has another hub by now.
+                if own.pairs[probe.pair]?.relay.endpoint == source { own.pairs[probe.pair]?.relay.noteAnswer(at: now) }
                 own.touched.insert(probe.pair)
             } else {
                 own.touched.insert(sender)

@@ -23,8 +23,8 @@ extension LinkMember {
         // In the order of the keys, so that the same events have the same work.
         for key in own.touched.union(own.agenda.take(at: now)).sorted() {
             guard var pair = own.pairs[key] else { continue }
-            own.pairs[key] = nil
             let surroundings = own.surroundings(for: key, at: now)
+            own.pairs[key] = nil
             let outbox = pair.advance(surroundings, using: &own.table, at: now)
             own.agenda.set(key, at: pair.nextDeadline(hasHub: surroundings.hub != nil, idleTime: idleTime, at: now))
             if pair.initiation.state == .idle { own.busy.remove(key) } else { own.busy.insert(key) }
@@ -136,6 +136,7 @@ extension LinkMember {
             send(message, to: key, &own)
         }
         if let hub {
+            if !outbox.forwarded.isEmpty { own.pairs[key]?.noteForwarded(at: now) }
             for message in outbox.forwarded {
                 guard let inner = own.sealers[key]?.seal(message, using: &random) else { continue }
                 send(.forward(key, inner), to: hub.key, &own)

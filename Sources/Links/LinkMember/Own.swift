@@ -73,9 +73,15 @@ extension LinkMember.Own {
 
     /// The hub that connects this machine and another.
     func hub(for member: PublicKey) -> Pair.Hub? {
-        let hubs = exchange.member(member)?.hubs.filter { isHub($0) && isConnected($0) } ?? []
-        guard let key = hubs.min(), let endpoint = peers[key]?.endpoint else { return nil }
+        let hubs = hubs(for: member)
+        guard let key = pairs[member]?.choose(of: hubs) ?? hubs.min(), let endpoint = peers[key]?.endpoint
+        else { return nil }
         return Pair.Hub(key: key, endpoint: endpoint)
+    }
+
+    /// All hubs that connect this machine and another.
+    func hubs(for member: PublicKey) -> [PublicKey] {
+        exchange.member(member)?.hubs.filter { isHub($0) && isConnected($0) } ?? []
     }
 
     /// The facts port of a machine: what it said, or as all have it that say nothing.

@@ -71,6 +71,12 @@ struct Pair: Sendable {
     var kind = Kind.unknown
     var prober: PathProber
     var relay = RelayPath()
+    /// The hub that both use, while it is there.
+    var hub: PublicKey?
+    /// Since when something was said through it, and nothing has come; `nil` if that is not so.
+    var unheardSince: MonotonicTime?
+    /// Hubs that did not reach the other member.
+    var deadHubs: Set<PublicKey> = []
     /// Since when it is known.
     let since: MonotonicTime
     var view: MemberView?
@@ -167,6 +173,7 @@ struct Pair: Sendable {
         at now: MonotonicTime
     ) -> Outbox {
         var outbox = Outbox()
+        use(surroundings.hub?.key, &outbox, at: now)
         if case .plain(let time) = kind, time + Self.plainLifetime <= now {
             kind = .unknown
             callCount = 0
