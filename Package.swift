@@ -296,6 +296,7 @@ let tenantLibraries = libraries(
         ("TenantModel", ["NetworkAddresses", "WireGuardTypes"]),
         ("TenantFile", ["ConfigurationFiles", "NetworkAddresses", "TenantModel", "WireGuardTypes", yams]),
         ("TenantLedger", ["Keys", "NetworkAddresses", "TenantModel"]),
+        ("TenantLedgerFile", ["SystemCalls", "TenantLedger", system]),
         ("TenantPlan", ["NetworkAddresses", "TenantModel", "WireGuardTypes"]),
         ("TenantProof", ["NetworkAddresses", "TenantModel", "TenantPlan", "WireGuardTypes"]),
     ]
@@ -381,6 +382,14 @@ let crowd = Target.executableTarget(
         "WireGuardControl", "WireGuardTypes", system,
     ],
     path: "Tests/Support/Crowd",
+    swiftSettings: settings
+)
+
+/// Writes a ledger, for tests that stop it in the middle.
+let scribe = Target.executableTarget(
+    name: "kex-scribe",
+    dependencies: ["NetworkAddresses", "TenantLedger", "TenantLedgerFile", "TenantModel"],
+    path: "Tests/Support/Scribe",
     swiftSettings: settings
 )
 
@@ -610,6 +619,13 @@ let tenantSuites = suites(
             ["Checkout", "ConfigurationFiles", "NetworkAddresses", "TenantFile", "TenantModel", yams]
         ),
         ("TenantLedgerTests", ["NetworkAddresses", "TenantLedger", "TenantModel"]),
+        (
+            "TenantLedgerFileTests",
+            [
+                "kex-scribe", "NetworkAddresses", "Surroundings", "SystemCalls", "TenantLedger",
+                "TenantLedgerFile", "TenantModel", system,
+            ]
+        ),
         ("TenantPlanTests", ["NetworkAddresses", "TenantModel", "TenantPlan", "TenantSamples", "WireGuardTypes"]),
         (
             "TenantProofTests",
@@ -704,5 +720,6 @@ let package = Package(
         .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
     ],
     targets: cLibraries + valueLibraries + [eui64] + systemLibraries + kernelLibraries + [vxlanFdb] + gatewayLibraries
-        + linkLibraries + tenantLibraries + programs + [crowd] + (isRelease ? [] : testSupport + chosenTests) + fuzzing
+        + linkLibraries + tenantLibraries + programs + [crowd, scribe] + (isRelease ? [] : testSupport + chosenTests)
+        + fuzzing
 )

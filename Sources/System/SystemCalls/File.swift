@@ -35,18 +35,19 @@ public enum File {
     }
 
     /// Replaces a file, or makes it, so that at any moment, power cuts included, either the old content is there or the
-    /// new one. Only the owner may read it.
+    /// new one.
     ///
     /// The new content is written beside it, to `path` + `.new`, brought to the disk, and renamed. After an error the
     /// old file is as it was.
     ///
+    /// - Parameter mode: who may read and write it, if the umask does not say less; by itself its owner alone.
     /// - Throws: ENOSPC, EROFS, and what else open(2), write(2), fsync(2) and rename(2) have.
-    public static func replace(_ path: String, with bytes: [UInt8]) throws(SystemCallError) {
+    public static func replace(_ path: String, with bytes: [UInt8], mode: UInt32 = 0o600) throws(SystemCallError) {
         let new = path + ".new"
         do throws(SystemCallError) {
             // What an earlier attempt left; a link that somebody put there is not followed.
             unsafe unlink(new)
-            let file = try open(new, .writeOnly, [.create, .exclusiveCreate, .closeOnExec, .noFollow], "write")
+            let file = try open(new, .writeOnly, [.create, .exclusiveCreate, .closeOnExec, .noFollow], "write", mode)
             let number = file.raw.rawValue
             var rest = bytes[...]
             while !rest.isEmpty {
@@ -61,7 +62,11 @@ public enum File {
             unsafe unlink(new)
             throw error
         }
-        // The name is on the disk when its directory is.
+        try synchronizeDirectory(of: path)
+    }
+
+    /// Brings the name of a new file to the disk: it is there when its directory is.
+    public static func synchronizeDirectory(of path: String) throws(SystemCallError) {
         let folder = directory(of: path)
         let directory = try open(folder, .readOnly, [.closeOnExec, .directory], "write to")
         let number = directory.raw.rawValue
@@ -91,6 +96,18 @@ public enum File {
             guard error.errno == .wouldBlock else { throw error }
             return nil
         }
+    }
+
+    /// The same lock, waited for.
+    ///
+    /// - Parameter whenBusy: called before the wait, if somebody else has it.
+    public static func lock(_ path: String, whenBusy: () -> Void) throws(SystemCallError) -> OwnedDescriptor {
+        if let file = try lock(path) { return file }
+        whenBusy()
+        let file = try open(path, .readWrite, [.create, .closeOnExec, .noFollow], "lock")
+        let number = file.raw.rawValue
+        _ = try check("lock", path) { Int(flock(number, LOCK_EX)) }
+        return file
     }
 
     /// The names in a folder, in byte order; none if there is no such folder.
@@ -126,16 +143,17 @@ public enum File {
         _ path: String,
         _ mode: FileDescriptor.AccessMode,
         _ options: FileDescriptor.OpenOptions,
-        _ operation: String
+        _ operation: String,
+        _ permissions: UInt32 = 0o600
     ) throws(SystemCallError) -> OwnedDescriptor {
         let number = try check(operation, path) {
-            unsafe Int(Glibc.open(path, mode.rawValue | options.rawValue, 0o600))
+            unsafe Int(Glibc.open(path, mode.rawValue | options.rawValue, permissions))
         }
         return OwnedDescriptor(adopting: FileDescriptor(rawValue: Int32(number)))
     }
 
     private static func directory(of path: String) -> String {
-        let end = path.lastIndex(of: "/") ?? path.startIndex
+        guard let end = path.lastIndex(of: "/") else { return "." }
         return end == path.startIndex ? "/" : String(path[..<end])
     }
 }

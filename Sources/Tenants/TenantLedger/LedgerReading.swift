@@ -113,18 +113,18 @@ public struct LedgerDamage: Error, Hashable, Sendable {
 }
 
 extension LedgerDamage: CustomStringConvertible {
-    /// Behind the name of the file: `line 7: …`.
-    public var description: String {
-        let text =
-            switch reason {
-            case .isNoLedger: "this is no ledger of kex"
-            case .hasOtherFormat(let number): "format \(number) is of another version of kex"
-            case .isDamaged: "damaged: it does not fit the check at its end"
-            case .isNoLine: "not a line that this version of kex knows"
-            case .repeats(let line): "line \(line) again"
-            case .comesAfterNone: "the line that it was written after is missing above it"
-            case .conflictMarks: "a merge is not finished; kex-net allocate --rebase takes the lines of both sides"
-            }
-        return "line \(line): \(text)"
+    /// Without the line.
+    public var text: String {
+        switch reason {
+        case .isNoLedger: "this is no ledger of kex"
+        case .hasOtherFormat(let number): "format \(number) is of another version of kex"
+        case .isDamaged: "damaged: it does not fit the check at its end"
+        case .isNoLine: "not a line that this version of kex knows"
+        case .repeats(let line): "line \(line) again"
+        case .comesAfterNone: "the line that it was written after is missing above it"
+        case .conflictMarks: "a merge is not finished; kex-net allocate --rebase takes the lines of both sides"
+        }
     }
+
+    public var description: String { "line \(line): \(text)" }
 }
