@@ -616,7 +616,7 @@ let tenantSuites = suites(
         ("TenantModelTests", ["NetworkAddresses", "TenantModel", "WireGuardTypes"]),
         (
             "TenantFileTests",
-            ["Checkout", "ConfigurationFiles", "NetworkAddresses", "TenantFile", "TenantModel", yams]
+            ["Checkout", "ConfigurationFiles", "NetworkAddresses", "TenantFile", "TenantModel", "TenantSamples", yams]
         ),
         ("TenantLedgerTests", ["NetworkAddresses", "TenantLedger", "TenantModel"]),
         (

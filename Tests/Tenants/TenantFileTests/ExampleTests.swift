@@ -2,6 +2,7 @@ import Checkout
 import Foundation
 import TenantFile
 import TenantModel
+import TenantSamples
 import Testing
 import Yams
 
@@ -27,6 +28,16 @@ import Yams
         let text = TenantFile.text(of: document)
         #expect(try TenantFile(bytes: Array(text.utf8), path: "again").document == document)
         #expect(try SchemaCheck().mistakes(in: #require(try Yams.load(yaml: text))) == [])
+    }
+
+    @Test("are read to the same also if chance wrote them") func randomRoundTrip() throws {
+        var chance = Chance(seed: 23)
+        for number in 0..<500 {
+            var document = TenantDocument.random(&chance)
+            document.addOpenings(&chance)
+            let text = TenantFile.text(of: document)
+            #expect(try TenantFile(bytes: Array(text.utf8), path: "\(number)").document == document)
+        }
     }
 
     @Test("are right by the schema", arguments: names) func validate(name: String) throws {

@@ -384,6 +384,10 @@ import Testing
                 14: "    vxlan: [{lan: flat, trust: lan, group: 10.1.2.3}]",
             ],
             "14: 10.1.2.3 is no address of a group (224.0.0.0/4, ff00::/8)",
+            "14: farm names no IPv4 address in the LAN, and the group 10.1.2.3 needs one; "
+                + "say `ipv4: {hidden: ADDRESS}` of the node",
+            "14: home names no IPv4 address in the LAN, and the group 10.1.2.3 needs one; "
+                + "say `ipv4: {hidden: ADDRESS}` of the node",
             "14: farm does not say which nic is in the LAN, and a group needs one; say `lan: {name: flat, interface: NIC}` of the node"
         ),
     ]

@@ -11,7 +11,7 @@ extension RuleCheck {
         if let exit = network.exit {
             guard let hub = members.first(where: { $0.member.node == exit.node }) else { return }
             for other in members where other.member.node != exit.node {
-                guard !Self.canMeet(hub.node, hub.birth, other.node, other.birth) else { continue }
+                guard !Self.canMeet(hub.node, hub.birth, other.node, other.birth, in: network) else { continue }
                 fail(
                     path.appending("members").appending(other.member.node.text),
                     "\(other.member.node) cannot reach the exit \(exit.node): "
@@ -23,7 +23,9 @@ extension RuleCheck {
         } else {
             for (index, one) in members.enumerated() {
                 guard
-                    let other = members[..<index].first(where: { !Self.canMeet($0.node, $0.birth, one.node, one.birth) }
+                    let other = members[..<index].first(where: {
+                        !Self.canMeet($0.node, $0.birth, one.node, one.birth, in: network)
+                    }
                     )
                 else { continue }
                 // One for each member is enough: an exit mends them all.
@@ -45,18 +47,27 @@ extension RuleCheck {
     }
 
     /// Whether two can speak without a third: one is public in a family that the other speaks, or both are in one LAN.
-    static func canMeet(_ one: Node, _ oneBirth: Birth, _ other: Node, _ otherBirth: Birth) -> Bool {
+    static func canMeet(
+        _ one: Node,
+        _ oneBirth: Birth,
+        _ other: Node,
+        _ otherBirth: Birth,
+        in network: TenantNetwork
+    ) -> Bool {
         let byInternet = AddressFamily.allCases.contains { family in
             oneBirth.speaks(family) && otherBirth.speaks(family)
                 && (oneBirth.isPublic(family) || otherBirth.isPublic(family))
         }
-        return byInternet || canMeetInLAN(one, other)
-    }
-
-    /// Whether both are in one LAN, allow it, and have addresses there in one family.
-    static func canMeetInLAN(_ one: Node, _ other: Node) -> Bool {
+        if byInternet { return true }
         guard let lan = one.lan, let otherLAN = other.lan, lan.lan == otherLAN.lan, lan.isDirect, otherLAN.isDirect
         else { return false }
+        // VXLAN's socket is always in the LAN.
+        let bySegment = network.vxlans.contains { segment in
+            segment.lan == lan.lan && [one, other].allSatisfy { segment.members?.contains($0.name) ?? true }
+        }
+        if bySegment { return true }
+        // WireGuard's is there if it is the host's, and needs an address there.
+        guard oneBirth.leg == nil, otherBirth.leg == nil else { return false }
         return AddressFamily.allCases.contains { family in
             [one, other].allSatisfy { !($0.ownReachability(family)?.addresses.isEmpty ?? true) }
         }

@@ -63,6 +63,13 @@ extension RuleCheck {
             if !group.isGroup {
                 fail(place.appending("group"), "\(group.text) is no address of a group (224.0.0.0/4, ff00::/8)")
             }
+            for mate in mates where mate.ownReachability(group.family)?.addresses.isEmpty ?? true {
+                fail(
+                    place.appending("group"),
+                    "\(mate.name) names no \(group.family) address in the LAN, and the group \(group.text) needs one",
+                    advice: "say `\(Self.key(of: group.family)): {hidden: ADDRESS}` of the node"
+                )
+            }
             for mate in mates where mate.lan?.interface == nil {
                 fail(
                     place.appending("group"),
