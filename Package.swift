@@ -114,6 +114,12 @@ let cLibraries: [Target] = [
         pkgConfig: "libmnl",
         providers: [.apt(["libmnl-dev"])]
     ),
+    .systemLibrary(
+        name: "CNFTables",
+        path: "Sources/C/CNFTables",
+        pkgConfig: "libnftables",
+        providers: [.apt(["libnftables-dev"])]
+    ),
     .systemLibrary(name: "CINIH", path: "Sources/C/CINIH", pkgConfig: "inih", providers: [.apt(["libinih-dev"])]),
     .systemLibrary(
         name: "CSodium",
@@ -171,6 +177,14 @@ let kernelLibraries = libraries(
     [
         ("Netlink", ["CMNL", system]),
         ("LinkControl", ["CMNL", "Netlink", "NetworkAddresses", system]),
+        ("Firewall", ["CNFTables"]),
+        (
+            "PacketHold",
+            [
+                "CLinux", "Firewall", "LinkControl", "Netlink", "NetworkAddresses", "SystemCalls", "Time",
+                "WireGuardTypes", system,
+            ]
+        ),
         (
             "WireGuardControl",
             ["CMNL", "Keys", "Netlink", "NetworkAddresses", "Secrets", "SystemCalls", "Time", "WireGuardTypes", system]
@@ -458,6 +472,14 @@ let kernelSuites = suites(
         (
             "LinkControlTests",
             ["KernelTestSupport", "LinkControl", "Netlink", "NetworkAddresses", "Surroundings", system]
+        ),
+        ("FirewallTests", ["Firewall", "KernelTestSupport", "Surroundings"]),
+        (
+            "PacketHoldTests",
+            [
+                "CLinux", "Firewall", "KernelTestSupport", "LinkControl", "NetworkAddresses", "PacketHold", "Patience",
+                "Surroundings", "SystemCalls", "Time", "WireGuardTypes", system,
+            ]
         ),
         (
             "WireGuardControlTests",

@@ -9,8 +9,10 @@
 #include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <linux/if_tun.h>
 #include <linux/netlink.h>
 #include <grp.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -19,6 +21,7 @@
 #include <spawn.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -51,6 +54,9 @@ int capset(cap_user_header_t header, const cap_user_data_t data);
 
 // prctl(2) has a variable number of arguments, which Swift cannot give.
 static inline int kex_prctl(int option, unsigned long a, unsigned long b) { return prctl(option, a, b, 0UL, 0UL); }
+
+// A macro that Swift does not see: the number of a call by the size of what it takes.
+static const unsigned long kex_tunsetiff = TUNSETIFF;
 
 struct kex_mmsghdr {
     struct msghdr msg_hdr;

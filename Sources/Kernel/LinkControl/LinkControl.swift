@@ -91,6 +91,7 @@ public struct LinkControl: ~Copyable {
     /// - Parameters:
     ///   - mac: the interface must be of a kind that has one.
     ///   - mtu: largest packet in bytes.
+    ///   - queueLength: packets that may wait for the interface.
     ///   - isUp: setting it up makes the kernel give it a link-local address, unless ``turnOffAddressGeneration(of:)``
     ///     came before.
     /// - Throws: ENODEV if there is no such interface, EINVAL for an MTU that its kind does not allow.
@@ -98,6 +99,7 @@ public struct LinkControl: ~Copyable {
         _ name: InterfaceName,
         mac: MACAddress? = nil,
         mtu: UInt32? = nil,
+        queueLength: UInt32? = nil,
         isUp: Bool? = nil
     ) throws(NetlinkError) {
         var header = ifinfomsg()
@@ -108,6 +110,7 @@ public struct LinkControl: ~Copyable {
         let request = try Self.message(RTM_SETLINK, name, header: header) { message throws(NetlinkError) in
             if let mac { try message.put(Int(IFLA_ADDRESS), bytes: mac.bytes) }
             if let mtu { try message.put(Int(IFLA_MTU), mtu) }
+            if let queueLength { try message.put(Int(IFLA_TXQLEN), queueLength) }
         }
         try socket.perform(request, "change interface", on: name.text)
     }
