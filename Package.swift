@@ -358,9 +358,8 @@ let programs = [
         [
             "CommandLineOptions", "ConfigurationFiles", "EventLoop", "Keys", "LinkChannel", "LinkConfiguration",
             "LinkControl", "LinkFacts", "LinkImport", "LinkKeeper", "LinkMember", "Netlink", "NetworkAddresses",
-            "PathProbe", "Relay", "ServiceProgram", "SourceLimits", "SystemCalls", "Systemd", "Time", "TrafficTap",
-            "WireGuardControl",
-            "WireGuardTypes", logging, system,
+            "PacketHold", "PathProbe", "Relay", "ServiceProgram", "SourceLimits", "SystemCalls", "Systemd", "Time",
+            "TrafficTap", "WireGuardControl", "WireGuardTypes", logging, system,
         ]
     ),
     program(

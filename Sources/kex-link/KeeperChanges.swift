@@ -9,12 +9,15 @@ internal import Time
 internal import WireGuardControl
 internal import WireGuardTypes
 
+/// None of the changes is made.
+struct ChangesRefused: Error { let reason: String }
+
 extension KeeperService {
     /// Makes those of the changes that may be made, and tells the member what came of each.
     mutating func make(_ changes: [PeerChange]) throws(ChannelFailure) {
         guard let device, !changes.isEmpty else { return }
         var answers: [KeeperFrame] = []
-        do throws(Refused) {
+        do throws(ChangesRefused) {
             let outcome = try carryOut(changes, device)
             for refusal in outcome.refused {
                 let words = "refused a change of \(refusal.key): \(refusal.reason)"
@@ -32,14 +35,12 @@ extension KeeperService {
         read(within: Self.changePause)
     }
 
-    /// None of the changes is made.
-    private struct Refused: Error { let reason: String }
-
     private mutating func carryOut(
         _ changes: [PeerChange],
         _ device: KeeperDevice
-    ) throws(Refused) -> ChangeReview.Outcome {
-        let outcome = try review(changes, device)
+    ) throws(ChangesRefused) -> ChangeReview.Outcome {
+        var review = try review(of: device)
+        let outcome = review.review(changes)
         // A peer that is there must be marked, so the mark comes first.
         try mark(marks.keys.union(outcome.made), device)
         try apply(outcome.permitted, device)
@@ -47,39 +48,39 @@ extension KeeperService {
         return outcome
     }
 
-    private func review(_ changes: [PeerChange], _ device: KeeperDevice) throws(Refused) -> ChangeReview.Outcome {
+    /// What the member may do, as WireGuard is now.
+    func review(of device: KeeperDevice) throws(ChangesRefused) -> ChangeReview {
         let state: DeviceState
         do throws(WireGuardError) {
             state = try device.wireGuard.state()
         } catch {
-            throw Refused(reason: "\(error)")
+            throw ChangesRefused(reason: "\(error)")
         }
         // The operator's peers must not be taken for ones that are not there.
-        guard state.isWhole else { throw Refused(reason: "other peers are changed at this moment") }
-        guard state.publicKey == device.publicKey else { throw Refused(reason: "the private key was changed") }
-        var review = ChangeReview(
+        guard state.isWhole else { throw ChangesRefused(reason: "other peers are changed at this moment") }
+        guard state.publicKey == device.publicKey else { throw ChangesRefused(reason: "the private key was changed") }
+        return ChangeReview(
             ownKey: device.publicKey,
             peers: state.peers,
             made: marks.keys,
             wallClock: wallClockSeconds(),
             configuredEndpoints: configuredEndpoints
         )
-        return review.review(changes)
     }
 
-    private mutating func mark(_ keys: Set<PublicKey>, _ device: KeeperDevice) throws(Refused) {
+    private mutating func mark(_ keys: Set<PublicKey>, _ device: KeeperDevice) throws(ChangesRefused) {
         do throws(SystemCallError) {
             try marks.set(keys, interface: device.index)
         } catch {
-            throw Refused(reason: "\(error)")
+            throw ChangesRefused(reason: "\(error)")
         }
     }
 
-    private func apply(_ changes: [PeerChange], _ device: KeeperDevice) throws(Refused) {
+    private func apply(_ changes: [PeerChange], _ device: KeeperDevice) throws(ChangesRefused) {
         do throws(WireGuardError) {
             try device.wireGuard.apply(changes)
         } catch {
-            throw Refused(reason: "\(error)")
+            throw ChangesRefused(reason: "\(error)")
         }
     }
 

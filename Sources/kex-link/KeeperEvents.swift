@@ -18,6 +18,10 @@ enum KeeperEvent: String, CaseIterable, JournalEvent {
     case socketFailed = "socket-failed"
     /// The member ended, and is started again.
     case memberEnded = "member-ended"
+    /// Packets that are on their way when a link is made cannot be held, or not any more.
+    case notHeld = "not-held"
+    /// Packets were held while allowed IPs moved.
+    case held
     /// What the member asked for is not done.
     case changeRefused = "change-refused"
     /// Peers that were made have been taken away.

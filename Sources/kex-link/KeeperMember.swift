@@ -236,6 +236,8 @@ extension KeeperService {
     private mutating func answer(_ frame: MemberFrame) throws(ChannelFailure) {
         switch frame {
         case .changes(let changes): try make(changes)
+        case .hold(let key, let prefixes): try holdPackets(to: key, prefixes)
+        case .release(let key): releasePackets(to: key)
         case .secretWanted(let key):
             guard let device else { return }
             guard secretBudget.permits(now: .now) else {
@@ -275,6 +277,7 @@ extension KeeperService {
             log.log(KeeperEvent.memberEnded, .error, name, "the member of \(name) starts again: \(words)")
         }
         if let device { takeAwayMade(device.wireGuard, device.index) }
+        endHolds()
     }
 
     /// Ends the member at once, and takes away what it made.
@@ -283,6 +286,7 @@ extension KeeperService {
         member = nil
         _ = ended.end(by: .now)
         if let device { takeAwayMade(device.wireGuard, device.index) }
+        endHolds()
     }
 
     /// Lets the member leave the mesh, and ends it.

@@ -9,6 +9,7 @@ internal import LinkMember
 internal import Logging
 internal import Netlink
 internal import NetworkAddresses
+internal import PacketHold
 internal import SystemCalls
 internal import Systemd
 internal import SystemPackage
@@ -50,6 +51,15 @@ struct KeeperService: ~Copyable {
     var addressLoss = LossNotice(interval: .seconds(30))
     var secretBudget = SecretBudget()
 
+    /// What goes to peers whose allowed IPs move; `nil` while none do.
+    var hold: PacketHold?
+    /// When something is due for it.
+    var holdDue: MonotonicTime?
+    var holdBudget = HoldBudget()
+    var holdLoss = LossNotice(interval: .seconds(30))
+    /// Why this machine cannot hold packets, and until when that is not tried again.
+    var noHold: (reason: String, until: MonotonicTime)?
+
     /// How often the interface is read.
     var interval = Self.usualInterval
     /// When it is read next.
@@ -66,6 +76,7 @@ struct KeeperService: ~Copyable {
 
     private static let signalToken: UInt64 = 0
     private static let newsToken: UInt64 = 1
+    static let holdToken: UInt64 = 2
     static let firstMemberToken: UInt64 = 16
 
     /// - Throws: if another keeper serves the interface, and for what the system refuses.
@@ -106,6 +117,7 @@ struct KeeperService: ~Copyable {
             watchdog.feed(now: now)
             if nextReading <= now { readDevice() }
             keepMember(now: now)
+            advanceHold(now: now)
             reportStatus()
             let count = try loop.wait(until: nextDeadline)
             for index in 0..<count {
@@ -122,6 +134,7 @@ struct KeeperService: ~Copyable {
                         return
                     }
                 case Self.newsToken: noticeNews()
+                case Self.holdToken: takeHeldPackets()
                 default: serveMember(event.token)
                 }
             }
@@ -133,6 +146,7 @@ struct KeeperService: ~Copyable {
         if let feed = watchdog.nextFeed { next = min(next, feed) }
         if member == nil, device != nil { next = min(next, nextMember) }
         if let stuck = member?.stuckDeadline { next = min(next, stuck) }
+        if let holdDue { next = min(next, holdDue) }
         return next
     }
 

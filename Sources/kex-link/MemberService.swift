@@ -101,6 +101,8 @@ struct MemberService: ~Copyable {
                 }
             case .changed(let keys): core?.take(.changed(keys), at: now)
             case .refused(let key, let reason): core?.take(.refused(key, reason: reason), at: now)
+            case .held(let key): core?.take(.held(key), at: now)
+            case .notHeld(let key, let reason): core?.take(.notHeld(key, reason: reason), at: now)
             case .leave:
                 if let works = core?.leave(at: now) { try carryOut(works, now: now) }
                 try channel.end.enqueue(MemberFrame.left.packets)
@@ -133,6 +135,10 @@ struct MemberService: ~Copyable {
             switch work {
             case .change(let changes):
                 if let full = batch.add(changes) { try ask(.changes(full)) }
+            case .hold(let key, let prefixes): try ask(.hold(key, prefixes))
+            case .release(let key):
+                if let changes = batch.take() { try ask(.changes(changes)) }
+                try ask(.release(key))
             case .secretWanted(let key): try ask(.secretWanted(key))
             case .datagram(let bytes, let address, let port): sockets.send(bytes, to: address, port: port)
             case .probe(let bytes, let endpoint, let port): sockets.sendProbe(bytes, to: endpoint, from: port)

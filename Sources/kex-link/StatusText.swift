@@ -36,7 +36,9 @@ extension LinkStatus {
             fields.append("\"allowed_ips\":[\(member.allowedIPs.map { quoted("\($0)") }.joined(separator: ","))]")
             return "{\(fields.joined(separator: ","))}"
         }
-        return "{\"interface\":\(quoted(interface.text)),\"members\":[\(members.joined(separator: ","))]}\n"
+        let hold = noHold.map(quoted) ?? "null"
+        let list = members.joined(separator: ",")
+        return "{\"interface\":\(quoted(interface.text)),\"no_hold\":\(hold),\"members\":[\(list)]}\n"
     }
 
     /// A table for people.
@@ -66,6 +68,7 @@ extension LinkStatus {
             text += line(row)
             for attempt in member.attempts { text += "    \(printable(attempt))\n" }
         }
+        if let noHold { text += "packets on their way are lost when a link is made: \(printable(noHold))\n" }
         return text
     }
 

@@ -146,6 +146,36 @@ import Testing
         #expect(try a.reaches(mesh.address(of: b)))
     }
 
+    /// How often traffic moves from the hub's tunnel to sessions of pairs, six of them at a time.
+    private static let starts = Extent.isLong ? 4 : 1
+
+    /// With a way of so many milliseconds from each router to the middle of the internet.
+    @Test(arguments: [1, 50]) func `nothing is lost when traffic moves from the hub to a pair`(delay: Int) throws {
+        let mesh = try LinkMesh()
+        let kinds: [(String, LabNAT)] = [("a", .full), ("b", .portRestricted), ("c", .restricted), ("d", .symmetric)]
+        let hosts = try kinds.map { try mesh.laboratory.makeHost($0, behind: $1, hasCable: true) }
+        for host in hosts { try mesh.join(host) }
+        for host in hosts { try host.site?.cable?.delay(.milliseconds(delay)) }
+        try mesh.start(mesh.hub)
+        let pairs = hosts.indices.flatMap { one in hosts.indices.filter { $0 > one }.map { (hosts[one], hosts[$0]) } }
+        var lost: [Int] = []
+        for _ in 0..<Self.starts {
+            let pings = try pairs.map { try $0.ping(mesh.address(of: $1)) }
+            for ping in pings { try ping.wait(for: 20) }
+            for host in hosts { try mesh.start(host) }
+            for (one, other) in pairs {
+                try waitUntil("\(one.name) and \(other.name) have a session of their own", seconds: 90) {
+                    [mesh.way(one, to: other), mesh.way(other, to: one)].allSatisfy { ["direct", "relayed"].contains($0) }
+                }
+            }
+            for ping in pings { try ping.wait(for: 200) }
+            lost += pings.map { $0.count(patience: .seconds(1)).lost.count }
+            for host in hosts { mesh.program(of: host)?.end(with: SIGTERM) }
+        }
+        print("figure: \(delay) ms: \(lost.count) times from the hub's tunnel to a pair, lost: \(lost)")
+        #expect(lost.allSatisfy { $0 == 0 })
+    }
+
     /// How often a path becomes direct under traffic.
     private static let switches = Extent.isLong ? 20 : 2
 

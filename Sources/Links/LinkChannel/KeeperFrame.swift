@@ -17,6 +17,9 @@ public enum KeeperFrame: Hashable, Sendable {
     case changed([PublicKey])
     /// A change was refused, with those of the same peer behind it.
     case refused(PublicKey, reason: String)
+    /// What goes to this peer is held.
+    case held(PublicKey)
+    case notHeld(PublicKey, reason: String)
     /// The member is to leave the mesh, and to end.
     case leave
 
@@ -31,7 +34,7 @@ public enum KeeperFrame: Hashable, Sendable {
 
     private enum Kind: UInt8, CaseIterable {
         case orders = 1
-        case snapshot, secret, socket, changed, refused, leave
+        case snapshot, secret, socket, changed, refused, leave, held, notHeld
 
         var limit: Int {
             switch self {
@@ -82,6 +85,13 @@ public enum KeeperFrame: Hashable, Sendable {
             kind = .refused
             body.append(key)
             body.append(String(decoding: reason.utf8.prefix(Self.maximumReason), as: UTF8.self))
+        case .held(let key):
+            kind = .held
+            body.append(key)
+        case .notHeld(let key, let reason):
+            kind = .notHeld
+            body.append(key)
+            body.append(String(decoding: reason.utf8.prefix(Self.maximumReason), as: UTF8.self))
         case .leave: kind = .leave
         }
         return FramePackets.packets(kind.rawValue, body)
@@ -114,6 +124,8 @@ public enum KeeperFrame: Hashable, Sendable {
             for _ in 0..<(try reader.count(of: PublicKey.length)) { keys.append(try reader.key()) }
             self = .changed(keys)
         case .refused: self = .refused(try reader.key(), reason: try reader.text())
+        case .held: self = .held(try reader.key())
+        case .notHeld: self = .notHeld(try reader.key(), reason: try reader.text())
         case .leave: self = .leave
         case nil: throw MalformedFrame("of the unknown kind \(frame.kind)")
         }

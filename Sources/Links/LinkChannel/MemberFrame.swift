@@ -1,4 +1,4 @@
-internal import NetworkAddresses
+public import NetworkAddresses
 public import WireGuardTypes
 
 /// What a member asks of its keeper. The member may have been taken over, so each is checked before it is done.
@@ -7,6 +7,10 @@ public enum MemberFrame: Hashable, Sendable {
     case changes([PeerChange])
     /// What this machine has in common with the owner of this key.
     case secretWanted(PublicKey)
+    /// What goes to these prefixes is to be held for this peer.
+    case hold(PublicKey, [IPPrefix])
+    /// What is held for this peer is to leave.
+    case release(PublicKey)
     /// How often the interface is to be read from now on.
     case read(every: Duration)
     /// The member has taken a snapshot: it goes round.
@@ -16,14 +20,22 @@ public enum MemberFrame: Hashable, Sendable {
 
     /// Longest list of changes in bytes.
     public static let maximumChanges = 1 << 20
+    /// Longest list of prefixes in bytes: twice as many as one peer may have.
+    public static let maximumHold = 1 << 14
     /// Longest frame of the other kinds in bytes.
     static let maximumOther = PublicKey.length
 
     private enum Kind: UInt8, CaseIterable {
         case changes = 64
-        case secretWanted, read, taken, left
+        case secretWanted, read, taken, left, hold, release
 
-        var limit: Int { self == .changes ? maximumChanges : maximumOther }
+        var limit: Int {
+            switch self {
+            case .changes: maximumChanges
+            case .hold: maximumHold
+            default: maximumOther
+            }
+        }
     }
 
     private enum ChangeKind: UInt8 { case add = 1, update, remove }
@@ -41,6 +53,14 @@ public enum MemberFrame: Hashable, Sendable {
             for change in changes { Self.append(change, to: &body) }
         case .secretWanted(let key):
             kind = .secretWanted
+            body.append(key)
+        case .hold(let key, let prefixes):
+            kind = .hold
+            body.append(key)
+            body.append(UInt32(prefixes.count))
+            for prefix in prefixes { body.append(prefix) }
+        case .release(let key):
+            kind = .release
             body.append(key)
         case .read(let interval):
             kind = .read
@@ -84,6 +104,8 @@ public enum MemberFrame: Hashable, Sendable {
             for _ in 0..<(try reader.count(of: 1 + PublicKey.length)) { changes.append(try reader.change()) }
             self = .changes(changes)
         case .secretWanted: self = .secretWanted(try reader.key())
+        case .hold: self = .hold(try reader.key(), try reader.prefixes())
+        case .release: self = .release(try reader.key())
         case .read: self = .read(every: .milliseconds(Int64(try reader.number(UInt32.self))))
         case .taken: self = .taken
         case .left: self = .left

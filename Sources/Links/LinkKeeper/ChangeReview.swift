@@ -118,6 +118,15 @@ public struct ChangeReview {
         return outcome
     }
 
+    /// Why what goes to these prefixes is not to be held for a peer; `nil` if it is: they are, or may be made, allowed IPs
+    /// of one that the member made.
+    public func objection(toHolding prefixes: [IPPrefix], of key: PublicKey) -> String? {
+        guard let known = peers[key] else { return "there is no such peer" }
+        guard known.isMade else { return "it is the operator's peer, whose allowed IPs stay" }
+        guard !prefixes.contains(where: \.isLinkLocal) else { return "link-local addresses do not move" }
+        return objection(toAllowedIPs: PeerSettings(publicKey: key, allowedIPs: prefixes), known)
+    }
+
     private mutating func forget(_ key: PublicKey) {
         guard let known = peers.removeValue(forKey: key) else { return }
         for prefix in known.allowedIPs where owners[prefix] == key { owners[prefix] = nil }

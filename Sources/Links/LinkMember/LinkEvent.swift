@@ -17,6 +17,10 @@ public enum LinkEvent: Sendable {
     case changed([PublicKey])
     /// A change was refused, with those of the same peer behind it.
     case refused(PublicKey, reason: String)
+    /// What goes to a peer is kept back, as ``LinkWork/hold(_:_:)`` asks for.
+    case held(PublicKey)
+    /// It is not, and goes on.
+    case notHeld(PublicKey, reason: String)
     /// The relay has a port for a member; `nil`: it cannot have one.
     case relayPort(PublicKey, UInt16?)
     /// What a name of ``LinkWork/lookUp(_:)`` stands for; none if nobody knows.

@@ -95,6 +95,8 @@ public struct LinkMember: Sendable {
         var mapping = MappingObservations()
         /// Probes to a port of the relay, which the hub answers: for which pair, by counter.
         var relayProbes: [UInt64: RelayProbe] = [:]
+        /// Why packets were not held when that was tried last.
+        var noHold: String?
         /// When a name was looked up last.
         var lookups: [HostPort: MonotonicTime] = [:]
         var readEvery = Duration.zero
@@ -145,6 +147,14 @@ public struct LinkMember: Sendable {
             carryOut(outbox, of: member, own.hub(for: member), &own, at: now)
             own.touched.insert(member)
             own.log.add(LinkNotice(.refused, .warning, member, "change of the peer refused: \(reason)"), at: now)
+        case .held(let member):
+            own.noHold = nil
+            own.pairs[member]?.move.noteHold(true, at: now)
+            own.touched.insert(member)
+        case .notHeld(let member, let reason):
+            own.noHold = reason
+            own.pairs[member]?.move.noteHold(false, at: now)
+            own.touched.insert(member)
         case .relayPort(let member, let port): grant(port, of: member, &own, at: now)
         case .traffic(let addresses): noteTraffic(addresses, &own, at: now)
         case .found(let endpoints, let name):
@@ -211,6 +221,6 @@ extension LinkMember {
                 allowedIPs: view.allowedIPs
             )
         }
-        return LinkStatus(members: members)
+        return LinkStatus(members: members, noHold: own.noHold)
     }
 }

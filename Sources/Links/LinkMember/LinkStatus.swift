@@ -5,8 +5,11 @@ public import WireGuardTypes
 public struct LinkStatus: Hashable, Sendable {
     /// By name, those without a name last; then by key.
     public let members: [MemberStatus]
+    /// Why packets are lost when a link is made: they cannot be held meanwhile. `nil` if they can, or nobody has tried.
+    public let noHold: String?
 
-    public init(members: [MemberStatus]) {
+    public init(members: [MemberStatus], noHold: String? = nil) {
+        self.noHold = noHold
         self.members = members.sorted { left, right in
             switch (left.name, right.name) {
             case (let one?, let other?) where one != other: one < other

@@ -6,6 +6,11 @@ public enum LinkWork: Hashable, Sendable {
     /// Changes of WireGuard's peers, together. Each is answered by ``LinkEvent/changed(_:)`` or
     /// ``LinkEvent/refused(_:reason:)``.
     case change([PeerChange])
+    /// What this machine sends to these prefixes through the interface is to be kept back for a moment, for a peer that
+    /// was made. Answered by ``LinkEvent/held(_:)`` or ``LinkEvent/notHeld(_:reason:)``.
+    case hold(PublicKey, [IPPrefix])
+    /// What is kept back for a peer is to be sent, when all changes before this are made.
+    case release(PublicKey)
     case secretWanted(PublicKey)
     /// From the own facts port, through the tunnel.
     case datagram([UInt8], to: IPv6Address, port: UInt16)

@@ -128,10 +128,12 @@ extension LinkMember {
         _ own: inout Own,
         at now: MonotonicTime
     ) {
+        if let prefixes = outbox.held { work.append(.hold(key, prefixes)) }
         if !outbox.changes.isEmpty {
             own.pairs[key]?.pendingChanges += 1
             work.append(.change(outbox.changes))
         }
+        if outbox.isReleased { work.append(.release(key)) }
         for message in outbox.direct {
             send(message, to: key, &own)
         }

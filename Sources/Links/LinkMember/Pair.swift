@@ -46,6 +46,10 @@ struct Pair: Sendable {
         /// A probe for the hub itself, at this port of its relay.
         var relayProbe: Endpoint?
         var notices: [LinkNotice] = []
+        /// What this machine sends there is to be held; `nil`: nothing new is.
+        var held: [IPPrefix]?
+        /// What is held is to leave, after the changes.
+        var isReleased = false
     }
 
     /// Whether the other one understands this.

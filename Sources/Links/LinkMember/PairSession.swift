@@ -13,6 +13,8 @@ extension Pair {
     static let greetingInterval = Duration.milliseconds(100)
     /// Without a hub that forwards, the initiator gives the responder so long to find out that the path works.
     static let unannouncedDelay = Duration.milliseconds(500)
+    /// What a round trip through a relay may take, which nobody has measured before there is a session.
+    static let relayRoundTrip = Duration.milliseconds(200)
     /// A lost word would leave the other side with allowed IPs that lead nowhere. So it is said again, so many times.
     static let mostFarewells = 8
     static let farewellInterval = Duration.seconds(1)
@@ -96,7 +98,8 @@ extension Pair {
             guard now >= notBefore, !initiation.isInitiator || isAnnounced else { return }
             outbox.changes += initiation.begin(
                 at: way,
-                roundTrip: best?.roundTrip,
+                // Half as much more: a handshake is known by what comes through it, and that takes two round trips.
+                roundTrip: (best?.roundTrip ?? Self.relayRoundTrip) * 1.5,
                 peer: peer,
                 now: surroundings.moment
             )
@@ -161,6 +164,7 @@ extension Pair {
             farewells = Self.mostFarewells
             lastFarewell = now
         }
+        if move.isHolding { outbox.isReleased = true }
         initiation.end()
         move.goBack()
         movedIPs = []

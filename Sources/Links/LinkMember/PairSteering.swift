@@ -61,7 +61,7 @@ extension Pair {
             isLed = false
             ask(&outbox, at: now)
         }
-        moveAllowedIPs(&outbox, at: now)
+        moveAllowedIPs(surroundings, &outbox, at: now)
     }
 
     private mutating func lead(
@@ -129,14 +129,28 @@ extension Pair {
         reset(&outbox, isTold: true, at: now)
     }
 
-    private mutating func moveAllowedIPs(_ outbox: inout Outbox, at now: MonotonicTime) {
+    private mutating func moveAllowedIPs(
+        _ surroundings: Surroundings,
+        _ outbox: inout Outbox,
+        at now: MonotonicTime
+    ) {
         guard !allowedIPs.isEmpty else { return }
-        if let message = move.message(at: now) {
-            failure?.noteOwn()
-            outbox.direct.append(message)
+        // Twice, for what the device has already need not be waited for.
+        for _ in 0..<2 {
+            let isDone = pendingChanges == 0 && outbox.changes.isEmpty
+            for step in move.due(isDone: isDone, hasHub: surroundings.hub != nil, at: now) {
+                switch step {
+                case .hold: outbox.held = allowedIPs
+                case .say(let phase):
+                    failure?.noteOwn()
+                    outbox.direct.append(.switching(phase))
+                case .sayDrained: outbox.forwarded.append(.switching(.drained))
+                case .release: outbox.isReleased = true
+                }
+            }
+            if move.isMoved { giveAllowedIPs(&outbox) }
         }
         if move.isUnanswered(at: now) { failure?.suspect(at: now) }
-        if move.isMoved { giveAllowedIPs(&outbox) }
     }
 
     /// Gives the peer what it may send from.
@@ -172,14 +186,9 @@ extension Pair {
             reset(&outbox, isTold: false, at: now)
             // With links on demand it is made again for traffic only, else two would wake each other.
             wantedUntil = .start
-        case .move, .moved:
-            guard isDirect, hasSession, !allowedIPs.isEmpty, let answer = move.take(phase) ?? nil else {
-                if move.isMoved { giveAllowedIPs(&outbox) }
-                return
-            }
-            giveAllowedIPs(&outbox)
-            failure?.noteOwn()
-            outbox.direct.append(answer)
+        case .move, .moved, .settled, .drained:
+            guard isDirect == (phase != .drained), hasSession, !allowedIPs.isEmpty else { return }
+            move.take(phase, at: now)
         }
     }
 }

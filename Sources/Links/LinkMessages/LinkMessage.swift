@@ -33,12 +33,17 @@ public enum LinkMessage: Hashable, Sendable {
     public enum SwitchPhase: UInt8, Hashable, Sendable {
         /// The sender expects a session: it has the peer, and would answer a handshake.
         case ready = 1
-        /// The sender is about to move its allowed IPs to the pair, or asks for it.
+        /// The sender is about to move its allowed IPs to the pair, holds what it would send meanwhile, and asks for the
+        /// same.
         case move = 2
         /// The sender has moved its allowed IPs to the pair.
         case moved = 3
         /// The sender has moved its allowed IPs back to the hub.
         case back = 4
+        /// Nothing more comes from the sender through the hub: this is its last word there until it has moved.
+        case drained = 5
+        /// The sender has moved, and knows that the receiver has.
+        case settled = 6
     }
 }
 

@@ -22,6 +22,14 @@ public final class VirtualMachine {
     public var settings = LinkSettings()
     /// Changes that the keeper refuses.
     public var refuses: (PeerChange) -> Bool = { _ in false }
+    /// Whether the keeper can hold packets.
+    public var holds = true
+    /// What is held, by peer, since when, and what waits.
+    private var held: [PublicKey: (prefixes: [IPPrefix], number: Int, packets: [InnerPacket])] = [:]
+    private var holdNumber = 0
+    /// How long packets were held, for each hold that has ended.
+    public private(set) var holdTimes: [Duration] = []
+    private var holdStarts: [PublicKey: MonotonicTime] = [:]
     /// How long the keeper takes for a change.
     public var changeDelay = Duration.milliseconds(1)
     /// Names that were to be looked up, with their times.
@@ -149,6 +157,7 @@ public final class VirtualMachine {
         let farewell = Farewell(from: privateKey, peers: wireGuard.state, made: made, using: &random)
         wireGuard.apply(made.map { .remove($0) })
         made = []
+        for key in heldPeers { release(key) }
         guard saysFarewell else { return }
         let port = wireGuard.listenPort + 1
         for word in farewell.forwarded {
@@ -240,6 +249,9 @@ public final class VirtualMachine {
                     let done = Set(changes.map(\.publicKey)).subtracting(refused.map(\.publicKey))
                     if !done.isEmpty { happened(.changed(Array(done))) }
                 }
+            case .hold(let key, let prefixes):
+                clock.after(changeDelay) { [weak self] in self?.hold(key, prefixes) }
+            case .release(let key): clock.after(changeDelay) { [weak self] in self?.release(key) }
             case .secretWanted(let other):
                 clock.after(changeDelay) { [weak self] in
                     guard let self else { return }
@@ -272,6 +284,38 @@ public final class VirtualMachine {
             case .lookUp(let name): lookups.append((clock.now, name))
             case .log(let notice): notices.append((clock.now, notice))
             }
+        }
+    }
+
+    private func hold(_ key: PublicKey, _ prefixes: [IPPrefix]) {
+        guard holds, made.contains(key) else {
+            happened(.notHeld(key, reason: "as the test wants"))
+            return
+        }
+        holdNumber += 1
+        let number = holdNumber
+        held[key] = (prefixes, number, [])
+        holdStarts[key] = clock.now
+        // The keeper's own limit.
+        clock.after(.seconds(1)) { [weak self] in if self?.held[key]?.number == number { self?.release(key) } }
+        happened(.held(key))
+    }
+
+    private func release(_ key: PublicKey) {
+        guard let hold = held.removeValue(forKey: key) else { return }
+        if let start = holdStarts.removeValue(forKey: key) { holdTimes.append(clock.now - start) }
+        for packet in hold.packets { wireGuard.transmit(packet) }
+    }
+
+    /// Peers whose packets are held.
+    public var heldPeers: Set<PublicKey> { Set(held.keys) }
+
+    /// Sends a packet into the interface, or holds it.
+    private func transmit(_ packet: InnerPacket) {
+        if let key = held.first(where: { $0.value.prefixes.contains { $0.contains(packet.destination) } })?.key {
+            held[key]?.packets.append(packet)
+        } else {
+            wireGuard.transmit(packet)
         }
     }
 
@@ -330,11 +374,11 @@ public final class VirtualMachine {
         if packet.destination == self.key.memberAddress {
             happened(.datagram(packet.bytes, from: packet.source, port: packet.port))
         } else if packet.destination != own {
-            if forwards { wireGuard.transmit(packet) }
+            if forwards { transmit(packet) }
         } else if packet.port == Self.pingPort {
             var answer = packet
             (answer.source, answer.destination, answer.port) = (own, packet.source, Self.pongPort)
-            wireGuard.transmit(answer)
+            transmit(answer)
         } else if packet.port == Self.pongPort {
             answered.insert(Int(packet.bytes[0]) << 16 | Int(packet.bytes[1]) << 8 | Int(packet.bytes[2]))
         }
@@ -361,7 +405,7 @@ public final class VirtualMachine {
         pings.sent.append((number, clock.now))
         let bytes = [UInt8(number >> 16 & 255), UInt8(number >> 8 & 255), UInt8(number & 255)]
         see(IPv6Address(mapping: other.tunnelAddress))
-        wireGuard.transmit(
+        transmit(
             InnerPacket(
                 from: IPv6Address(mapping: tunnelAddress),
                 to: IPv6Address(mapping: other.tunnelAddress),
