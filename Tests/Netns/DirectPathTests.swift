@@ -165,7 +165,8 @@ import Testing
             for host in hosts { try mesh.start(host) }
             for (one, other) in pairs {
                 try waitUntil("\(one.name) and \(other.name) have a session of their own", seconds: 90) {
-                    [mesh.way(one, to: other), mesh.way(other, to: one)].allSatisfy { $0 == "direct" || $0 == "relayed" }
+                    let ways = [mesh.way(one, to: other), mesh.way(other, to: one)]
+                    return ways.allSatisfy { $0 == "direct" || $0 == "relayed" }
                 }
             }
             for ping in pings { try ping.wait(for: 200) }
