@@ -639,7 +639,7 @@ let tenantSuites = suites(
             "TenantFileTests",
             ["Checkout", "ConfigurationFiles", "NetworkAddresses", "TenantFile", "TenantModel", "TenantSamples", yams]
         ),
-        ("TenantLedgerTests", ["NetworkAddresses", "TenantLedger", "TenantModel"]),
+        ("TenantLedgerTests", ["NetworkAddresses", "TenantLedger", "TenantModel", "WireGuardTypes"]),
         (
             "TenantLedgerFileTests",
             [

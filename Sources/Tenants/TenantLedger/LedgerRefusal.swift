@@ -18,6 +18,13 @@ public enum LedgerRefusal: Error, Hashable, Sendable {
     case overlaps(MemberID, IPv6Prefix, IPv6Prefix, line: Int)
     /// Clones of a repository have allocated the same.
     case isContested([LedgerConflict])
+    /// All that a document was refused.
+    case several([LedgerRefusal])
+
+    /// One by one.
+    public var each: [LedgerRefusal] {
+        if case .several(let refusals) = self { refusals } else { [self] }
+    }
 }
 
 /// What is left of an allocation.
@@ -79,6 +86,7 @@ extension LedgerRefusal: CustomStringConvertible {
             "\(member): allocation \(prefix) overlaps with \(other), of which line \(line) has a prefix"
         case .isContested(let conflicts):
             conflicts.map(\.description).joined(separator: "; ") + "; kex-net allocate --rebase resolves it"
+        case .several(let refusals): refusals.map(\.description).joined(separator: "\n")
         }
     }
 }

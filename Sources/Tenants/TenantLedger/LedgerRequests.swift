@@ -76,7 +76,7 @@ extension Ledger {
 
     /// The port of a member's WireGuard interface: the one that it has, or the one that its tag wants, or the next free
     /// one upward. A port is free if no interface and no relay of the node has it, whatever leg they are on. The leg is
-    /// the first that has room.
+    /// the first that has room, and another one when the node has that no longer.
     ///
     /// - Parameters:
     ///   - wanted: ``Tag/wantedPort``.
@@ -90,16 +90,19 @@ extension Ledger {
     ) throws(LedgerRefusal) -> (port: UInt16, leg: UInt8) {
         try refuseContest(of: member.network)
         let current = port(of: member)
-        if let current, fixed == nil || fixed == current.port { return current }
-        if fixed == nil, case .port(let port, let leg, _) = given(.portOf(member), at: now) {
+        let isLegThere = current.map { Int($0.leg) < max(node.legs.count, 1) } ?? false
+        if let current, isLegThere, fixed == nil || fixed == current.port { return current }
+        if current == nil, fixed == nil, case .port(let port, let leg, _) = given(.portOf(member), at: now),
+            Int(leg) < max(node.legs.count, 1)
+        {
             write(.take(.port(port, leg: leg, member), of: nil), at: now)
             return (port, leg)
         }
         let leg: UInt8
-        if let current { leg = current.leg } else { leg = try freeLeg(of: node) }
+        if let current, isLegThere { leg = current.leg } else { leg = try freeLeg(of: node) }
         let port: UInt16
-        if let fixed {
-            port = fixed
+        if let chosen = fixed ?? current?.port {
+            port = chosen
         } else {
             port = try freePort(at: node.name, from: wanted, now) { .port($0, leg: leg, member) }
         }

@@ -14,14 +14,14 @@ public enum LedgerFileError: Error, Hashable, Sendable {
 }
 
 extension LedgerFileError: CustomStringConvertible {
-    /// One line, that begins with the file, and with the line if there is one.
+    /// A line for each refusal, and one for everything else, that begins with the file, and with the line if there is one.
     public var description: String {
         switch self {
         case .system(let error): "\(error)"
         case .isLink(let path): "\(path) is a symbolic link; name the file itself"
         case .isNoPlainFile(let path): "\(path) is no plain file"
         case .isDamaged(let path, let damage): "\(path):\(damage.line): \(damage.text)"
-        case .isRefused(let path, let refusal): "\(path): \(refusal)"
+        case .isRefused(let path, let refusal): refusal.each.map { "\(path): \($0)" }.joined(separator: "\n")
         case .wasReplaced(let path): "\(path) was replaced while it was written, by git? Do it again"
         }
     }

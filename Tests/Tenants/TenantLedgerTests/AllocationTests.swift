@@ -417,5 +417,10 @@ import Testing
         #expect(try ledger.port(for: members[2], at: node, wanted: 16640, at: now).leg == 1)
         let again = try Sample.ledger(ledger.unwritten)
         #expect(again.port(of: members[3])?.leg == 1)
+        // A leg that is gone: the same port on another.
+        let port = try #require(ledger.port(of: members[3])?.port)
+        _ = ledger.release(members[1], at: now)
+        let smaller = Sample.node("hub", legs: 1, limit: 2)
+        #expect(try ledger.port(for: members[3], at: smaller, wanted: 16640, at: now) == (port, 0))
     }
 }
