@@ -674,6 +674,7 @@ let topSuites =
                     "NetworkAddresses", "Surroundings", "SystemCalls", "Time", "WireGuardTypes", system,
                 ]
             ),
+            ("KexNetTests", ["Checkout", "kex-net"]),
             (
                 "KexLinkTests",
                 [

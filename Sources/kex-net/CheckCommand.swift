@@ -36,8 +36,9 @@ struct CheckCommand: ParsableCommand {
 
     /// What was understood, on one line.
     static func summary(of document: TenantDocument) -> String {
+        func count(_ number: Int, _ noun: String) -> String { "\(number) \(noun)\(number == 1 ? "" : "s")" }
         let members = document.networks.reduce(0) { $0 + $1.members.count }
-        return
-            "\(document.networks.count) networks with \(members) members on \(document.nodes.count) nodes: no mistakes"
+        return "\(count(document.networks.count, "network")) with \(count(members, "member")) on "
+            + "\(count(document.nodes.count, "node")): no mistakes"
     }
 }

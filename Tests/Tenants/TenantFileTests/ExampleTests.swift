@@ -45,6 +45,18 @@ import Yams
         #expect(try SchemaCheck().mistakes(in: value) == [])
     }
 
+    @Test("in docs/TENANTS.md are parts of one document without mistakes") func page() throws {
+        let page = try String(contentsOf: Checkout.file("docs/TENANTS.md"), encoding: .utf8)
+        let parts = page.matches(of: #/```yaml\n((?s).*?)```/#).map { String($0.1) }
+        #expect(parts.count == 2)
+        var text = "format: 1\nallocations: [{number: 0, prefix: '2001:db8:1100::/48'}]\n" + parts.joined()
+        for number in 1... {
+            guard let place = text.firstRange(of: "KEY") else { break }
+            text.replaceSubrange(place, with: "\(key(number))")
+        }
+        #expect(mistakes(in: text) == [])
+    }
+
     @Test("show every key") func everyKey() throws {
         let text = try Self.text("every-key.yaml")
         for table in DocumentTable.allCases {
