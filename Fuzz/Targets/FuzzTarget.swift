@@ -313,8 +313,8 @@ private func readTenants(_ bytes: [UInt8]) {
         (try? TenantFile(bytes: Array(text.utf8), path: "again"))?.document == document,
         "one meaning: \(text)"
     )
-    let mistakes = document.mistakes()
-    for mistake in mistakes + document.warnings {
+    let (mistakes, warnings) = document.findings()
+    for mistake in mistakes + warnings {
         precondition(file.location(of: mistake.path).line != nil, "\(mistake) is nowhere")
     }
     guard let networks = try? document.resolve(), mistakes.isEmpty else { return }

@@ -23,9 +23,6 @@ struct CheckCommand: ParsableCommand {
     func run() throws {
         try endWithStatus { () throws(Failure) in
             let file = try options.load()
-            for warning in file.document.warnings {
-                say("\(file.location(of: warning.path)): warning: \(warning.text)")
-            }
             if print {
                 write(TenantFile.text(of: file.document), to: STDOUT_FILENO)
             } else {

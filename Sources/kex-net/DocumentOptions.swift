@@ -8,12 +8,14 @@ struct DocumentOptions: ParsableArguments {
     @Argument(help: ArgumentHelp("The document of the networks.", valueName: "file"))
     var path: String
 
-    /// Reads the document.
+    /// Reads the document, and tells what is probably not meant.
     ///
     /// - Throws: all mistakes in it, but for those that the ledger has a part in.
     func load() throws(Failure) -> TenantFile {
         let file = try inWords { () throws(ConfigurationError) in try TenantFile(path: path) }
-        try file.refuse(file.document.mistakes())
+        let findings = file.document.findings()
+        try file.refuse(findings.mistakes)
+        for warning in findings.warnings { say("\(file.location(of: warning.path)): warning: \(warning.text)") }
         return file
     }
 }

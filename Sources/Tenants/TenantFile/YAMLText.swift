@@ -101,7 +101,12 @@ struct YAMLText {
         for _ in 0..<max(mark.line, 1) { line = lines.next() }
         guard let line else { return nil }
         let scalars = Substring(line).unicodeScalars
-        guard var index = scalars.index(scalars.startIndex, offsetBy: mark.column - 1, limitedBy: scalars.endIndex),
+        guard
+            var index = scalars.index(
+                scalars.startIndex,
+                offsetBy: max(mark.column - 1, 0),
+                limitedBy: scalars.endIndex
+            ),
             index < scalars.endIndex
         else { return nil }
         if scalars[index] == "\"" || scalars[index] == "'" { index = scalars.index(after: index) }

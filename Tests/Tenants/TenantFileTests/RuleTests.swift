@@ -357,6 +357,20 @@ import Testing
             "13: the exit farm has a static prefix, so no address beside its router can be derived; say `ipv6: {address: …, gateway: …}`, or `ipv6: none`"
         ),
         Row(
+            "exit",
+            [5: vpn, 13: "    exit: {node: farm, ipv4: {address: 198.51.100.1/24}}"],
+            "13: the exit of mine would have 198.51.100.1, and that is an address of farm; "
+                + "say `ipv4: shared` to share that of the node"
+        ),
+        Row(
+            "exit",
+            [
+                5: "  farm: {ipv6: {public: '2a02:1807:1100::100'}}",
+                11: farm + "prefix: '2a02:1807:1100:100::/64'}",
+            ],
+            "13: the exit of mine would have 2a02:1807:1100::100, and that is an address of farm; name another address"
+        ),
+        Row(
             "allow",
             [11: farm + "prefix: '2a02:1807:1100:100::/64', allow: [{to: '2a02:1807:1100:101::5', ports: 5}]}"],
             "11: ports are of tcp and udp; say `protocol: tcp` or `protocol: udp`",

@@ -23,7 +23,10 @@ extension RuleCheck {
             return
         }
         checkNode(exit, member, place)
-        if case .own(let own)? = exit.ipv4 { check(own, place.appending("ipv4")) }
+        if case .own(let own)? = exit.ipv4 {
+            check(own, place.appending("ipv4"))
+            take(.v4(own.address.address), of: network, place.appending("ipv4"))
+        }
         if exit.ipv4 != nil, !network.hasIPv4 {
             fail(place.appending("ipv4"), "\(network.name) has no IPv4 inside (`ipv4: false`), so its exit needs none")
         }
@@ -34,7 +37,12 @@ extension RuleCheck {
                 advice: "give its leg one, or say `ipv4: none`"
             )
         }
-        if let ipv6 = exit.ipv6 { check(ipv6, of: exit, member, in: network, place) }
+        if let ipv6 = exit.ipv6 {
+            check(ipv6, of: exit, member, in: network, place)
+            if let address = ipv6.address?.address ?? derivedAddress(of: member, in: network) {
+                take(.v6(address), of: network, place.appending("ipv6"))
+            }
+        }
         for (index, rule) in exit.allow.enumerated() {
             check(rule, in: network, of: nil, place.appending("allow").appending(index))
         }
@@ -58,6 +66,23 @@ extension RuleCheck {
                 advice: "name a node that is public by IPv4 or IPv6, or give this one a leg with a public address"
             )
         }
+    }
+
+    private func derivedAddress(of member: Member, in network: TenantNetwork) -> IPv6Address? {
+        guard let names = resolver.segment(of: member, in: network)?.names,
+            let allocation = names.allocation.flatMap({ allocations[$0] })
+        else { return nil }
+        return allocation.exitAddress(of: names.tag)
+    }
+
+    /// An exit has a nic of its own, so its address is nobody else's.
+    private mutating func take(_ address: IPPrefix.Address, of network: TenantNetwork, _ place: DocumentPath) {
+        guard let other = addresses.updateValue("the exit of \(network.name)", forKey: address) else { return }
+        fail(
+            place,
+            "the exit of \(network.name) would have \(address.text), and that is an address of \(other)",
+            advice: address.family == .ipv4 ? "say `ipv4: shared` to share that of the node" : "name another address"
+        )
     }
 
     private mutating func check(_ own: ExitIPv4Address, _ place: DocumentPath) {
@@ -127,9 +152,7 @@ extension RuleCheck {
 
     /// I11. Behind all networks, for several may share an address.
     mutating func checkForwards(_ network: TenantNetwork, _ path: DocumentPath) {
-        guard let exit = network.exit, let member = network.members.first(where: { $0.node == exit.node }) else {
-            return
-        }
+        guard let exit = network.exit, network.members.contains(where: { $0.node == exit.node }) else { return }
         let id = MemberID(network: network.name, node: exit.node)
         let namespace = PortBook.Namespace(node: exit.node, leg: assigned.legs[id] ?? 0)
         let ranges =
@@ -156,7 +179,6 @@ extension RuleCheck {
             }
             check(forward, ipv4, namespace, place)
         }
-        _ = member
     }
 
     private mutating func check(

@@ -3,15 +3,14 @@ internal import NetworkAddresses
 extension RuleCheck {
     mutating func checkNodes(_ path: DocumentPath) {
         var names: Set<NodeName> = []
-        var owners: [IPPrefix.Address: NodeName] = [:]
         for node in document.nodes {
             let place = path.appending(node.name.text)
             if !names.insert(node.name).inserted { fail(place, "a second node \(node.name)") }
-            check(node, place, &owners)
+            check(node, place)
         }
     }
 
-    private mutating func check(_ node: Node, _ path: DocumentPath, _ owners: inout [IPPrefix.Address: NodeName]) {
+    private mutating func check(_ node: Node, _ path: DocumentPath) {
         if node.births.allSatisfy({ $0.ipv4 == nil && $0.ipv6 == nil }) {
             fail(
                 path,
@@ -27,7 +26,7 @@ extension RuleCheck {
             }
             for address in own.addresses {
                 check(address, of: node, isPublic: own.isPublic, place)
-                if own.isPublic { take(address, node.name, place, &owners) }
+                if own.isPublic { take(address, node.name, place) }
             }
         }
         if node.legs.count > DocumentLimit.legs {
@@ -36,8 +35,8 @@ extension RuleCheck {
         for (index, leg) in node.legs.enumerated() {
             let place = path.appending("legs").appending(index)
             check(leg, place)
-            if let ipv4 = leg.ipv4 { take(.v4(ipv4.address.address), node.name, place, &owners) }
-            if let ipv6 = leg.ipv6 { take(.v6(ipv6.address.address), node.name, place, &owners) }
+            if let ipv4 = leg.ipv4 { take(.v4(ipv4.address.address), node.name, place) }
+            if let ipv6 = leg.ipv6 { take(.v6(ipv6.address.address), node.name, place) }
             for earlier in node.legs[..<index] where Self.excludes(earlier.kind, leg.kind) {
                 fail(
                     place,
@@ -118,16 +117,11 @@ extension RuleCheck {
         }
     }
 
-    private mutating func take(
-        _ address: IPPrefix.Address,
-        _ node: NodeName,
-        _ place: DocumentPath,
-        _ owners: inout [IPPrefix.Address: NodeName]
-    ) {
-        guard let other = owners.updateValue(node, forKey: address) else { return }
+    private mutating func take(_ address: IPPrefix.Address, _ node: NodeName, _ place: DocumentPath) {
+        guard let other = addresses.updateValue(node.text, forKey: address) else { return }
         fail(
             place,
-            other == node
+            other == node.text
                 ? "a public address of \(node) is there twice"
                 : "a public address of \(node) is one of \(other) too, and only one of them can be reached"
         )
@@ -160,4 +154,13 @@ extension IPv4Address {
 extension IPv6Address {
     /// No address of one machine that others could reach: unspecified, loopback, mapped, groups, link-local.
     var isNobodys: Bool { isUnspecified || isLoopback || isMulticast || isLinkLocal || mappedIPv4 != nil }
+}
+
+extension IPPrefix.Address {
+    var text: String {
+        switch self {
+        case .v4(let address): "\(address)"
+        case .v6(let address): "\(address)"
+        }
+    }
 }

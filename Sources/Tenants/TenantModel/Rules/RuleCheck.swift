@@ -6,16 +6,16 @@ extension TenantDocument {
     ///
     /// - Parameter assigned: what the ledger has given. Without it a member that has no prefix yet breaks no rule.
     public func mistakes(assigned: Assignments = Assignments()) -> [DocumentMistake] {
-        var check = RuleCheck(document: self, assigned: assigned)
-        check.run()
-        return check.mistakes
+        findings(assigned: assigned).mistakes
     }
 
-    /// What is probably not meant, and breaks no rule.
-    public var warnings: [DocumentMistake] {
-        var check = RuleCheck(document: self, assigned: Assignments())
+    /// The same, and what is probably not meant but breaks no rule.
+    public func findings(
+        assigned: Assignments = Assignments()
+    ) -> (mistakes: [DocumentMistake], warnings: [DocumentMistake]) {
+        var check = RuleCheck(document: self, assigned: assigned)
         check.run()
-        return check.warnings
+        return (check.mistakes, check.warnings)
     }
 }
 
@@ -35,6 +35,8 @@ struct RuleCheck {
     var ports: [PortBook.Namespace: [UInt16: DocumentPath]] = [:]
     /// What leads into networks from addresses that they share or have: by node, address, protocol and port.
     var forwards: [ForwardPlace: DocumentPath] = [:]
+    /// Public addresses, and whose they are.
+    var addresses: [IPPrefix.Address: String] = [:]
     var interfaces: [NodeName: [String: DocumentPath]] = [:]
     var vxlanIdentifiers: [PlaceName: [UInt32: DocumentPath]] = [:]
 

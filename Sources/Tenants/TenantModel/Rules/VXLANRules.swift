@@ -88,11 +88,4 @@ extension IPPrefix.Address {
         case .v6(let address): address.isMulticast
         }
     }
-
-    fileprivate var text: String {
-        switch self {
-        case .v4(let address): "\(address)"
-        case .v6(let address): "\(address)"
-        }
-    }
 }
