@@ -381,8 +381,8 @@ let programs = [
     program(
         "kex-net",
         [
-            "CommandLineOptions", "ConfigurationFiles", "NetworkAddresses", "TenantFile", "TenantModel",
-            "WireGuardTypes", argumentParser, system,
+            "CommandLineOptions", "ConfigurationFiles", "NetworkAddresses", "SystemCalls", "TenantFile",
+            "TenantLedger", "TenantLedgerFile", "TenantModel", "WireGuardTypes", argumentParser, system,
         ]
     ),
 ]
