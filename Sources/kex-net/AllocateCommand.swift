@@ -56,8 +56,10 @@ struct AllocateCommand: ParsableCommand {
             for holding in new { tell("\(holding)") }
             if new.isEmpty { tell("nothing new: every member has what it needs") }
             for (holding, line) in leftovers {
-                say("\(file.path):\(line): \(holding) is no longer needed by \(options.path), and stays taken; "
-                    + "kex-net release gives it back")
+                say(
+                    "\(file.path):\(line): \(holding) is no longer needed by \(options.path), and stays taken; "
+                        + "kex-net release gives it back"
+                )
             }
         }
     }

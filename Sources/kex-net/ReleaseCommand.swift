@@ -42,7 +42,8 @@ struct ReleaseCommand: ParsableCommand {
         }
         try endWithStatus { () throws(Failure) in
             let members = try options.load().document.networks.first { $0.name == network }?.members
-            let isInFile = if let member { members?.contains { $0.node == member.node } ?? false } else { members != nil }
+            let isInFile =
+                if let member { members?.contains { $0.node == member.node } ?? false } else { members != nil }
             if isInFile { throw Failure(.input, "\(name) is still in \(options.path); take it out first") }
             let file = ledger.file(for: options.path)
             let time = LedgerTime.now
@@ -54,7 +55,9 @@ struct ReleaseCommand: ParsableCommand {
                 }
             }
             guard !given.isEmpty else { throw Failure(.input, "\(file.path): \(name) has nothing to give back") }
-            for holding in given { tell(now ? "free: \(holding)" : "in quarantine until \(time + quarantine): \(holding)") }
+            for holding in given {
+                tell(now ? "free: \(holding)" : "in quarantine until \(time + quarantine): \(holding)")
+            }
         }
     }
 }

@@ -22,6 +22,11 @@ final class Workplace {
 
     /// Runs `kex-net` to its end. Files stand in for pipes, so that no amount of output can block.
     func run(_ arguments: String..., input: String = "") throws -> Run {
+        try run(arguments: arguments, input: input)
+    }
+
+    /// The same, with a list.
+    func run(arguments: [String], input: String = "") throws -> Run {
         let process = Process()
         process.executableURL = Self.program
         process.arguments = arguments

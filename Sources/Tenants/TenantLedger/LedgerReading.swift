@@ -120,7 +120,7 @@ extension LedgerDamage: CustomStringConvertible {
         case .hasOtherFormat(let number): "format \(number) is of another version of kex"
         case .isDamaged: "damaged: it does not fit the check at its end"
         case .isNoLine: "not a line that this version of kex knows"
-        case .repeats(let line): "line \(line) again"
+        case .repeats(let line): "line \(line) again; kex-net allocate --rebase drops it"
         case .comesAfterNone: "the line that it was written after is missing above it"
         case .conflictMarks: "a merge is not finished; kex-net allocate --rebase takes the lines of both sides"
         }

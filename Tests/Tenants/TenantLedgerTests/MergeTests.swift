@@ -216,6 +216,7 @@ import Testing
             "base\n<<<<<<< HEAD\none\n=======\nother\n>>>>>>> topic\n",
             "base\n<<<<<<< HEAD\none\n||||||| 1a2b3c4\nold\n=======\nother\n>>>>>>> topic\n",
             "base\n<<<<<<<\none\n=======\nother\n>>>>>>>",
+            "base\none\nother\none\n", "base\none\nbase\n<<<<<<< HEAD\none\n=======\nother\n>>>>>>> topic\n",
             "<<<<<<< HEAD\nbase\n=======\n>>>>>>> a\none\n<<<<<<< HEAD\n=======\nother\n>>>>>>> b\n",
         ]
     )
