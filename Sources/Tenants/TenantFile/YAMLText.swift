@@ -10,8 +10,10 @@ struct YAMLText {
     /// How many words that look like an anchor or an alias a text may have before it is parsed. Each alias may double
     /// what is behind it, so with these few it is no work, and the parser tells which of them are in a comment.
     static let maximumAliasMarks = 8
-    /// How many keys that come twice are told with both lines in one run. Each costs a run of the parser.
+    /// How many keys that come twice are told with both lines. Each costs a run of the parser.
     static let maximumDuplicates = 16
+    /// How many bytes are parsed again for them in all, so that a large file gets fewer runs.
+    static let maximumRereading = 1 << 24
 
     private(set) var mistakes: [YAMLMistake] = []
 
@@ -72,7 +74,8 @@ struct YAMLText {
     private mutating func parse(_ original: String) -> YAMLValue? {
         // A short string has its bytes in itself, and Yams keeps a pointer to them for longer than that is valid.
         var text = original.utf8.count < 16 ? original + String(repeating: "\n", count: 16) : original
-        for _ in 0...Self.maximumDuplicates {
+        var marks = 0
+        while true {
             do {
                 let parser = try Parser(yaml: text, resolver: .basic, encoding: .utf8)
                 // The parser owns the names of anchors, so it must outlive the walk.
@@ -81,8 +84,14 @@ struct YAMLText {
                     return value(of: node, line: 1, depth: 0)
                 }
             } catch YamlError.duplicatedKeysInMapping(let keys, let context) {
-                guard let longer = Self.marking(text, at: context.mark) else {
-                    return fail(context.mark.line, "the key \(quoted(keys.first ?? "")) comes again below")
+                marks += 1
+                guard marks <= Self.maximumDuplicates, marks * text.utf8.count <= Self.maximumRereading,
+                    let longer = Self.marking(text, at: context.mark)
+                else {
+                    return fail(
+                        context.mark.line,
+                        "\(quoted(keys.first ?? "a key")) comes again below, and maybe others"
+                    )
                 }
                 text = longer
             } catch let error as YamlError {
@@ -91,7 +100,6 @@ struct YAMLText {
                 return fail(nil, "not read: \(error)")
             }
         }
-        return fail(nil, "more than \(Self.maximumDuplicates) keys that come twice")
     }
 
     /// The text with a mark in front of the key that begins there, or behind its quote.
