@@ -311,7 +311,7 @@ let tenantLibraries = libraries(
         ("TenantFile", ["ConfigurationFiles", "NetworkAddresses", "TenantModel", "WireGuardTypes", yams]),
         ("TenantLedger", ["Keys", "NetworkAddresses", "TenantModel"]),
         ("TenantLedgerFile", ["SystemCalls", "TenantLedger", system]),
-        ("TenantPlan", ["NetworkAddresses", "TenantModel", "WireGuardTypes"]),
+        ("TenantPlan", ["JSONText", "NetworkAddresses", "TenantModel", "WireGuardTypes"]),
         ("TenantProof", ["NetworkAddresses", "TenantModel", "TenantPlan", "WireGuardTypes"]),
     ]
 )
@@ -441,6 +441,7 @@ let valueSuites = suites(
         ("NetworkAddressesTests", ["NetworkAddresses"]),
         ("WireGuardTypesTests", ["NetworkAddresses", "WireGuardTypes"]),
         ("SourceLimitsTests", ["NetworkAddresses", "SourceLimits"]),
+        ("JSONTextTests", ["JSONText"]),
         ("KeysTests", ["Keys", "Secrets", "WireGuardTypes"]),
         ("TimeTests", ["Time"]),
     ]
