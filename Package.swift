@@ -381,8 +381,9 @@ let programs = [
     program(
         "kex-net",
         [
-            "CommandLineOptions", "ConfigurationFiles", "NetworkAddresses", "SystemCalls", "TenantFile",
-            "TenantLedger", "TenantLedgerFile", "TenantModel", "WireGuardTypes", argumentParser, system,
+            "CommandLineOptions", "ConfigurationFiles", "JSONText", "NetworkAddresses", "SystemCalls", "TenantFile",
+            "TenantLedger", "TenantLedgerFile", "TenantModel", "TenantPlan", "TenantProof", "WireGuardTypes",
+            argumentParser, system,
         ]
     ),
 ]
@@ -648,7 +649,10 @@ let tenantSuites = suites(
                 "TenantLedgerFile", "TenantModel", system,
             ]
         ),
-        ("TenantPlanTests", ["NetworkAddresses", "TenantModel", "TenantPlan", "TenantSamples", "WireGuardTypes"]),
+        (
+            "TenantPlanTests",
+            ["JSONText", "NetworkAddresses", "TenantModel", "TenantPlan", "TenantSamples", "WireGuardTypes"]
+        ),
         (
             "TenantProofTests",
             [

@@ -9,25 +9,36 @@ struct CheckCommand: ParsableCommand {
         commandName: "check",
         abstract: "Checks a document.",
         discussion: """
-            Names every mistake at once, with file, line, the reason, and what would help.
+            Names every mistake at once, with file, line, the reason, and what would help. Then it proves the plan: \
+            packets are walked through the tables of all nodes, there and back, between every two members, to the \
+            internet and from it.
 
             Exit status: 0 nothing is wrong, 78 mistakes.
             """
     )
 
     @OptionGroup var options: DocumentOptions
+    @OptionGroup var ledger: LedgerOptions
 
     @Flag(help: "Print the document as it was understood, with everything that is so by itself.")
     var print = false
+
+    @Flag(help: "Print the path of every pair, or why there is none.")
+    var paths = false
 
     func run() throws {
         try endWithStatus { () throws(Failure) in
             let file = try options.load()
             if print {
                 write(TenantFile.text(of: file.document), to: STDOUT_FILENO)
-            } else {
-                tell(Self.summary(of: file.document))
+                return
             }
+            let planning = try Planning(file, ledger)
+            planning.sayWhatIsMissing()
+            let report = ProofReport(planning) { if paths { tell("\($0)") } }
+            try report.refuse()
+            tell(Self.summary(of: file.document))
+            tell(report.summary)
         }
     }
 

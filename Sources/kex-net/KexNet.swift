@@ -15,6 +15,8 @@ struct KexNet: ParsableCommand {
             Exit status: 0 done, 64 wrong usage, 65 wrong input, 71 the system refused, 78 mistakes in FILE.
             """,
         version: "kex-net \(packageVersion)",
-        subcommands: [InitCommand.self, CheckCommand.self, AllocateCommand.self, ReleaseCommand.self]
+        subcommands: [
+            InitCommand.self, CheckCommand.self, AllocateCommand.self, ReleaseCommand.self, PlanCommand.self,
+        ]
     )
 }

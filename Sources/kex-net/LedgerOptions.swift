@@ -29,6 +29,13 @@ struct LedgerOptions: ParsableArguments {
             .assignments(for: file.document)
     }
 
+    /// Prefixes in quarantine, by the networks of a document whose members had them.
+    func withdrawn(for file: TenantFile) throws(Failure) -> [NetworkName: [Segment]] {
+        let ledger = try inWords { () throws(LedgerFileError) in try self.file(for: file.path).read() }
+        let now = LedgerTime.now
+        return file.document.networks.reduce(into: [:]) { $0[$1.name] = ledger.withdrawn(of: $1.name, at: now) }
+    }
+
     /// Says on a terminal what takes long.
     private static func tell(_ notice: LedgerNotice) {
         guard isatty(STDERR_FILENO) == 1 else { return }

@@ -70,7 +70,6 @@ struct ExitPlanner {
             nic.addresses.append(own.address.ipPrefix)
             let hop = own.gateway.map { IPPrefix.Address.v4($0) }
             plan.routes.append(Route(.everyIPv4, .nic(outside, hop: hop), metric: own.metric))
-            let inner = network.resources.flatMap { [$0.ipv4?.masked.ipPrefix, $0.wireGuardIPv4?.address.host] }
             let becomes: SourceRule.Source? =
                 switch own.translation {
                 case .none: nil
@@ -78,9 +77,7 @@ struct ExitPlanner {
                 case .source(let address): .address(address)
                 }
             if let becomes {
-                plan.firewall.translations += inner.compactMap(\.self).map {
-                    SourceRule(to: outside, source: $0, becomes: becomes)
-                }
+                plan.firewall.translations.append(SourceRule(to: outside, source: .everyIPv4, becomes: becomes))
             }
             plan.firewall.forwards += exit.forwards.map {
                 rule($0, to: $0.target, port: $0.targetPort, at: own.address.address)
@@ -130,10 +127,9 @@ struct ExitPlanner {
             plan.routes.append(Route(Self.transitGateway.host, .nic(transit, hop: nil)))
             plan.routes.append(Route(.everyIPv4, .nic(transit, hop: .v4(Self.transitGateway))))
             // The first of two translations: networks with the same addresses inside differ by this one.
-            let inner = network.resources.flatMap { [$0.ipv4?.masked.ipPrefix, $0.wireGuardIPv4?.address.host] }
-            plan.firewall.translations += inner.compactMap(\.self).map {
-                SourceRule(to: transit, source: $0, becomes: .address(transitAddress))
-            }
+            plan.firewall.translations.append(
+                SourceRule(to: transit, source: .everyIPv4, becomes: .address(transitAddress))
+            )
             plan.firewall.forwards += exit.forwards.map { forward in
                 DestinationRule(
                     from: transit,

@@ -56,7 +56,8 @@ extension Nic.Kind {
             switch vxlan.delivery {
             case .peers(let peers):
                 "VXLAN \(vxlan.identifier) from \(vxlan.local.text) to \(peers.map(\.text).joined(separator: " "))"
-            case .group(let group, let nic): "VXLAN \(vxlan.identifier) from \(vxlan.local.text) to group \(group.text) on \(nic)"
+            case .group(let group, let nic):
+                "VXLAN \(vxlan.identifier) from \(vxlan.local.text) to group \(group.text) on \(nic)"
             }
         case .bridge: "bridge"
         case .inside(let bridge): "veth into bridge \(bridge)"

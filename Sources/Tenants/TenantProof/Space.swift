@@ -2,8 +2,8 @@ internal import NetworkAddresses
 internal import TenantModel
 internal import TenantPlan
 
-/// A namespace, prepared for looking things up.
-struct Space: Sendable {
+/// A namespace, prepared for looking things up. A class, for a walk would copy all of its tables at each step.
+final class Space: Sendable {
     struct Way: Sendable {
         /// `nil`: unreachable.
         var nic: Int?
@@ -13,16 +13,19 @@ struct Space: Sendable {
 
     let node: NodeName
     let tables: NamespaceTables
-    private(set) var routes = PrefixTable<Way>()
-    private(set) var local: Set<IPv6Address> = []
+    let routes: PrefixTable<Way>
+    let local: Set<IPv6Address>
     private let nics: [String: Int]
-    /// Routes to a nic that is not there.
-    private(set) var missing: [String] = []
+    /// Nics of routes that are not there.
+    let missing: [String]
 
     init(node: NodeName, _ tables: NamespaceTables) {
         self.node = node
         self.tables = tables
         nics = Dictionary(tables.nics.enumerated().map { ($1.name, $0) }) { first, _ in first }
+        var routes = PrefixTable<Way>()
+        var local: Set<IPv6Address> = []
+        var missing: [String] = []
         let lower: (Way, Way) -> Way = { $1.metric < $0.metric ? $1 : $0 }
         for (index, nic) in tables.nics.enumerated() {
             for address in nic.addresses {
@@ -49,6 +52,9 @@ struct Space: Sendable {
             }
             routes.insert(route.destination.masked, way, choosing: lower)
         }
+        self.routes = routes
+        self.local = local
+        self.missing = missing
     }
 
     func nic(_ name: String) -> Int? { nics[name] }

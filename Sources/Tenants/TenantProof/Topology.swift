@@ -5,18 +5,36 @@ internal import WireGuardTypes
 
 /// The tables of all nodes, joined: which nic leads to which other one.
 struct Topology: Sendable {
-    /// A nic of WireGuard.
-    struct Device: Sendable {
-        var space: Int
-        var nic: Int
-        var table: WireGuardTable
-        var network: NetworkName?
+    /// A nic of WireGuard. A class, as ``Space`` is.
+    final class Device: Sendable {
+        let space: Int
+        let nic: Int
+        let table: WireGuardTable
+        let network: NetworkName?
         /// Peers by what they are sent.
-        var cryptokeys: PrefixTable<Int>
-        var peers: [PublicKey: Int]
+        let cryptokeys: PrefixTable<Int>
+        let peers: [PublicKey: Int]
         /// Where its socket is.
-        var birth: Birth
-        var birthSpace: Int?
+        let birth: Birth
+        let birthSpace: Int?
+
+        init(space: Int, nic: Int, _ table: WireGuardTable, network: NetworkName?, birth: Birth, birthSpace: Int?) {
+            self.space = space
+            self.nic = nic
+            self.table = table
+            self.network = network
+            self.birth = birth
+            self.birthSpace = birthSpace
+            var cryptokeys = PrefixTable<Int>()
+            var peers: [PublicKey: Int] = [:]
+            for (index, peer) in table.peers.enumerated() {
+                peers[peer.key] = index
+                // Source: wg(8): a prefix is of the peer that it was given to last.
+                for prefix in peer.allowedIPs { cryptokeys.insert(prefix, index) }
+            }
+            self.cryptokeys = cryptokeys
+            self.peers = peers
+        }
     }
 
     /// A nic of VXLAN.
@@ -94,13 +112,6 @@ struct Topology: Sendable {
     }
 
     private mutating func add(_ table: WireGuardTable, space: Int, nic: Int, _ node: Node) {
-        var cryptokeys = PrefixTable<Int>()
-        var peers: [PublicKey: Int] = [:]
-        for (index, peer) in table.peers.enumerated() {
-            peers[peer.key] = index
-            // Source: wg(8): a prefix is of the peer that it was given to last.
-            for prefix in peer.allowedIPs { cryptokeys.insert(prefix, index) }
-        }
         let device = devices.count
         deviceOfKey[table.key] = device
         deviceOfNic[space, default: [:]][nic] = device
@@ -108,10 +119,8 @@ struct Topology: Sendable {
             Device(
                 space: space,
                 nic: nic,
-                table: table,
+                table,
                 network: spaces[space].tables.network,
-                cryptokeys: cryptokeys,
-                peers: peers,
                 birth: birth(of: table.birth, node) ?? Birth(leg: nil, ipv4: nil, ipv6: nil),
                 birthSpace: places[Place(node: node.name, namespace: table.birth)]
             )
