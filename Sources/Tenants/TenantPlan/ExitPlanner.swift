@@ -62,7 +62,7 @@ struct ExitPlanner {
         if let ipv6 = exit.ipv6 {
             if let address = network.exitIPv6 { nic.addresses.append(address.ipPrefix) }
             nic.addresses.append(.linkLocal(resource.tag.publicLinkLocal))
-            let gateway = ipv6.gateway ?? .everyRouter
+            let gateway = network.exitIPv6Gateway ?? .everyRouter
             plan.routes.append(Route(.everyIPv6, .nic(outside, hop: .v6(gateway)), metric: ipv6.metric))
             plan.firewall.translations += translations(ipv6, to: outside)
         }
