@@ -1,5 +1,4 @@
-/// What git puts into a file that two sides have changed in the same place, unless it is told to take both. If it is,
-/// and both have a line in different places, that may be there twice.
+/// What git puts into a file that two sides have changed in the same place, unless it is told to take both.
 public enum ConflictMarks {
     enum Kind: Hashable {
         /// `<<<<<<< HEAD`
@@ -22,24 +21,23 @@ public enum ConflictMarks {
         return kind
     }
 
-    /// The lines of both sides, those of ours first, and each once; `nil` if there are no marks, and no line twice.
+    /// The lines of both sides, those of ours first; `nil` if there are no marks.
     public static func takingBothSides(of text: [UInt8]) -> [UInt8]? {
         var result: [UInt8] = []
         var isInBase = false
-        var hasChanged = false
-        var seen: Set<ArraySlice<UInt8>> = []
+        var hasMarks = false
         var rest = text[...]
         while !rest.isEmpty {
             let end = rest.firstIndex(of: 0x0a).map { $0 + 1 } ?? rest.endIndex
             let line = rest[..<end]
             rest = rest[end...]
             if let kind = kind(of: line.last == 0x0a ? line.dropLast() : line) {
-                hasChanged = true
+                hasMarks = true
                 isInBase = kind == .base
             } else if !isInBase {
-                if seen.insert(line).inserted { result += line } else { hasChanged = true }
+                result += line
             }
         }
-        return hasChanged ? result : nil
+        return hasMarks ? result : nil
     }
 }

@@ -24,14 +24,24 @@ public struct Ledger: Sendable {
         var number: UInt8
     }
 
-    /// Whole lines so far, those that are not written yet included.
+    /// Whole lines of the text so far, those that are not written yet included.
     public internal(set) var lineCount = 0
-    /// Lines by their hashes.
-    var lines: [LineHash: Int] = [:]
-    /// Lines that no other comes after. One, unless clones were merged.
-    var ends: Set<LineHash> = []
-    /// The last line, and so always one of ``ends``; `nil` before the first.
+    /// The lines in the order of the text, without the first, and without those that are there again.
+    var entries: [Entry] = []
+    var known: Set<LineHash> = []
+    /// Whether all of ``entries`` have been applied, each after the line before it.
+    var isInOrder = true
+    /// Lines that no other was written after, with their numbers. One, unless clones were merged.
+    var ends: [LineHash: Int] = [:]
+    /// One of ``ends``, after which the next line is written; `nil` before the first.
     var last: LineHash?
+
+    struct Entry {
+        var line: LedgerLine
+        var hash: LineHash
+        /// In the text, from 1.
+        var number: Int
+    }
 
     /// Lines that are to be appended to the text.
     public internal(set) var unwritten: [UInt8] = []
@@ -85,13 +95,22 @@ public struct Ledger: Sendable {
 
     // MARK: Lines
 
-    /// Adds what a line says. It is the last line afterwards.
-    mutating func add(_ line: LedgerLine, hash: LineHash) {
+    /// Adds a line of the text. It is applied at once if it comes after the last one, as all do before clones are merged.
+    mutating func add(_ line: LedgerLine, _ hash: LineHash) {
         lineCount += 1
-        lines[hash] = lineCount
-        ends.remove(line.before)
-        ends.insert(hash)
-        last = hash
+        guard known.insert(hash).inserted else { return }
+        let entry = Entry(line: line, hash: hash, number: lineCount)
+        entries.append(entry)
+        isInOrder = isInOrder && line.before == last && line.parents.allSatisfy(known.contains)
+        if isInOrder { apply(entry) }
+    }
+
+    /// Does what a line says.
+    mutating func apply(_ entry: Entry) {
+        let line = entry.line
+        for parent in line.parents { ends[parent] = nil }
+        ends[entry.hash] = entry.number
+        last = entry.hash
         switch line.action {
         case .take(let holding, let allocation):
             if claims[holding]?.isHeld == true { return }
@@ -102,14 +121,13 @@ public struct Ledger: Sendable {
             if let allocation, claims[holding]?.allocation != allocation {
                 ofAllocation[allocation, default: []].append(holding)
             }
-            claims[holding] = Claim(line: lineCount, hash: hash, takenAt: line.time, allocation: allocation)
+            claims[holding] = Claim(line: entry.number, hash: entry.hash, takenAt: line.time, allocation: allocation)
             count(holding, 1)
         case .give(let holding, let until):
             guard let claim = claims[holding] else { return }
-            claims[holding]?.given = Claim.Release(until: until, line: lineCount)
+            claims[holding]?.given = Claim.Release(until: until, line: entry.number)
             if claim.isHeld { count(holding, -1) }
-        case .join(let other):
-            ends.remove(other)
+        case .join: break
         }
     }
 
@@ -134,8 +152,8 @@ public struct Ledger: Sendable {
 
     /// Adds lines that come after all that clones wrote.
     mutating func join(at now: LedgerTime) {
-        let others = ends.filter { $0 != last }.sorted { lines[$0, default: 0] < lines[$1, default: 0] }
-        for other in others { writeLine(.join(other), at: now) }
+        let others = ends.filter { $0.key != last }.sorted { $0.value < $1.value }
+        for (other, _) in others { writeLine(.join(other), at: now) }
     }
 
     private mutating func writeHeader() {
@@ -152,7 +170,7 @@ public struct Ledger: Sendable {
         guard let hash = LineHash(text.utf8.suffix(LineHash.length)) else {
             preconditionFailure("a line ends with its hash")
         }
-        add(line, hash: hash)
+        add(line, hash)
     }
 
     /// The hash of the first line, the same for every ledger: so two that were begun apart can be merged.
@@ -160,8 +178,8 @@ public struct Ledger: Sendable {
 
     mutating func addHeader() {
         lineCount += 1
-        lines[Self.root] = lineCount
-        ends = [Self.root]
+        known = [Self.root]
+        ends = [Self.root: lineCount]
         last = Self.root
     }
 }

@@ -32,6 +32,11 @@ struct LedgerLine: Hashable {
     /// The first line of every ledger without its hash: the number is that of the format.
     static let header = "kex-ledger 1"
 
+    /// The lines that were there before this one.
+    var parents: [LineHash] {
+        if case .join(let other) = action { [before, other] } else { [before] }
+    }
+
     /// Without the line feed.
     var text: String {
         let words = "\(time) \(action) \(before)"

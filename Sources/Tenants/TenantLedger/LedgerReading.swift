@@ -12,17 +12,26 @@ extension Ledger {
         case unfinished(Int)
     }
 
-    /// Reads the next part of a text: all of it, or what was appended since.
+    /// Reads the next lines of a text, each with its line feed.
     ///
     /// - Throws: for the first line that is wrong. What this ledger says is of no use afterwards.
-    public mutating func read(_ text: some Collection<UInt8>) throws(LedgerDamage) -> Tail {
+    public mutating func read(_ lines: some Collection<UInt8>) throws(LedgerDamage) {
         precondition(unwritten.isEmpty, "what is read comes before what is written")
-        var rest = Array(text)[...]
+        var rest = Array(lines)[...]
         while let end = rest.firstIndex(of: 0x0a) {
             try readLine(rest[..<end])
             rest = rest[(end + 1)...]
         }
-        return rest.isEmpty ? .nothing : try readTail(rest)
+        precondition(rest.isEmpty, "the last line has its line feed")
+    }
+
+    /// Reads what is behind the last line feed, and then knows what all of the text says.
+    ///
+    /// - Throws: as ``read(_:)``.
+    public mutating func finish(_ rest: some Collection<UInt8>) throws(LedgerDamage) -> Tail {
+        let tail = rest.isEmpty ? Tail.nothing : try readTail(Array(rest)[...])
+        try settle()
+        return tail
     }
 
     private mutating func readLine(_ bytes: ArraySlice<UInt8>) throws(LedgerDamage) {
@@ -32,19 +41,12 @@ extension Ledger {
             try readHeader(bytes)
             return
         }
-        let line: LedgerLine
-        let hash: LineHash
         do throws(LedgerLine.Mistake) {
-            (line, hash) = try LedgerLine.parse(bytes)
+            let (line, hash) = try LedgerLine.parse(bytes)
+            add(line, hash)
         } catch {
             throw LedgerDamage(line: number, error == .isDamaged ? .isDamaged : .isNoLine)
         }
-        if let same = lines[hash] { throw LedgerDamage(line: number, .repeats(same)) }
-        guard lines[line.before] != nil else { throw LedgerDamage(line: number, .comesAfterNone) }
-        if case .join(let other) = line.action, lines[other] == nil {
-            throw LedgerDamage(line: number, .comesAfterNone)
-        }
-        add(line, hash: hash)
     }
 
     private mutating func readHeader(_ bytes: ArraySlice<UInt8>) throws(LedgerDamage) {
@@ -98,9 +100,7 @@ public struct LedgerDamage: Error, Hashable, Sendable {
         case isDamaged
         /// It fits its hash, and says nothing that this program understands.
         case isNoLine
-        /// It is this line again.
-        case repeats(Int)
-        /// The line that it was written after is not before it: lines were removed, or their order was changed.
+        /// The line that it was written after is not there: lines were removed.
         case comesAfterNone
         /// It is a mark of git, for a merge that is not finished.
         case conflictMarks
@@ -120,8 +120,7 @@ extension LedgerDamage: CustomStringConvertible {
         case .hasOtherFormat(let number): "format \(number) is of another version of kex"
         case .isDamaged: "damaged: it does not fit the check at its end"
         case .isNoLine: "not a line that this version of kex knows"
-        case .repeats(let line): "line \(line) again; kex-net allocate --rebase drops it"
-        case .comesAfterNone: "the line that it was written after is missing above it"
+        case .comesAfterNone: "the line that it was written after is missing"
         case .conflictMarks: "a merge is not finished; kex-net allocate --rebase takes the lines of both sides"
         }
     }

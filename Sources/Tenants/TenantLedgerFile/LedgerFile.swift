@@ -122,18 +122,20 @@ public final class LedgerFile {
             if part.isEmpty { break }
             rest += part
             guard let end = rest.lastIndex(of: 0x0a) else { continue }
-            _ = try take(rest[...end])
+            try take { ledger throws(LedgerDamage) in try ledger.read(rest[...end]) }
             whole += end + 1
             rest.removeFirst(end + 1)
             notice(.read(path, whole, of: size))
         }
-        tail = try take(rest[...])
+        tail = try take { ledger throws(LedgerDamage) in try ledger.finish(rest) }
         known = (identity, whole)
     }
 
-    private func take(_ bytes: ArraySlice<UInt8>) throws(LedgerFileError) -> Ledger.Tail {
+    private func take<Result>(
+        _ reading: (inout Ledger) throws(LedgerDamage) -> Result
+    ) throws(LedgerFileError) -> Result {
         do throws(LedgerDamage) {
-            return try ledger.read(bytes)
+            return try reading(&ledger)
         } catch {
             forget()
             throw .isDamaged(path, error)

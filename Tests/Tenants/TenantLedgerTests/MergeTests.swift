@@ -210,13 +210,39 @@ import Testing
         #expect(!last.isMerged)
     }
 
+    @Test("that were merged apart in different orders, and twice, say the same as well")
+    func differentOrders() throws {
+        let (base, one, other) = try fork { ledger in
+            for member in Sample.members("acme", 3) { _ = try ledger.prefix(for: member, from: [allocation], at: now) }
+            _ = ledger.release(Sample.member("acme/node1"), at: now)
+        } _: { ledger in
+            for member in Sample.members("other", 3) { _ = try ledger.prefix(for: member, from: [allocation], at: now) }
+        }
+        var first = try Sample.ledger(base + one + other)
+        _ = first.rebase(at: now + .seconds(1))
+        var second = try Sample.ledger(base + other + one)
+        _ = second.rebase(at: now + .seconds(2))
+        let (head, tails) = (base.firstIndex(of: 0x0a)! + 1, (first.unwritten, second.unwritten))
+        let body = (base[head...] + one + other + tails.0 + tails.1).split(separator: 0x0a).map { Array($0) + [0x0a] }
+        var results: Set<[String]> = []
+        var random = SystemRandomNumberGenerator()
+        for _ in 0..<20 {
+            let text = base[..<head] + body.shuffled(using: &random).flatMap(\.self)
+            var merged = try Sample.ledger(Array(text))
+            _ = merged.rebase(at: now + .seconds(3))
+            #expect(!merged.isMerged && merged.conflicts.isEmpty)
+            // Not the lines' numbers, which are those of the text.
+            results.insert(merged.all.map(\.holding.description).sorted())
+        }
+        #expect(results.count == 1)
+    }
+
     @Test(
         "that git left with its marks give the lines of both sides",
         arguments: [
             "base\n<<<<<<< HEAD\none\n=======\nother\n>>>>>>> topic\n",
             "base\n<<<<<<< HEAD\none\n||||||| 1a2b3c4\nold\n=======\nother\n>>>>>>> topic\n",
             "base\n<<<<<<<\none\n=======\nother\n>>>>>>>",
-            "base\none\nother\none\n", "base\none\nbase\n<<<<<<< HEAD\none\n=======\nother\n>>>>>>> topic\n",
             "<<<<<<< HEAD\nbase\n=======\n>>>>>>> a\none\n<<<<<<< HEAD\n=======\nother\n>>>>>>> b\n",
         ]
     )

@@ -47,12 +47,20 @@ enum Sample {
 
     static func ledger(_ text: [UInt8]) throws -> Ledger {
         var ledger = Ledger()
-        #expect(try ledger.read(text) == .nothing)
+        #expect(try ledger.readWhole(text) == .nothing)
         return ledger
     }
 }
 
 extension Ledger {
+    /// Reads a text from its first byte to its last.
+    mutating func readWhole(_ text: some Collection<UInt8>) throws(LedgerDamage) -> Tail {
+        let bytes = Array(text)
+        let end = bytes.lastIndex(of: 0x0a).map { $0 + 1 } ?? 0
+        try read(bytes[..<end])
+        return try finish(bytes[end...])
+    }
+
     /// What was to be written, which then has been.
     mutating func takeUnwritten() -> [UInt8] {
         defer { didWrite() }

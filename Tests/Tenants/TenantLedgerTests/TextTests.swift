@@ -38,7 +38,7 @@ import Testing
         let whole = try Sample.ledger(text)
         var portions = Ledger()
         for line in text.split(separator: 0x0a, omittingEmptySubsequences: true) {
-            #expect(try portions.read(Array(line) + [0x0a]) == .nothing)
+            #expect(try portions.readWhole(Array(line) + [0x0a]) == .nothing)
         }
         for ledger in [whole, portions] {
             #expect(ledger.all.count == 6)
@@ -59,7 +59,7 @@ import Testing
                 damaged[index] ^= 1 << UInt8(bit)
                 var ledger = Ledger()
                 let damage = #expect(throws: LedgerDamage.self, "bit \(bit) of byte \(index)") {
-                    _ = try ledger.read(damaged)
+                    _ = try ledger.readWhole(damaged)
                 }
                 #expect(damage?.line == line, "bit \(bit) of byte \(index)")
             }
@@ -78,36 +78,41 @@ import Testing
             with.insert(0x20, at: index)
             for damaged in [without, with] {
                 var ledger = Ledger()
-                let damage = #expect(throws: LedgerDamage.self) { _ = try ledger.read(damaged) }
+                let damage = #expect(throws: LedgerDamage.self) { _ = try ledger.readWhole(damaged) }
                 #expect(damage?.line == line, "byte \(index)")
             }
             if text[index] == 0x0a { line += 1 }
         }
     }
 
-    @Test("without a line, with one twice, or with two exchanged, is refused, and the line is named")
-    func order() throws {
+    @Test("without a line is refused, and the line that was written after it is named")
+    func missingLine() throws {
         let lines = try Sample.text().split(separator: 0x0a).map { Array($0) + [0x0a] }
         for index in lines.indices.dropLast() {
             var without = lines
             without.remove(at: index)
             #expect(throws: LedgerDamage(line: index + 1, index == 0 ? .isNoLedger : .comesAfterNone)) {
                 var ledger = Ledger()
-                _ = try ledger.read(without.flatMap(\.self))
+                _ = try ledger.readWhole(without.flatMap(\.self))
             }
-            var exchanged = lines
-            exchanged.swapAt(index, index + 1)
-            #expect(throws: LedgerDamage(line: index + 1, index == 0 ? .isNoLedger : .comesAfterNone)) {
-                var ledger = Ledger()
-                _ = try ledger.read(exchanged.flatMap(\.self))
-            }
-            guard index > 0 else { continue }
-            var twice = lines
-            twice.append(lines[index])
-            #expect(throws: LedgerDamage(line: lines.count + 1, .repeats(index + 1))) {
-                var ledger = Ledger()
-                _ = try ledger.read(twice.flatMap(\.self))
-            }
+        }
+    }
+
+    @Test("says the same in any order of its lines, and with some of them twice: git merges so")
+    func order() throws {
+        let lines = try Sample.text().split(separator: 0x0a).map { Array($0) + [0x0a] }
+        let expected = try Sample.ledger(try Sample.text())
+        var random = SystemRandomNumberGenerator()
+        for _ in 0..<50 {
+            let mixed = lines.dropFirst().shuffled(using: &random) + lines.shuffled(using: &random).prefix(3)
+            let text = lines[0] + mixed.filter { $0 != lines[0] }.flatMap(\.self)
+            var ledger = try Sample.ledger(text)
+            #expect(Set(ledger.all.map(\.holding)) == Set(expected.all.map(\.holding)))
+            #expect(!ledger.isMerged && ledger.last == expected.last)
+            // And it goes on.
+            let member = Sample.member("third/late")
+            _ = try ledger.prefix(for: member, from: [Sample.allocation("2001:db8:0:10::/60")], at: Sample.start)
+            #expect(try Sample.ledger(text + ledger.unwritten).prefix(of: member) == ledger.prefix(of: member))
         }
     }
 
@@ -119,7 +124,7 @@ import Testing
         for size in 0...text.count {
             let part = Array(text[..<size])
             var ledger = Ledger()
-            let tail = try ledger.read(part)
+            let tail = try ledger.readWhole(part)
             let whole = part.lastIndex(of: 0x0a).map { $0 + 1 } ?? 0
             var mended = part
             switch tail {
@@ -146,7 +151,7 @@ import Testing
         for kept in [last, last + 1, text.count - 2] {
             var ledger = Ledger()
             let part = text[..<kept] + [UInt8](repeating: 0, count: text.count - kept)
-            #expect(try ledger.read(part) == .unfinished(text.count - last))
+            #expect(try ledger.readWhole(part) == .unfinished(text.count - last))
         }
     }
 
@@ -156,7 +161,7 @@ import Testing
     )
     func otherFiles(text: String) {
         var ledger = Ledger()
-        #expect(throws: LedgerDamage(line: 1, .isNoLedger)) { _ = try ledger.read(text.utf8) }
+        #expect(throws: LedgerDamage(line: 1, .isNoLedger)) { _ = try ledger.readWhole(text.utf8) }
     }
 
     @Test("of another format says so")
@@ -164,7 +169,7 @@ import Testing
         let header = "kex-ledger 2"
         var ledger = Ledger()
         #expect(throws: LedgerDamage(line: 1, .hasOtherFormat("2"))) {
-            _ = try ledger.read("\(header) \(LineHash(of: header.utf8))\n".utf8)
+            _ = try ledger.readWhole("\(header) \(LineHash(of: header.utf8))\n".utf8)
         }
     }
 
@@ -189,7 +194,7 @@ import Testing
         let header = "\(LedgerLine.header) \(Ledger.root)\n"
         var ledger = Ledger()
         #expect(throws: LedgerDamage(line: 2, .isNoLine)) {
-            _ = try ledger.read("\(header)\(words) \(LineHash(of: words.utf8))\n".utf8)
+            _ = try ledger.readWhole("\(header)\(words) \(LineHash(of: words.utf8))\n".utf8)
         }
     }
 
@@ -225,10 +230,10 @@ import Testing
         }
         let header = "\(LedgerLine.header) \(Ledger.root)\n"
         var ledger = Ledger()
-        #expect(try ledger.read((header + String(repeating: "x", count: 511)).utf8) == .unfinished(511))
+        #expect(try ledger.readWhole((header + String(repeating: "x", count: 511)).utf8) == .unfinished(511))
         var other = Ledger()
         #expect(throws: LedgerDamage(line: 2, .isDamaged)) {
-            _ = try other.read((header + String(repeating: "x", count: 512)).utf8)
+            _ = try other.readWhole((header + String(repeating: "x", count: 512)).utf8)
         }
     }
 }
