@@ -17,6 +17,7 @@ extension KeeperService {
     mutating func make(_ changes: [PeerChange]) throws(ChannelFailure) {
         guard let device, !changes.isEmpty else { return }
         var answers: [KeeperFrame] = []
+        var hasMade = false
         do throws(ChangesRefused) {
             let outcome = try carryOut(changes, device)
             for refusal in outcome.refused {
@@ -25,6 +26,7 @@ extension KeeperService {
                 answers.append(.refused(refusal.key, reason: refusal.reason))
             }
             if !outcome.changed.isEmpty { answers.append(.changed(outcome.changed)) }
+            hasMade = !outcome.made.isEmpty
         } catch {
             budget.log(KeeperEvent.changeRefused, .warning, name, error.reason, to: log)
             var seen: Set<PublicKey> = []
@@ -32,6 +34,11 @@ extension KeeperService {
             answers = keys.map { .refused($0, reason: error.reason) }
         }
         for answer in answers { try send(answer) }
+        if hasMade {
+            // Traffic will move to it soon.
+            try member?.channel.flush(on: loop, now: .now)
+            prepareHold(at: .now)
+        }
         read(within: Self.changePause)
     }
 

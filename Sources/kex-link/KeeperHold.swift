@@ -51,7 +51,6 @@ extension KeeperService {
     private mutating func beginHold(of key: PublicKey, _ prefixes: [IPPrefix]) throws(NotHeld) {
         guard let device else { throw NotHeld(reason: "there is no interface") }
         let now = MonotonicTime.now
-        if let noHold, noHold.until > now { throw NotHeld(reason: noHold.reason) }
         guard holdBudget.permits(now: now) else { throw NotHeld(reason: "the member has packets held too often") }
         let review: ChangeReview
         do throws(ChangesRefused) {
@@ -60,17 +59,25 @@ extension KeeperService {
             throw NotHeld(reason: error.reason)
         }
         if let objection = review.objection(toHolding: prefixes, of: key) { throw NotHeld(reason: objection) }
-        do throws(HoldError) {
-            if hold == nil { try openHold(device, at: now) }
-        } catch {
-            // To try it takes time, and the kernel stays as it is.
-            noHold = ("\(error)", now + Self.holdRetry)
-            throw NotHeld(reason: "\(error)")
-        }
+        prepareHold(at: now)
+        if let noHold { throw NotHeld(reason: noHold.reason) }
         do throws(HoldError) {
             try hold?.begin(key, prefixes, at: now)
         } catch {
             throw NotHeld(reason: "\(error)")
+        }
+    }
+
+    /// Makes what a hold needs, which takes some 20 ms, before the first one is asked for.
+    mutating func prepareHold(at now: MonotonicTime) {
+        if let noHold, noHold.until > now { return }
+        guard hold == nil, let device else { return }
+        do throws(HoldError) {
+            try openHold(device, at: now)
+            noHold = nil
+        } catch {
+            // To try it takes time, and the kernel stays as it is.
+            noHold = ("\(error)", now + Self.holdRetry)
         }
     }
 

@@ -54,7 +54,9 @@ enum Sandbox {
         Row(directive: "ProtectSystem", value: "strict", attempt: "write-etc"),
         Row(directive: "ProtectHome", value: "yes", attempt: "home"),
         Row(directive: "PrivateTmp", value: "yes", attempt: "tmp"),
-        Row(directive: "PrivateDevices", value: "yes", attempt: "devices"),
+        Row(directive: "PrivateDevices", value: "yes", attempt: "devices", units: units.filter { $0 != link }),
+        // It has the one above, and no other.
+        Row(directive: "PrivateDevices", value: "yes", attempt: "console", units: [link]),
         Row(directive: "PrivateIPC", value: "yes", attempt: "ipc"),
         Row(directive: "ProtectKernelTunables", value: "yes", attempt: "tunable"),
         Row(directive: "ProtectKernelModules", value: "yes", attempt: "modules"),
@@ -211,6 +213,7 @@ enum Sandbox {
         "WatchdogSec": "tests of the watchdog", "Sockets": "tests of activation", "TimeoutStartSec": "",
         "StandardOutput": "", "StandardError": "tests of the journal",
         "StateDirectory": "tests of the state", "StateDirectoryMode": "tests of the state",
+        "DeviceAllow": "tests of links: packets are held", "BindPaths": "tests of links: packets are held",
         "AmbientCapabilities": "every registration needs it",
         "ProtectProc": "of kex-link@ it holds for the member, which is not root",
         "SystemCallErrorNumber": "EPERM of the filter instead of an end by signal: rare-call is told, not killed",

@@ -177,6 +177,37 @@ import Testing
         #expect(lost.allSatisfy { $0 == 0 })
     }
 
+    @Test(arguments: [1, 50]) func `a bulk transfer goes on while traffic moves to a pair`(delay: Int) throws {
+        let mesh = try LinkMesh()
+        let a = try mesh.laboratory.makeHost("a", behind: .full, hasCable: true)
+        let b = try mesh.laboratory.makeHost("b", behind: .portRestricted, hasCable: true)
+        for host in [a, b] { try mesh.join(host) }
+        for host in [a, b] { try host.site?.cable?.delay(.milliseconds(delay)) }
+        try mesh.start(mesh.hub)
+        let pings = try a.ping(mesh.address(of: b), rate: 20)
+        try pings.wait(for: 20)
+        let roundTrip = pings.count().medianRoundTrip
+        var stalls: [Double] = []
+        for _ in 0..<(Extent.isLong ? 5 : 1) {
+            let transfer = try LabTransfer(from: a, to: b, at: mesh.address(of: b))
+            try transfer.wait(seconds: 2)
+            let before = transfer.longestGap
+            transfer.forget()
+            for host in [a, b] { try mesh.start(host) }
+            try mesh.wait(a, b, for: "direct")
+            try transfer.wait(seconds: 1)
+            stalls.append(transfer.longestGap)
+            print(
+                "figure: \(delay) ms: TCP at \(transfer.rate) Mbit/s, round trip by the hub \(roundTrip) ms, longest gap "
+                    + "\(before) ms before and \(transfer.longestGap) ms in the move"
+            )
+            for host in [a, b] { mesh.program(of: host)?.end(with: SIGTERM) }
+            try transfer.end()
+        }
+        // One retransmission timeout of TCP is 200 ms at least: there was none.
+        #expect(stalls.allSatisfy { $0 < max(200, 3 * roundTrip) })
+    }
+
     /// How often a path becomes direct under traffic.
     private static let switches = Extent.isLong ? 20 : 2
 
