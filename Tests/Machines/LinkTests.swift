@@ -190,6 +190,9 @@ extension InVirtualMachine {
             #expect(
                 output == """
                     behind NATs: direct
+                    moved: 0 lost, in order
+                    a held packets
+                    b held packets
                     pings: 50 received
                     cut: relayed
                     pings: 50 received

@@ -66,7 +66,7 @@ for host in a b; do
         endpoint 198.51.100.1:51820 persistent-keepalive 25
 done
 
-run() { ip netns exec "l$1" kex-link run wg0 --runtime-directory $base/$1 --gateway-config /none >>$base/$1.log 2>&1 & echo $! >$base/$1.pid; }
+run() { ip netns exec "l$1" kex-link run wg0 --debug --runtime-directory $base/$1 --gateway-config /none >>$base/$1.log 2>&1 & echo $! >$base/$1.pid; }
 way() {
     ip netns exec "l$1" kex-link status wg0 --json --runtime-directory $base/$1 2>/dev/null |
         tr '{' '\n' | grep -F "$(cat $base/$2.pub)" | grep -o '"way":"[a-z-]*"' | cut -d'"' -f4
@@ -85,8 +85,29 @@ both() {
 }
 pings() { ip netns exec la ping -n -i 0.1 -c "$1" 10.99.0.3 | grep -o '[0-9]* received'; }
 
-for host in hub a b; do run $host; done
+# What is on its way while traffic moves from the hub's tunnel to the pair, with 50 ms from each machine to the hub: 4
+# pings would be lost.
+for host in a b; do
+    ip netns exec lr$host tc qdisc add dev eth0 root netem delay 50ms
+    ip netns exec lpub tc qdisc add dev pr$host root netem delay 50ms
+done
+run hub
+ip netns exec la ping -n -i 0.05 10.99.0.3 >$base/move & mover=$!
+until grep -q 'seq=20 ' $base/move; do sleep 1; done
+for host in a b; do run $host; done
 both direct 'behind NATs'
+sleep 5
+kill -INT $mover
+wait $mover || true
+grep -o 'seq=[0-9]* ttl' $base/move | tr -dc '0-9\n' >$base/numbers
+# An answer may still have been on its way in the end.
+last=$(tail -n 1 $base/numbers)
+echo "moved: $((last - $(sort -un $base/numbers | wc -l))) lost, $(sort -nc $base/numbers 2>/dev/null && echo in order || echo out of order)"
+for host in a b; do grep -qE 'held [0-9]+ packets' $base/$host.log && echo "$host held packets"; done
+for host in a b; do
+    ip netns exec lr$host tc qdisc del dev eth0 root
+    ip netns exec lpub tc qdisc del dev pr$host root
+done
 echo "pings: $(pings 50)"
 for pair in 'a 198.51.100.3' 'b 198.51.100.2'; do
     ip netns exec lr${pair% *} nft add rule ip nat cut ip daddr ${pair#* } drop

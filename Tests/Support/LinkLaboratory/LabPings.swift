@@ -10,6 +10,8 @@ public final class LabPings {
         /// Their numbers, from 1.
         public let lost: [Int]
         public let duplicates: Int
+        /// Answers that came behind one to a later ping.
+        public let overtaken: Int
         /// Most that were lost one behind the other.
         public let longestGap: Int
         /// The middle one of the round trips, in milliseconds.
@@ -64,6 +66,7 @@ public final class LabPings {
             received: answered.count,
             lost: lost,
             duplicates: sequences.count - answered.count,
+            overtaken: zip(sequences, sequences.dropFirst()).count { $0 > $1 },
             longestGap: longest,
             medianRoundTrip: times.isEmpty ? 0 : times[times.count / 2]
         )
