@@ -28,7 +28,7 @@ struct CheckCommand: ParsableCommand {
 
     func run() throws {
         try endWithStatus { () throws(Failure) in
-            let file = try options.load()
+            let file = try options.load(isTellingWarnings: true)
             if print {
                 write(TenantFile.text(of: file.document), to: STDOUT_FILENO)
                 return

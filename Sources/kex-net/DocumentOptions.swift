@@ -8,13 +8,15 @@ struct DocumentOptions: ParsableArguments {
     @Argument(help: ArgumentHelp("The document of the networks.", valueName: "file"))
     var path: String
 
-    /// Reads the document, and tells what is probably not meant.
+    /// Reads the document.
     ///
+    /// - Parameter isTellingWarnings: whether what is probably not meant is told on standard error.
     /// - Throws: all mistakes in it, but for those that the ledger has a part in.
-    func load() throws(Failure) -> TenantFile {
+    func load(isTellingWarnings: Bool = false) throws(Failure) -> TenantFile {
         let file = try inWords { () throws(ConfigurationError) in try TenantFile(path: path) }
         let findings = file.document.findings()
         try file.refuse(findings.mistakes)
+        guard isTellingWarnings else { return file }
         for warning in findings.warnings { say("\(file.location(of: warning.path)): warning: \(warning.text)") }
         return file
     }

@@ -8,15 +8,21 @@ import Testing
     @Test(
         "finds no mistake in the examples",
         arguments: [
-            ("two-nodes", "1 network with 2 members on 2 nodes: no mistakes\n"),
-            ("farm", "2 networks with 9 members on 5 nodes: no mistakes\n"),
-            ("every-key", "2 networks with 6 members on 3 nodes: no mistakes\n"),
+            ("two-nodes", "1 network with 2 members on 2 nodes: no mistakes"),
+            ("farm", "2 networks with 9 members on 5 nodes: no mistakes"),
+            ("every-key", "2 networks with 6 members on 3 nodes: no mistakes"),
         ]
     )
     func examples(name: String, summary: String) throws {
         let run = try Workplace().run("check", example(name))
-        #expect(run.output == summary)
-        #expect(run.errors.split(separator: "\n").allSatisfy { $0.contains(": warning: ") })
+        let lines = run.output.split(separator: "\n")
+        #expect(lines.first.map(String.init) == summary)
+        #expect(lines.count == 2)
+        #expect(lines.last?.contains("promised paths are there, both ways") ?? false)
+        // Documentation's addresses, and members that have no prefix yet
+        #expect(
+            run.errors.split(separator: "\n").allSatisfy { $0.contains(": warning: ") || $0.contains("no prefix yet") }
+        )
         #expect(run.status == 0)
     }
 

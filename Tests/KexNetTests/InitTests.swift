@@ -30,7 +30,8 @@ import Testing
         )
         #expect(run.status == 0, "\(run.errors)")
         let check = try place.run("check", "n.yaml")
-        #expect(check.output == "1 network with 2 members on 2 nodes: no mistakes\n", "\(check.errors)")
+        #expect(check.output.hasPrefix("1 network with 2 members on 2 nodes: no mistakes\n"), "\(check.errors)")
+        #expect(check.status == 0)
     }
 
     @Test("asks three questions, again where the answer cannot be used, and says which keys are missing")

@@ -84,7 +84,7 @@ public struct StarterDocument: Hashable, Sendable, CustomStringConvertible {
             "      node: \(publicNode)",
         ]
         if ipv4 != nil { lines.append("      ipv4: shared") }
-        if isLocal { lines.append("      ipv6: none") }
+        if isLocal || ipv6 == nil { lines.append("      ipv6: none") }
         return lines.joined(separator: "\n") + "\n"
     }
 }
