@@ -656,8 +656,8 @@ let tenantSuites = suites(
         (
             "TenantProofTests",
             [
-                "NetworkAddresses", "Surroundings", "TenantModel", "TenantPlan", "TenantProof", "TenantSamples",
-                "WireGuardTypes",
+                "Checkout", "NetworkAddresses", "Surroundings", "TenantFile", "TenantModel",
+                "TenantPlan", "TenantProof", "TenantSamples", "WireGuardTypes",
             ]
         ),
     ]
