@@ -312,6 +312,7 @@ let tenantLibraries = libraries(
         ("TenantLedger", ["Keys", "NetworkAddresses", "TenantModel"]),
         ("TenantLedgerFile", ["SystemCalls", "TenantLedger", system]),
         ("TenantPlan", ["JSONText", "NetworkAddresses", "TenantModel", "WireGuardTypes"]),
+        ("TenantGraph", ["TenantModel", "TenantPlan"]),
         ("TenantProof", ["NetworkAddresses", "TenantModel", "TenantPlan", "WireGuardTypes"]),
     ]
 )
@@ -381,7 +382,7 @@ let programs = [
     program(
         "kex-net",
         [
-            "CommandLineOptions", "ConfigurationFiles", "JSONText", "NetworkAddresses", "SystemCalls", "TenantFile",
+            "CommandLineOptions", "ConfigurationFiles", "JSONText", "NetworkAddresses", "SystemCalls", "TenantFile", "TenantGraph",
             "TenantLedger", "TenantLedgerFile", "TenantModel", "TenantPlan", "TenantProof", "WireGuardTypes",
             argumentParser, system,
         ]
@@ -653,6 +654,7 @@ let tenantSuites = suites(
             "TenantPlanTests",
             ["JSONText", "NetworkAddresses", "TenantModel", "TenantPlan", "TenantSamples", "WireGuardTypes"]
         ),
+        ("TenantGraphTests", ["TenantGraph", "TenantModel", "TenantPlan", "TenantSamples"]),
         (
             "TenantProofTests",
             [

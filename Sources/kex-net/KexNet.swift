@@ -17,6 +17,7 @@ struct KexNet: ParsableCommand {
         version: "kex-net \(packageVersion)",
         subcommands: [
             InitCommand.self, CheckCommand.self, AllocateCommand.self, ReleaseCommand.self, PlanCommand.self,
+            GraphCommand.self, UpstreamCommand.self,
         ]
     )
 }
