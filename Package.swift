@@ -428,8 +428,8 @@ let testSupport = [
         dependencies: [
             "BusMessages", "ConfigurationFiles", "GatewayState", "HandlerChannel", "HTTPConfiguration",
             "KexConfiguration", "KexProtocol", "Keys", "LinkChannel", "LinkConfiguration", "LinkControl", "LinkFacts",
-            "LinkImport", "LinkMessages", "Netlink", "NetworkAddresses", "PathProbe", "TenantFile", "TenantModel",
-            "Time",
+            "LinkImport", "LinkMessages", "Netlink", "NetworkAddresses", "PathProbe", "TenantFile", "TenantLedger",
+            "TenantModel", "Time",
             "VXLANFdb", "WireGuardControl", "WireGuardTypes",
         ],
         path: "Fuzz/Targets",

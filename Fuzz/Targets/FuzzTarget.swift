@@ -16,6 +16,7 @@ internal import Netlink
 internal import NetworkAddresses
 internal import PathProbe
 internal import TenantFile
+internal import TenantLedger
 internal import TenantModel
 internal import Time
 internal import VXLANFdb
@@ -47,6 +48,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case probes
     /// Documents of tenant networks, which people write and machines merge.
     case tenants
+    /// Ledgers of tenant networks, which git merges and disks damage.
+    case ledger
 
     /// Reads these bytes. Ends the process if something is wrong.
     public func run(_ bytes: [UInt8]) {
@@ -62,6 +65,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .messages: readMessages(bytes)
         case .probes: readProbes(bytes)
         case .tenants: readTenants(bytes)
+        case .ledger: readLedger(bytes)
         }
     }
 }
@@ -304,6 +308,46 @@ private let couple: (ProbeTable, ProbeTable) = {
     precondition(member.add(b, secret: coupleSecret) && other.add(a, secret: coupleSecret))
     return (member, other)
 }()
+
+/// As it is, and with the hashes made right: no chance finds those. Of each line the first byte says after which one it
+/// was written, and the others what it says.
+private func readLedger(_ bytes: [UInt8]) {
+    _ = ledger(of: bytes)
+    func hash(of words: some Collection<UInt8>) -> String {
+        SHA256.digest(of: words).prefix(16).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+    }
+    let name = "kex-ledger 1"
+    let header = Array("\(name) \(hash(of: name.utf8))\n".utf8)
+    var hashes = [hash(of: name.utf8)]
+    var lines: [[UInt8]] = []
+    for part in bytes.split(separator: 0x0a).prefix(64) {
+        guard let first = part.first else { continue }
+        let time = "2026-11-29T06:30:0\(first % 10)Z "
+        let words = Array(time.utf8) + part.dropFirst() + Array(" \(hashes[Int(first) % hashes.count])".utf8)
+        hashes.append(hash(of: words))
+        let line = words + Array(" \(hash(of: words))\n".utf8)
+        // What is no line of a ledger would hide those behind it.
+        if ledger(of: header + lines.joined() + line) != nil { lines.append(line) } else { hashes.removeLast() }
+    }
+    guard var one = ledger(of: header + lines.joined()), let other = ledger(of: header + lines.reversed().joined())
+    else { preconditionFailure("each line was read before") }
+    let held = one.all.map(\.holding.description).sorted()
+    precondition(held == other.all.map(\.holding.description).sorted(), "the order of lines makes a difference")
+    precondition(one.conflicts.map(\.first) == other.conflicts.map(\.first) || one.conflicts.count > 1)
+    let now = LedgerTime(seconds: 1_795_933_900)
+    let lost = one.rebase(at: now)
+    precondition(one.conflicts.isEmpty && !one.isMerged, "a ledger is settled at once")
+    let again = ledger(of: header + lines.joined() + one.unwritten)
+    precondition(again?.all.map(\.holding) == one.all.map(\.holding), "what is written is read to the same")
+    precondition(Set(one.all.map(\.holding)).isDisjoint(with: lost))
+}
+
+private func ledger(of text: [UInt8]) -> Ledger? {
+    var ledger = Ledger()
+    let end = text.lastIndex(of: 0x0a).map { $0 + 1 } ?? 0
+    guard (try? ledger.read(text[..<end])) != nil, (try? ledger.finish(text[end...])) != nil else { return nil }
+    return ledger
+}
 
 private func readTenants(_ bytes: [UInt8]) {
     guard let file = try? TenantFile(bytes: bytes, path: "document") else { return }
