@@ -28,12 +28,16 @@ struct CheckCommand: ParsableCommand {
 
     func run() throws {
         try endWithStatus { () throws(Failure) in
-            let file = try options.load(isTellingWarnings: true)
+            let file = try options.read()
             if print {
+                try file.refuse(file.document.mistakes())
                 write(TenantFile.text(of: file.document), to: STDOUT_FILENO)
                 return
             }
             let planning = try Planning(file, ledger)
+            for warning in file.document.findings().warnings {
+                say("\(file.location(of: warning.path)): warning: \(warning.text)")
+            }
             planning.sayWhatIsMissing()
             let report = ProofReport(planning) { if paths { tell("\($0)") } }
             try report.refuse()

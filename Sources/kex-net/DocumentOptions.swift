@@ -8,16 +8,19 @@ struct DocumentOptions: ParsableArguments {
     @Argument(help: ArgumentHelp("The document of the networks.", valueName: "file"))
     var path: String
 
+    /// Reads the document, whatever rules it breaks.
+    ///
+    /// - Throws: all mistakes in what it says by itself.
+    func read() throws(Failure) -> TenantFile {
+        try inWords { () throws(ConfigurationError) in try TenantFile(path: path) }
+    }
+
     /// Reads the document.
     ///
-    /// - Parameter isTellingWarnings: whether what is probably not meant is told on standard error.
-    /// - Throws: all mistakes in it, but for those that the ledger has a part in.
-    func load(isTellingWarnings: Bool = false) throws(Failure) -> TenantFile {
-        let file = try inWords { () throws(ConfigurationError) in try TenantFile(path: path) }
-        let findings = file.document.findings()
-        try file.refuse(findings.mistakes)
-        guard isTellingWarnings else { return file }
-        for warning in findings.warnings { say("\(file.location(of: warning.path)): warning: \(warning.text)") }
+    /// - Throws: all mistakes in it, but for those that the ledger or the plan has a part in.
+    func load() throws(Failure) -> TenantFile {
+        let file = try read()
+        try file.refuse(file.document.mistakes())
         return file
     }
 }

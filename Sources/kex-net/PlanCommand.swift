@@ -27,7 +27,7 @@ struct PlanCommand: ParsableCommand {
 
     func run() throws {
         try endWithStatus { () throws(Failure) in
-            let planning = try Planning(try options.load(), ledger)
+            let planning = try Planning(try options.read(), ledger)
             let node = try chosen(planning.plan)
             planning.sayWhatIsMissing()
             if json {

@@ -12,22 +12,27 @@ struct Planning {
     /// How many members have no prefix yet, and got one that is nobody's afterwards.
     let waiting: Int
 
-    /// - Throws: all mistakes of the whole, with their lines.
+    /// - Throws: all mistakes of the whole, with their lines: those of the document's rules, and those that only a plan
+    ///   can tell.
     init(_ file: TenantFile, _ ledger: LedgerOptions) throws(Failure) {
         self.file = file
         let assigned = try ledger.assignments(for: file)
-        try file.refuse(file.document.mistakes(assigned: assigned))
+        let mistakes = file.document.mistakes(assigned: assigned)
         waiting = assigned.waiting(in: file.document)
         do throws(DocumentError) {
             networks = try file.document.resolve(assigned.completed(for: file.document))
         } catch {
-            throw Failure(file.error(error.mistakes))
+            throw Failure(file.error(mistakes.isEmpty ? error.mistakes : mistakes))
         }
         plan = Plan(
             networks,
             withdrawn: try ledger.withdrawn(for: file).mapValues { $0.map(\.prefix.ipPrefix) }
         )
-        try file.refuse(plan.mistakes)
+        // What follows from a broken rule is not told again in other words.
+        let further = plan.mistakes.filter { mistake in
+            !mistakes.contains { $0.path.contains(mistake.path) || mistake.path.contains($0.path) }
+        }
+        try file.refuse(mistakes + further)
     }
 
     /// Says on standard error what is not as it will be.

@@ -56,6 +56,37 @@ import Testing
         )
     }
 
+    @Test("tells what only a plan knows together with the rest, and nothing twice") func plan() throws {
+        let place = try Workplace()
+        let text = """
+            format: 1
+            allocations: [{number: 0, prefix: "2a02:1807:1100::/48"}]
+            nodes:
+              farm: {ipv4: {public: 198.51.100.10}}
+              home: {ipv4: hidden}
+            networks:
+              mine:
+                version: 1
+                members:
+                  farm: {key: abxBRHoa8e5MKFNGhitWZpOKMTxd48Pvsm5CbmRxyAY=, port: 17000}
+                  home: abxBRHoa8e5MKFNGhitWZpOKMTxd48Pvsm5CbmRxyAY=
+                exit: farm
+            """
+        try place.write(text, to: "n.yaml")
+        for command in ["check", "plan"] {
+            let run = try place.run(command, "n.yaml")
+            #expect(run.status == 78)
+            #expect(
+                run.errors == """
+                    n.yaml:11: the key of home is at networks.mine.members.farm already; make a key for each network on \
+                    each node: `wg genkey`
+                    n.yaml:12: farm has no IPv6 outside; say `ipv6: none`, or name an interface
+
+                    """
+            )
+        }
+    }
+
     @Test("says of a file what is in the way") func files() throws {
         let place = try Workplace()
         let missing = try place.run("check", "none.yaml")

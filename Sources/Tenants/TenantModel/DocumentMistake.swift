@@ -16,6 +16,9 @@ public struct DocumentPath: Hashable, Sendable, CustomStringConvertible {
     /// The place that this one is in; `nil` for the top.
     public var parent: DocumentPath? { steps.isEmpty ? nil : DocumentPath(steps.dropLast()) }
 
+    /// Whether `other` is this place, or in it.
+    public func contains(_ other: DocumentPath) -> Bool { other.steps.starts(with: steps) }
+
     /// `networks.acme.exit.forwards[0]`; the top is the empty text.
     public var description: String {
         steps.reduce(into: "") { text, step in
