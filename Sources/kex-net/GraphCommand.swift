@@ -33,7 +33,7 @@ struct GraphCommand: ParsableCommand {
 
     func run() throws {
         try endWithStatus { () throws(Failure) in
-            let planning = try Planning(try options.load(), ledger)
+            let planning = try Planning(try options.read(), ledger)
             let names = planning.networks.map(\.network.name.text)
             let chosen = network.map { name in names.firstIndex(of: name) } ?? (names.count == 1 ? 0 : nil)
             guard let chosen else {

@@ -37,7 +37,7 @@ struct UpstreamCommand: ParsableCommand {
 
     func run() throws {
         try endWithStatus { () throws(Failure) in
-            let planning = try Planning(try options.load(), ledger)
+            let planning = try Planning(try options.read(), ledger)
             planning.sayWhatIsMissing()
             write(format.form.text(UpstreamRoute.all(planning.networks)), to: STDOUT_FILENO)
         }
