@@ -68,8 +68,10 @@ private let status = LinkStatus(members: [
         #expect(members[2]["way"] as? String == "relayed" && members[2]["hub"] as? String == hub.description)
         #expect(members[3]["way"] as? String == "through-hub" && members[4]["hub"] is NSNull)
         #expect(members[5]["endpoint"] is NSNull && members[2]["name"] is NSNull)
-        let nobody = "{\"interface\":\"wg0\",\"no_hold\":null,\"members\":[]}\n"
-        #expect(LinkStatus(members: []).json(of: InterfaceName("wg0")!) == nobody)
+        let empty = LinkStatus(members: []).json(of: InterfaceName("wg0")!)
+        #expect(empty == "{\"interface\":\"wg0\",\"no_hold\":null,\"members\":[]}\n")
+        let reason = LinkStatus(members: [], noHold: "no \"TUN\" here").json(of: InterfaceName("wg0")!)
+        #expect(reason.contains("\"no_hold\":\"no \\\"TUN\\\" here\","))
     }
 
     @Test("is a table for people, without orders for their terminal")
@@ -93,6 +95,8 @@ private let status = LinkStatus(members: [
         let starts = table.split(separator: "\n").compactMap { $0.range(of: addresses)?.lowerBound.utf16Offset(in: $0) }
         #expect(Set(starts).count == 1)
         #expect(LinkStatus(members: []).table() == "no members are known yet\n")
+        let last = LinkStatus(members: status.members, noHold: "no TUN\u{7}").table().split(separator: "\n").last
+        #expect(last == "packets on their way are lost when a link is made: no TUN?")
     }
 }
 

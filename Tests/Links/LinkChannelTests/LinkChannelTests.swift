@@ -62,6 +62,8 @@ let keeperFrames: [KeeperFrame] = [
     .changed([]),
     .changed([key(1), key(2)]),
     .refused(key(1), reason: "it is the operator's"),
+    .held(key(1)),
+    .notHeld(key(1), reason: "this kernel cannot"),
     .leave,
 ]
 
@@ -81,6 +83,9 @@ let memberFrames: [MemberFrame] = [
         .update(PeerSettings(publicKey: key(2), allowedIPs: [])),
     ]),
     .secretWanted(key(3)),
+    .hold(key(3), [IPPrefix("10.0.0.3/32")!, IPPrefix("fd00::/64")!]),
+    .hold(key(3), []),
+    .release(key(3)),
     .read(every: .milliseconds(1500)),
     .taken,
     .left,

@@ -25,7 +25,15 @@ private func review(
     configured: [PublicKey: Set<Endpoint>] = [:],
     handshake: Int64? = 1000 - ChangeReview.sessionLifetime + 1
 ) -> ChangeReview.Outcome {
-    var review = ChangeReview(
+    var review = reviewer(configured, handshake)
+    return review.review(changes)
+}
+
+private func reviewer(
+    _ configured: [PublicKey: Set<Endpoint>] = [:],
+    _ handshake: Int64? = 1000
+) -> ChangeReview {
+    ChangeReview(
         ownKey: own,
         peers: [
             Peer(
@@ -41,7 +49,6 @@ private func review(
         wallClock: 1000,
         configuredEndpoints: configured
     )
-    return review.review(changes)
 }
 
 private func add(_ key: PublicKey, _ allowedIPs: [IPPrefix], endpoint: Endpoint? = nil) -> PeerChange {
@@ -54,6 +61,19 @@ private func reason(_ outcome: ChangeReview.Outcome) -> String? {
 }
 
 @Suite("What a member may ask for") struct ChangeReviewTests {
+    @Test("that packets to a peer of its own are held, to where that may be")
+    func holding() {
+        let review = reviewer()
+        #expect(review.objection(toHolding: prefixes("10.0.0.3/32", "fd00::3/128"), of: made) == nil)
+        for (texts, key) in [
+            (["10.0.0.9/32"], made), (["192.0.2.0/24"], made), (["10.0.0.0/24"], made), (["0.0.0.0/0"], made),
+            (["10.0.0.3/32", "10.0.0.9/32"], made), (["10.0.0.4/32"], fresh), (["10.0.0.0/24"], hub),
+            (["10.0.0.9/32"], phone), ([made.memberAllowedIP.description], made), (["fe80::/64"], made),
+        ] {
+            #expect(review.objection(toHolding: texts.map { IPPrefix($0)! }, of: key) != nil, "\(texts)")
+        }
+    }
+
     @Test("a peer of its own, with its link-local address and what lies in a network of a hub")
     func making() {
         let anywhere = Endpoint("203.0.113.1:1")

@@ -116,7 +116,8 @@ final class Hostile {
             say(.relayWanted(key(Int(dice.next() % 10_000))), to: target)
         case .forwarded:
             for other in mesh.machines where other !== machine {
-                guard let inner = own.sealers[other.key]?.seal(call([invented()]), using: &dice) else { continue }
+                let word = dice.next() % 4 == 0 ? LinkMessage.switching(.drained) : call([invented()])
+                guard let inner = own.sealers[other.key]?.seal(word, using: &dice) else { continue }
                 say(.forward(other.key, inner), to: target)
             }
         case .probes:
@@ -128,7 +129,7 @@ final class Hostile {
             forgedSources.append(invented())
             machine.sendProbe(bytes, from: forgedSources[forgedSources.count - 1], to: target)
         case .back: say(.switching(.back), to: target)
-        case .move: say(.switching(.move), to: target)
+        case .move: say(.switching(dice.next() % 2 == 0 ? .move : .settled), to: target)
         case .moved: say(.switching(.moved), to: target)
         case .ready: say(.switching(.ready), to: target)
         case .echo: say(.echo(dice.next(), isAnswer: false), to: target)

@@ -97,6 +97,8 @@ import WireGuardTypes
         }
         // Nobody believes a leaf about machines that are no peers.
         #expect(own.exchange.members.count <= count + 1)
+        // Nobody has packets held for long, or again and again.
+        #expect(machine.holdTimes.allSatisfy { $0 <= .seconds(1) } && machine.holdTimes.count <= 8 * count)
         let strays = scene.strays(machine, hostiles)
         let all = strays.values.reduce(0, +)
         let most = strays.values.max() ?? 0

@@ -56,6 +56,8 @@ private let fact = Fact(
         .relayGranted(key, port: nil),
         .echo(1 << 63, isAnswer: true),
         .switching(.moved),
+        .switching(.drained),
+        .switching(.settled),
     ]
 
     @Test(arguments: messages) func `what was sealed is opened`(message: LinkMessage) throws {
