@@ -168,23 +168,29 @@ import Testing
         var late = 0
         var direct: [Int] = []
         for _ in 0..<Self.rounds {
-            for (one, other) in pairs { try mesh.laboratory.cut(one, other) }
             let first = try pairs.map { try $0.ping(mesh.address(of: $1)) }
             for ping in first { try ping.wait(for: 20) }
-            for host in hosts { try mesh.start(host) }
-            for (one, other) in pairs { try mesh.wait(one, other, for: "relayed", seconds: 90) }
+            for host in hosts { try mesh.start(host, isTalkative: true) }
+            for (one, other) in pairs { try mesh.wait(one, other, for: "direct", seconds: 90) }
             for ping in first { try ping.wait(for: 150) }
             let hub = count(first)
             moved += hub.lost
             late += hub.late
+            for (one, other) in pairs { try mesh.laboratory.cut(one, other) }
+            let carried = try pairs.map { try $0.ping(mesh.address(of: $1)) }
+            for (one, other) in pairs { try mesh.wait(one, other, for: "relayed", seconds: 90) }
             let second = try pairs.map { try $0.ping(mesh.address(of: $1)) }
             for ping in second { try ping.wait(for: 20) }
+            _ = count(carried)
             for (one, other) in pairs { try mesh.laboratory.repair(one, other) }
             for (one, other) in pairs { try mesh.wait(one, other, for: "direct", seconds: 90) }
             for ping in second { try ping.wait(for: 150) }
             direct += count(second).lost
+            // Programs that have seen nothing fail do not wait before they use a path.
             for host in hosts { mesh.program(of: host)?.end(with: SIGTERM) }
         }
+        let held = hosts.flatMap { mesh.holdTimes(of: $0) }.sorted()
+        print("figure: \(delay) ms: held for \(held) ms")
         print(
             "figure: \(delay) ms: \(moved.count) times from the hub's tunnel to a pair, lost: \(moved), overtaken: \(late)"
         )
@@ -236,13 +242,14 @@ import Testing
             try transfer.wait(seconds: 2)
             let before = transfer.longestGap
             transfer.forget()
-            for host in [a, b] { try mesh.start(host) }
+            for host in [a, b] { try mesh.start(host, isTalkative: true) }
             try mesh.wait(a, b, for: "direct")
             try transfer.wait(seconds: 1)
             stalls.append(transfer.longestGap)
+            let held = [a, b].compactMap { mesh.holdTimes(of: $0).last }
             print(
-                "figure: \(delay) ms: TCP at \(transfer.rate) Mbit/s, round trip by the hub \(roundTrip) ms, longest gap "
-                    + "\(before) ms before and \(transfer.longestGap) ms in the move"
+                "figure: \(delay) ms: TCP at \(transfer.rate) Mbit/s, round trip by the hub \(roundTrip) ms, held for \(held) "
+                    + "ms, longest gap \(before) ms before and \(transfer.longestGap) ms in the move"
             )
             for host in [a, b] { mesh.program(of: host)?.end(with: SIGTERM) }
             try transfer.end()

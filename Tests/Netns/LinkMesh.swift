@@ -40,8 +40,9 @@ final class LinkMesh {
 
     /// Starts kex-link on a machine.
     @discardableResult
-    func start(_ machine: LabMachine, configuration: String? = nil) throws -> LabProcess {
+    func start(_ machine: LabMachine, configuration: String? = nil, isTalkative: Bool = false) throws -> LabProcess {
         var words = ["run", machine.interface, "--gateway-config", "\(machine.folder)/none.conf"]
+        if isTalkative { words.append("--debug") }
         if let configuration {
             let path = "\(machine.folder)/link.conf"
             try configuration.write(toFile: path, atomically: true, encoding: .utf8)
@@ -57,6 +58,12 @@ final class LinkMesh {
         let script = Checkout.file("Tests/Links/plain.py").path
         let words = ["python3", script, machine.interface, "\(machine.folder)/private.key"]
         programs[machine.name] = try machine.start(words, log: "plain")
+    }
+
+    /// For how many milliseconds packets were held, as a talkative program says.
+    func holdTimes(of machine: LabMachine) -> [Int] {
+        let output = programs[machine.name]?.output ?? ""
+        return output.matches(of: #/held \d+ packets for (\d+) ms/#).compactMap { Int($0.output.1) }
     }
 
     func program(of machine: LabMachine) -> LabProcess? { programs[machine.name] }
