@@ -382,7 +382,8 @@ let programs = [
     program(
         "kex-net",
         [
-            "CommandLineOptions", "ConfigurationFiles", "JSONText", "NetworkAddresses", "SystemCalls", "TenantFile", "TenantGraph",
+            "CommandLineOptions", "ConfigurationFiles", "JSONText", "NetworkAddresses", "SystemCalls", "TenantFile",
+            "TenantGraph",
             "TenantLedger", "TenantLedgerFile", "TenantModel", "TenantPlan", "TenantProof", "WireGuardTypes",
             argumentParser, system,
         ]

@@ -45,7 +45,7 @@ public struct GraphLayout: Hashable, Sendable {
             width: graph.name.text.count * (Self.letterWidth + 2),
             height: Self.lineHeight + 6
         )
-        var radius = 60.0
+        var radius = 100.0
         repeat {
             boxes = Self.around(radius, sizes)
             radius *= 1.1

@@ -76,11 +76,13 @@ public struct GraphSVG: Sendable {
         case .relayed: colour = "#38761d"
         }
         let dashes = style.dashes.map { " stroke-dasharray=\"\($0)\" stroke-linecap=\"round\"" } ?? ""
+        // There are as many of these as pairs of hidden ones, so they stay in the background.
+        let opacity = style == .throughExit ? " stroke-opacity=\"0.6\"" : ""
         let arrow = style == .dials ? " marker-end=\"url(#arrow)\"" : ""
         let width = style == .lan ? "3" : style == .relayed ? "2" : "1.3"
         lines.append(
             "<line x1=\"\(from.x)\" y1=\"\(from.y)\" x2=\"\(to.x)\" y2=\"\(to.y)\" stroke=\"\(colour)\" "
-                + "stroke-width=\"\(width)\"\(dashes)\(arrow)/>"
+                + "stroke-width=\"\(width)\"\(dashes)\(opacity)\(arrow)/>"
         )
     }
 
