@@ -43,13 +43,21 @@ struct YAMLText {
     private static func lineOfTooManyAliases(_ bytes: [UInt8]) -> Int? {
         var (count, first): (Int, Int?) = (0, nil)
         for (index, line) in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated()
-        where line.first(where: { $0 != UInt8(ascii: " ") }) != UInt8(ascii: "#") {
+        where !isComment(line) {
             for (mark, next) in zip(line, line.dropFirst()) where isAliasMark(mark) && isNameByte(next) {
                 count += 1
                 first = first ?? index + 1
             }
         }
         return count > maximumAliasMarks ? first : nil
+    }
+
+    /// Whether a line is a comment and nothing else. To YAML a line ends also at a carriage return and at three
+    /// characters that are not ASCII, and behind that is no comment any more.
+    private static func isComment(_ line: ArraySlice<UInt8>) -> Bool {
+        let text = line.last == UInt8(ascii: "\r") ? line.dropLast() : line
+        return text.first { $0 != UInt8(ascii: " ") } == UInt8(ascii: "#")
+            && text.allSatisfy { $0 < 0x80 && $0 != UInt8(ascii: "\r") }
     }
 
     private static func isAliasMark(_ byte: UInt8) -> Bool { byte == UInt8(ascii: "&") || byte == UInt8(ascii: "*") }

@@ -84,6 +84,23 @@ func mistakes(in bytes: [UInt8]) -> [String] {
         let few = "format: 1\nnodes: {}\n# &not *counted\n" + String(repeating: "networks: {} # *a\n", count: 8)
         #expect(!mistakes(in: few).contains { $0.contains("anchors") })
         #expect(mistakes(in: few + "# end\nx: 1 # *a\n") == ["4: \(Self.aliases)"])
+        #expect(!mistakes(in: "format: 1\r\n# \(String(repeating: "*a ", count: 9))\r\n").contains(Self.aliases))
+    }
+
+    @Test(
+        "ends in time with aliases that stand for very much, also where only YAML sees the ends of lines",
+        .timeLimit(.minutes(1)),
+        arguments: ["\n", "\r", "\u{85}", "\u{2028}"]
+    )
+    func bomb(end: String) {
+        var text = "# \(end)a: &a [\(String(repeating: "x,", count: 9))]\(end)"
+        var last = "a"
+        for name in ["b", "c", "d", "e", "f", "g", "h", "i", "j"] {
+            text += "\(name): &\(name) [\(String(repeating: "*\(last),", count: 9))]\(end)"
+            last = name
+        }
+        let line = end == "\n" ? 2 : 1
+        #expect(mistakes(in: text + "? *\(last)\(end): 1\n") == ["\(line): \(Self.aliases)"])
     }
 
     @Test("reads at most sixteen values in each other", .timeLimit(.minutes(1))) func depth() {
