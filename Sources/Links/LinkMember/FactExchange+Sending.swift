@@ -190,6 +190,11 @@ extension FactExchange {
     /// One of ``members``.
     public func member(_ key: PublicKey) -> MemberView? { book[key] }
 
+    /// Whether a machine is behind one of these hubs.
+    func isBehind(_ hubs: Set<PublicKey>, _ key: PublicKey) -> Bool {
+        book.views[key]?.hubs.contains(where: hubs.contains) ?? false
+    }
+
     /// Those whose view is another since the last call, or that are not there any more.
     mutating func takeChanged() -> Set<PublicKey> {
         defer { book.changed = [] }

@@ -57,9 +57,12 @@ public struct FieldPeers: Sendable {
             if endpoint != peer.peer.endpoint { changes.append(.update(settings(view, [], endpoint: endpoint))) }
             pings.append(view.key)
         }
-        for view in exchange.members {
+        for key in exchange.book.keys {
+            // Most of a large mesh are ours: their views are not even looked at.
+            if pairs.contains(key), exchange.peers[key]?.isMade ?? true { continue }
+            guard let view = exchange.member(key) else { continue }
             guard let peer = exchange.peers[view.key], peer.goneAt == nil else {
-                guard view.isMember, view.isCurrent, view.ours == nil, !pairs.contains(view.key) else { continue }
+                guard view.isMember, view.isCurrent, view.ours == nil, !pairs.contains(key) else { continue }
                 ask(.add(settings(view, [view.key.memberAllowedIP], endpoint: first(of: view, at: now))))
                 continue
             }
@@ -71,7 +74,7 @@ public struct FieldPeers: Sendable {
                 tryEndpoint(view, peer)
                 continue
             }
-            guard !pairs.contains(view.key) else { continue }
+            guard !pairs.contains(key) else { continue }
             if !view.isMember, exchange.mayRemovePeers(at: now) {
                 ask(.remove(view.key))
                 continue

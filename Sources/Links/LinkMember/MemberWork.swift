@@ -72,8 +72,12 @@ extension LinkMember {
         guard own.fieldDue <= now else { return }
         own.fieldDue = now + Self.fieldInterval
         lookUpNames(&own, at: now)
-        let pairs = own.pairs.filter { !$1.isLeftToField(hasHub: own.hub(for: $0) != nil, at: now) }
-        let (changes, pings) = own.fieldPeers.changes(own.exchange, leaving: Set(pairs.keys), at: now)
+        // Once for all: with many members there are many pairs, and few hubs.
+        let hubs = Set(own.peers.keys.filter { own.isUsableHub($0) })
+        let ours = own.pairs.filter { key, pair in
+            !pair.isLeftToField(hasHub: own.exchange.isBehind(hubs, key), at: now)
+        }
+        let (changes, pings) = own.fieldPeers.changes(own.exchange, leaving: Set(ours.keys), at: now)
         if !changes.isEmpty {
             let keys = Set(changes.map(\.publicKey))
             for key in keys { own.pairs[key]?.pendingChanges += 1 }

@@ -71,6 +71,9 @@ extension LinkMember.Own {
         return view.isRouter ? .hub(endpoint) : .peer(endpoint)
     }
 
+    /// Whether a hub forwards now, as far as this machine knows.
+    func isUsableHub(_ key: PublicKey) -> Bool { isHub(key) && isConnected(key) }
+
     /// The hub that connects this machine and another.
     func hub(for member: PublicKey) -> Pair.Hub? {
         let hubs = hubs(for: member)
@@ -81,7 +84,7 @@ extension LinkMember.Own {
 
     /// All hubs that connect this machine and another.
     func hubs(for member: PublicKey) -> [PublicKey] {
-        exchange.member(member)?.hubs.filter { isHub($0) && isConnected($0) } ?? []
+        exchange.member(member)?.hubs.filter(isUsableHub) ?? []
     }
 
     /// The facts port of a machine: what it said, or as all have it that say nothing.

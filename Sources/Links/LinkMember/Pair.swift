@@ -157,11 +157,11 @@ struct Pair: Sendable {
     }
 
     /// Whether the other member is to get what wirelink machines do with each other.
-    func isLeftToField(hasHub: Bool, at now: MonotonicTime) -> Bool {
+    func isLeftToField(hasHub: @autoclosure () -> Bool, at now: MonotonicTime) -> Bool {
         switch kind {
         case .plain: true
         case .ours: false
-        case .unknown: !hasHub && since + Self.doubt <= now
+        case .unknown: since + Self.doubt <= now && !hasHub()
         }
     }
 

@@ -34,11 +34,13 @@ public final class VirtualMesh {
         listenPort: UInt16 = 51_820
     ) -> VirtualMachine {
         let number = machines.count + 2
-        let site =
-            other?.site
-            ?? underlay.site(name, kind, address: kind == .none ? nil : "198.51.100.\(number)", delay: delay)
+        let (high, low) = (number / 256, number % 256)
+        let outside = kind == .none ? nil : "198.51.\(100 + high).\(low)"
+        let site = other?.site ?? underlay.site(name, kind, address: outside, delay: delay)
+        let network = siteNumber(site)
         let address =
-            site.kind == .none ? "203.0.113.\(number)" : "192.168.\(siteNumber(site)).\(number)"
+            site.kind == .none
+            ? "203.0.\(113 + high).\(low)" : "172.\(16 + network / 256).\(network % 256).\(number % 254 + 1)"
         let machine = VirtualMachine(
             name,
             at: address,
