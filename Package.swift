@@ -313,6 +313,7 @@ let tenantLibraries = libraries(
         ("TenantLedgerFile", ["SystemCalls", "TenantLedger", system]),
         ("TenantPlan", ["JSONText", "NetworkAddresses", "TenantModel", "WireGuardTypes"]),
         ("TenantGraph", ["TenantModel", "TenantPlan"]),
+        ("TenantExport", ["NetworkAddresses", "TenantModel", "TenantPlan", "WireGuardTypes"]),
         ("TenantProof", ["NetworkAddresses", "TenantModel", "TenantPlan", "WireGuardTypes"]),
     ]
 )
@@ -382,10 +383,9 @@ let programs = [
     program(
         "kex-net",
         [
-            "CommandLineOptions", "ConfigurationFiles", "JSONText", "NetworkAddresses", "SystemCalls", "TenantFile",
-            "TenantGraph",
-            "TenantLedger", "TenantLedgerFile", "TenantModel", "TenantPlan", "TenantProof", "WireGuardTypes",
-            argumentParser, system,
+            "CommandLineOptions", "ConfigurationFiles", "JSONText", "Keys", "NetworkAddresses", "SystemCalls",
+            "TenantExport", "TenantFile", "TenantGraph", "TenantLedger", "TenantLedgerFile", "TenantModel",
+            "TenantPlan", "TenantProof", "WireGuardTypes", argumentParser, system,
         ]
     ),
 ]
@@ -682,7 +682,7 @@ let topSuites =
                     "NetworkAddresses", "Surroundings", "SystemCalls", "Time", "WireGuardTypes", system,
                 ]
             ),
-            ("KexNetTests", ["Checkout", "kex-net"]),
+            ("KexNetTests", ["Checkout", "kex-net", "Surroundings"]),
             (
                 "KexLinkTests",
                 [
