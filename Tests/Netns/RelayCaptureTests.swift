@@ -78,4 +78,75 @@ import Testing
         let routed = try captured { _ = try a.run(ping + [mesh.address(of: b)]) }
         #expect(routed["words"] ?? 0 >= 200, "\(routed)")
     }
+
+    private static let receiver = """
+        import socket, sys
+
+        end = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        end.bind((sys.argv[1], 7000))
+        print("ready", flush=True)
+        count = 0
+        while end.recv(2048) != b"end":
+            count += 1
+        print("received", count, flush=True)
+        """
+
+    /// 1,300 bytes, and 100 Mbit/s of them if the machine can do it.
+    private static let sender = """
+        import socket, sys, time
+
+        out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        start, packet = time.monotonic(), bytes(1300)
+        for number in range(int(sys.argv[2])):
+            out.sendto(packet, (sys.argv[1], 7000))
+            time.sleep(max(start + number / 9615 - time.monotonic(), 0))
+        time.sleep(1)
+        for _ in range(10):
+            out.sendto(b"end", (sys.argv[1], 7000))
+        """
+
+    /// Hundredths of seconds that processes had a processor.
+    private func processorTime(_ processes: [Int32]) -> Int {
+        processes.map { process in
+            let line = (try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8)) ?? ""
+            let fields = line.split(separator: ")").last?.split(separator: " ") ?? []
+            return fields.count > 12 ? (Int(fields[11]) ?? 0) + (Int(fields[12]) ?? 0) : 0
+        }.reduce(0, +)
+    }
+
+    @Test func `what relaying costs the hub, and what decrypting and encrypting`() throws {
+        let mesh = try LinkMesh()
+        let a = try mesh.laboratory.makeHost("a", behind: .symmetric)
+        let b = try mesh.laboratory.makeHost("b", behind: .symmetric)
+        for host in [a, b] { try mesh.join(host) }
+        for machine in [mesh.hub, a, b] { try mesh.start(machine) }
+        let keeper = try #require(mesh.program(of: mesh.hub)).processIdentifier
+        let device = try #require(mesh.hub.device).processIdentifier
+        /// Microseconds for each packet that arrives.
+        func cost() throws -> Double {
+            let path = "/proc/\(keeper)/task/\(keeper)/children"
+            let member = try String(contentsOfFile: path, encoding: .utf8).split(separator: " ").compactMap {
+                Int32($0)
+            }
+            let receiver = try b.start(
+                ["python3", "-c", Self.receiver, mesh.address(of: b)],
+                log: "receiver-\(UUID().uuidString)"
+            )
+            try receiver.waitFor(#/ready/#)
+            let before = processorTime([keeper, device] + member)
+            _ = try a.run(["python3", "-c", Self.sender, mesh.address(of: b), Extent.isLong ? "100000" : "12000"])
+            try receiver.waitFor(#/received/#)
+            let time = processorTime([keeper, device] + member) - before
+            let count = receiver.output.firstMatch(of: #/received (\d+)/#).flatMap { Int($0.output.1) } ?? 0
+            #expect(count > 6000)
+            return Double(time) * 10_000 / Double(max(count, 1))
+        }
+        try mesh.wait(a, b, for: "relayed")
+        let relayed = try cost()
+        for host in [a, b] { try #require(mesh.program(of: host)).end(with: SIGTERM) }
+        let routed = try cost()
+        print("figure: hub, a packet: \(relayed) µs relayed, \(routed) µs decrypted and encrypted")
+        // A program for tests takes twice as long as the one that is installed.
+        #expect(relayed < routed * 2)
+    }
 }
