@@ -10,6 +10,7 @@ struct PlanChecks {
     private var keys: [PublicKey: MemberID] = [:]
     private var names: [NodeName: Set<String>] = [:]
     private var interfaces: [PortBook.Namespace: Int] = [:]
+    private var outsides: [Outlet: MemberID] = [:]
 
     /// A UDP port of a namespace.
     private struct Socket: Hashable {
@@ -22,6 +23,12 @@ struct PlanChecks {
         var address: IPv4Address
         var transport: PortForward.Transport
         var port: UInt16
+    }
+
+    /// A nic of a node of which there is one: it is moved, or it is a VLAN.
+    private struct Outlet: Hashable {
+        var node: NodeName
+        var nic: Nic.Outside
     }
 
     /// Who has something, and as what.
@@ -174,6 +181,7 @@ struct PlanChecks {
                 "give the address"
             )
         }
+        checkOutlet(exit, resource, path.appending("interface"))
         if exit.ipv4 == .shared, !resource.birth.speaks(.ipv4) {
             tell(path.appending("ipv4"), "\(exit.node) has no IPv4 address to share")
         }
@@ -187,6 +195,20 @@ struct PlanChecks {
             tell(path.appending("allow"), "nobody outside reaches an address that is translated")
         }
         checkForwards(exit, resource, network, path)
+    }
+
+    private mutating func checkOutlet(_ exit: Exit, _ resource: Resource, _ path: DocumentPath) {
+        guard let kind = exit.interface else { return }
+        let nic = ExitSide.outside(kind)
+        switch nic {
+        case .macvlan, .veth: return
+        case .vlan, .moved, .existing: break
+        }
+        if resource.node.legs.contains(where: { ExitSide.outside($0.kind) == nic }) {
+            tell(path, "\(kind.interface) is a leg of \(exit.node), and is there once", "leave `interface` out")
+        }
+        guard let other = outsides.updateValue(resource.id, forKey: Outlet(node: exit.node, nic: nic)) else { return }
+        tell(path, "\(kind.interface) of \(exit.node) is that of \(other), and is there once", "take a macvlan on it")
     }
 
     /// Members take only from the exit what they would send to it: of strangers nothing, unless it is their way out.

@@ -80,6 +80,14 @@ import Testing
             $0[0].resources[0].birth.ipv6 = nil
             $0[0].resources[0].node.legs[0].kind = .existing(nic("gre1"))
         },
+        Row("a nic that is a leg", "eth1 is a leg of exit, and is there once; leave `interface` out") {
+            $0[0].resources[0].node.legs[0].kind = .nic(nic("eth1"))
+            $0[0].network.exit?.interface = .nic(nic("eth1"))
+        },
+        Row("a nic of two networks", "eth7 of exit is that of acme/exit, and is there once; take a macvlan on it") {
+            $0[0].network.exit?.interface = .nic(nic("eth7"))
+            $0.append($0[0])
+        },
         Row("no relay port", "no relay port yet for cellar; `kex-net allocate` gives one") {
             $0[0].network.hiddenPairs = .relay
             $0[0].resources[2].relayPort = nil
