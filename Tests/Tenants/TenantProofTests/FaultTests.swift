@@ -6,7 +6,7 @@ import TenantSamples
 import Testing
 
 @Suite("Mistakes that a planner could make") struct FaultTests {
-    static let count = Extent.isLong ? 400 : 60
+    static let count = Extent.isLong ? 400 : 25
 
     @Test(
         "the proof finds each of them, wherever it is put into a plan that it had no complaint about",
