@@ -139,7 +139,7 @@ extension KeeperService {
         let now = MonotonicTime.now
         for key in hold?.peers ?? [] { hold?.release(key, at: now) }
         // What does not leave in its time is lost, and said to be.
-        while hold?.peers.isEmpty == false, MonotonicTime.now < now + .milliseconds(500) {
+        while hold?.peers.isEmpty == false, MonotonicTime.now < now + .milliseconds(600) {
             advanceHold(now: .now)
             (MonotonicTime.now + .milliseconds(1)).sleep()
         }

@@ -28,6 +28,13 @@ public struct HeldPackets: Sendable {
         fileprivate var first = 0
 
         public var waiting: Int { queue.count - first }
+
+        /// Packets that may leave at once, and again in each ``HoldLimits/burstInterval``.
+        var burst: Int {
+            let time = max((releasedAt ?? since) - since, HoldLimits.burstInterval)
+            let pace = Double(2 * packets) / (time / HoldLimits.burstInterval)
+            return min(max(Int(pace.rounded(.up)), HoldLimits.bursts.lowerBound), HoldLimits.bursts.upperBound)
+        }
     }
 
     public private(set) var holds: [PublicKey: Hold] = [:]

@@ -4,7 +4,7 @@ public enum HoldLimits {
     /// round trips.
     public static let time = Duration.seconds(1)
     /// How long the packets of one hold may take on their way out.
-    static let releaseTime = Duration.milliseconds(250)
+    static let releaseTime = Duration.milliseconds(500)
     /// The kernel ends a hold whose process does nothing any more. Longer than both.
     static let timeout = Duration.seconds(2)
     /// Packets of all holds together. Holds of which one more would be kept end then. 100 Mbit/s with a round trip of
@@ -16,9 +16,9 @@ public enum HoldLimits {
     public static let holds = 128
     /// Most prefixes of one of them.
     public static let prefixes = 256
-    /// Packets that are sent at once in the end, and then in each ``burstInterval``: queues on their way have 128
-    /// (WireGuard of the kernel, before there is a session) to 1,024.
-    static let burst = 64
+    /// Packets that are sent at once in the end, and then in each ``burstInterval``: twice as fast as they came, or a
+    /// queue on their way overflows, and within this.
+    static let bursts = 16...64
     static let burstInterval = Duration.milliseconds(1)
     /// Packets that are read in one round of the loop.
     static let packetsPerRound = 256

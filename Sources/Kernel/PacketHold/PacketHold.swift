@@ -134,7 +134,7 @@ public struct PacketHold: ~Copyable {
         for (key, hold) in held.holds {
             guard let releasedAt = hold.releasedAt else { continue }
             let isLate = releasedAt + HoldLimits.releaseTime <= now
-            send(of: key, atMost: HoldLimits.burst)
+            send(of: key, atMost: hold.burst)
             guard held.holds[key]?.waiting == 0 || isLate else {
                 nextBurst = now + HoldLimits.burstInterval
                 continue

@@ -78,6 +78,18 @@ private func packet(to address: String, number: UInt8 = 0, length: Int = 60) -> 
         #expect(held.take(packet(to: "10.9.0.2", length: 21)) == .full(one))
     }
 
+    @Test(
+        arguments: [(1, 200, 16), (1_599, 200, 16), (2_100, 200, 21), (6_400, 200, 64), (9_000, 200, 64), (40, 0, 64)]
+    )
+    func `packets leave twice as fast as they came, within limits`(count: Int, milliseconds: Int, burst: Int) {
+        var held = HeldPackets()
+        held.begin(one, [IPPrefix("10.9.0.2/32")!], at: now)
+        let small = packet(to: "10.9.0.2")
+        for _ in 0..<count { _ = held.take(small) }
+        held.release(one, at: now + .milliseconds(milliseconds))
+        #expect(held.holds[one]?.burst == burst)
+    }
+
     @Test func `each length of prefix has its set, and nft gets no host names`() throws {
         let index = InterfaceIndex(7)!
         let device = InterfaceName("kexhold0")!
