@@ -30,6 +30,7 @@ extension LinkMember {
     /// A hub does nothing any more for a member.
     private mutating func unplug(_ key: PublicKey, _ own: inout Own) {
         let (hadPort, others) = own.switchboard.remove(key)
+        own.relayEnds.remove(key)
         for other in others.sorted() { work.append(.forgetRelay(key, other)) }
         if hadPort { work.append(.closeRelayPort(key)) }
     }

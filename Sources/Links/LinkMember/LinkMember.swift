@@ -98,6 +98,8 @@ public struct LinkMember: Sendable {
         /// Why packets were not held when that was tried last.
         var noHold: String?
         /// When a name was looked up last.
+        /// Where members are when they send to the relay.
+        var relayEnds = RelayEnds()
         var lookups: [HostPort: MonotonicTime] = [:]
         var readEvery = Duration.zero
         var lastReadNow: MonotonicTime?

@@ -205,7 +205,13 @@ extension LinkMember {
             case .relay(let other):
                 // Only who asked for this relay, and may.
                 guard own.switchboard.isRelayed(sender, other) else { return }
-                work.append(.relayEnd(of: sender, at: source, towards: other))
+                let door = RelayEnds.Door(member: sender, other: other)
+                if own.relayEnds.isEnd(source, of: door) {
+                    work.append(.relayEnd(of: sender, at: source, towards: other))
+                } else if answer != nil, let question = own.table.request(to: sender, at: nil, now: now) {
+                    own.relayEnds.ask(door, at: source, counter: question.counter)
+                    work.append(.probe(question.datagram, to: source, from: port))
+                }
             }
             if let answer { work.append(.probe(answer, to: source, from: port)) }
         case .answer(let sender, let counter, let observed):
@@ -227,6 +233,13 @@ extension LinkMember {
 
     // The hub's part
 
+            if case .relay(let other) = port {
+                // It has seen the port of the relay, and not this machine's.
+                guard own.relayEnds.takes(counter, from: source, at: RelayEnds.Door(member: sender, other: other))
+                else { return }
+                work.append(.relayEnd(of: sender, at: source, towards: other))
+                return
+            }
     private mutating func forward(
         _ inner: [UInt8],
         from sender: PublicKey,

@@ -1,3 +1,4 @@
+import Keys
 import LinkFacts
 import NetworkAddresses
 import PathProbe
@@ -107,6 +108,32 @@ import WireGuardTypes
         #expect(strays.values.allSatisfy { $0 <= 22 })
         // Of one pair 128 at once and 2 a second, in 60 s at most.
         #expect(all <= 128 + 2 * 60)
+    }
+
+    @Test func `a request of an earlier start moves no end of the relay of a hub that was started anew`() throws {
+        let scene = Scene(.symmetric, .symmetric)
+        let (mesh, a, b) = (scene.mesh, scene.a, scene.b)
+        _ = try #require(mesh.clock.run(upTo: .seconds(60)) { mesh.isRelayed(a, b) })
+        mesh.hub.kill()
+        mesh.hub.start()
+        // The relay of the hub is another one now, and the two have to find it.
+        mesh.clock.run(for: .seconds(120))
+        #expect(mesh.isRelayed(a, b))
+        let door = try #require(a.member?.own?.pairs[b.key]?.relay.endpoint)
+        // What somebody could have recorded: made with the keys of the two, by another start.
+        var table = ProbeTable(own: a.key, boot: 4711)
+        let secret = try a.privateKey.sharedSecret(with: mesh.hub.key)
+        _ = table.add(mesh.hub.key, secret: secret)
+        let pings = a.ping(b, each: .milliseconds(100))
+        mesh.clock.run(for: .seconds(2))
+        for _ in 0..<3 {
+            let made = table.request(to: mesh.hub.key, at: nil, now: mesh.clock.now)
+            let request = try #require(made)
+            mesh.underlay.sendForged(request.datagram, from: Hostile.victim, to: door)
+            mesh.clock.run(for: .seconds(30))
+        }
+        #expect(mesh.isRelayed(a, b))
+        #expect(a.lost(pings).isEmpty)
     }
 
     @Test func `many members that were taken over name one place, which gets a few packets a minute`() throws {

@@ -178,7 +178,7 @@ public final class Underlay {
     }
 
     /// Delivers a datagram whose source is whatever its sender likes, to a machine that can be reached from everywhere.
-    func sendForged(_ bytes: [UInt8], from source: Endpoint, to destination: Endpoint) {
+    public func sendForged(_ bytes: [UInt8], from source: Endpoint, to destination: Endpoint) {
         clock.after(.milliseconds(1)) { self.deliver(bytes, nil, source, destination) }
     }
 
