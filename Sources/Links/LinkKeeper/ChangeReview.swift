@@ -51,8 +51,8 @@ public struct ChangeReview {
     private var peers: [PublicKey: Known] = [:]
     /// Who has a prefix.
     private var owners: [IPPrefix: PublicKey] = [:]
-    /// Prefixes of the operator's peers, with their lengths.
-    private var operatorPrefixes: Set<IPPrefix> = []
+    /// Prefixes of the operator's peers, and whose they are.
+    private var operatorPrefixes: [IPPrefix: PublicKey] = [:]
     private var madeCount = 0
 
     /// - Parameters:
@@ -82,7 +82,7 @@ public struct ChangeReview {
             )
             for prefix in prefixes {
                 owners[prefix] = peer.publicKey
-                if !isMade, !prefix.isLinkLocal { operatorPrefixes.insert(prefix) }
+                if !isMade, !prefix.isLinkLocal { operatorPrefixes[prefix] = peer.publicKey }
             }
             if isMade { madeCount += 1 }
         }
@@ -177,24 +177,37 @@ public struct ChangeReview {
     private func objection(toAllowedIPs settings: PeerSettings, _ known: Known?) -> String? {
         let key = settings.publicKey
         guard settings.presharedKey == nil else { return "preshared keys are the operator's" }
-        let kept = settings.replacesAllowedIPs ? 0 : known?.allowedIPs.count ?? 0
-        guard kept + settings.allowedIPs.count <= Self.maximumAllowedIPs
+        let kept = settings.replacesAllowedIPs ? [] : known?.allowedIPs ?? []
+        guard kept.count + settings.allowedIPs.count <= Self.maximumAllowedIPs
         else { return "it would have more than \(Self.maximumAllowedIPs) allowed IPs" }
         for prefix in settings.allowedIPs.map(\.masked) {
             if let owner = owners[prefix], owner != key { return "\(prefix) is an allowed IP of \(owner)" }
             if prefix == key.memberAllowedIP { continue }
             guard prefix.length >= prefix.leastLength else { return "\(prefix) is too much for one peer" }
-            guard !prefix.isLinkLocal, isWithinOperators(prefix)
+            guard !prefix.isLinkLocal, network(around: prefix) != nil
             else { return "\(prefix) is not within the allowed IPs of a peer of the operator" }
+        }
+        return objection(toParts: kept.union(settings.allowedIPs.map(\.masked)))
+    }
+
+    /// Whose network is inside that of somebody else is behind another hub. A machine has parts of one of them.
+    private func objection(toParts prefixes: Set<IPPrefix>) -> String? {
+        let networks = Set(prefixes.compactMap { network(around: $0) })
+        for inner in networks {
+            for outer in networks where inner != outer && outer.contains(inner) {
+                guard let owner = operatorPrefixes[inner], owner != operatorPrefixes[outer] else { continue }
+                return "it would have parts of \(outer), and of \(inner) in it, which is \(owner)'s"
+            }
         }
         return nil
     }
 
-    /// Whether traffic for all of the prefix goes to a peer of the operator, if nobody has more of it.
-    private func isWithinOperators(_ prefix: IPPrefix) -> Bool {
-        (0..<prefix.length).contains { length in
-            IPPrefix(prefix.address, length: length).map { operatorPrefixes.contains($0.masked) } ?? false
-        }
+    /// The innermost network of a peer of the operator that has all of the prefix and more: there its traffic goes, if
+    /// nobody else has it.
+    private func network(around prefix: IPPrefix) -> IPPrefix? {
+        (0..<prefix.length).reversed().lazy
+            .compactMap { IPPrefix(prefix.address, length: $0)?.masked }
+            .first { operatorPrefixes[$0] != nil }
     }
 
     private func objection(toOperators settings: PeerSettings, _ known: Known) -> String? {

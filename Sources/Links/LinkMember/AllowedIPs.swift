@@ -41,16 +41,33 @@ struct AllowedIPs: Sendable {
         let all = fixed + useful
         var tree = OverlapTree(all.map(\.prefix))
         for index in fixed.indices { tree.place(index, of: all[index].owner) }
+        var around: [PublicKey: Set<Item>] = [:]
         for index in all.indices.dropFirst(fixed.count) {
             let item = all[index]
             let whole = networks.first { item.prefix.contains($0.prefix) }
-            if let owner = whole?.owner ?? tree.owner(overlapping: index, otherThan: item.owner) {
+            let network = Self.network(around: item.prefix, of: networks)
+            let strange = around[item.owner]?.contains { Self.isNested(network, $0) } == true ? network?.owner : nil
+            if let owner = whole?.owner ?? strange ?? tree.owner(overlapping: index, otherThan: item.owner) {
                 refusals.insert(Refusal(prefix: item.prefix, claimant: item.owner, owner: owner))
             } else {
                 tree.place(index, of: item.owner)
+                if let network { around[item.owner, default: []].insert(network) }
                 granted[item.owner, default: []].append(item.prefix)
             }
         }
+    }
+}
+
+extension AllowedIPs {
+    /// The innermost network with a prefix in it.
+    private static func network(around prefix: IPPrefix, of networks: [Item]) -> Item? {
+        networks.filter { $0.prefix.contains(prefix) }.max { $0.prefix.length < $1.prefix.length }
+    }
+
+    /// Whether one of two networks of different routers is inside the other: a member is behind one of them.
+    private static func isNested(_ one: Item?, _ other: Item) -> Bool {
+        guard let one, one.owner != other.owner else { return false }
+        return one.prefix.contains(other.prefix) || other.prefix.contains(one.prefix)
     }
 }
 

@@ -192,6 +192,31 @@ private func reason(_ outcome: ChangeReview.Outcome) -> String? {
         #expect(outcome.refused.map(\.key) == [fresh] && outcome.changed == [made] && outcome.made == [fresh])
     }
 
+    @Test("parts of a network inside that of another peer of the operator, or of that around it, and not of both")
+    func nested() {
+        let inner = key(70)
+        func outcome(_ changes: PeerChange...) -> ChangeReview.Outcome {
+            let peers = [
+                Peer(publicKey: hub, allowedIPs: prefixes("10.0.0.0/8", "10.2.0.0/16", "fd00::/64")),
+                Peer(publicKey: inner, allowedIPs: prefixes("10.1.0.0/16", "10.1.2.0/24")),
+                Peer(publicKey: made, allowedIPs: prefixes("10.0.0.3/32") + [made.memberAllowedIP]),
+            ]
+            var review = ChangeReview(ownKey: own, peers: peers, made: [made], wallClock: 0)
+            return review.review(changes)
+        }
+        let words = "it would have parts of 10.0.0.0/8, and of 10.1.0.0/16 in it, which is \(inner)'s"
+        #expect(reason(outcome(add(fresh, prefixes("10.0.0.4/32", "10.1.0.4/32")))) == words)
+        #expect(reason(outcome(add(made, prefixes("10.1.0.4/32")))) == words)
+        #expect(outcome(add(fresh, prefixes("10.1.0.4/32", "10.1.2.4/32"))).refused == [])
+        #expect(outcome(add(fresh, prefixes("10.0.0.4/32", "10.2.0.4/32", "fd00::4/128"))).refused == [])
+        let instead = PeerSettings(
+            publicKey: made,
+            allowedIPs: [made.memberAllowedIP] + prefixes("10.1.0.4/32"),
+            replacesAllowedIPs: true
+        )
+        #expect(outcome(.update(instead)).refused == [])
+    }
+
     @Test("so many peers, and so many allowed IPs of one, and not one more")
     func limits() {
         let many = (0..<ChangeReview.maximumMade).map { Peer(publicKey: key($0 + 100)) }

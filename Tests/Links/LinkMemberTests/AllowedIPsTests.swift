@@ -41,6 +41,17 @@ import WireGuardTypes
         #expect(refused == ["10.0.0.0/8 2 0", "fd00::/16 3 0"])
     }
 
+    @Test("Where a router has a network inside that of another one, parts of one of them")
+    func nested() {
+        let networks = ["10.0.0.0/8 0", "10.1.0.0/16 9", "10.1.2.0/24 9", "10.2.0.0/16 0", "fd00::/16 0"]
+        let outer = granted(networks: networks, ["10.0.0.1/32 1", "10.1.0.1/32 1", "fd00::1/128 1", "10.2.0.1/32 1"])
+        #expect(outer.granted == ["10.0.0.1/32 1", "fd00::1/128 1", "10.2.0.1/32 1"])
+        #expect(outer.refused == ["10.1.0.1/32 1 9"])
+        let inner = granted(networks: networks, ["10.1.0.1/32 1", "10.0.0.1/32 1", "10.1.2.1/32 1", "10.2.0.1/32 1"])
+        #expect(inner.granted == ["10.1.0.1/32 1", "10.1.2.1/32 1", "10.2.0.1/32 1"])
+        #expect(inner.refused == ["10.0.0.1/32 1 0"])
+    }
+
     @Test("Of two that overlap the first one; both are named")
     func overlaps() {
         let same = granted(["10.0.0.1/32 1", "10.0.0.1/32 2"])
