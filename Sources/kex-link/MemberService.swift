@@ -118,6 +118,7 @@ struct MemberService: ~Copyable {
         interface = orders.interface
         core = LinkMember(settings: configuration.settings, seesTraffic: true)
     }
+        sockets.setRelayPorts(configuration.settings.relayPorts)
 
     // MARK: - Work
 

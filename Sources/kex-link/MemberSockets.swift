@@ -46,6 +46,11 @@ struct MemberSockets: ~Copyable {
     private var lastToken = firstToken
     private var buffer = [UInt8](repeating: 0, count: maximumDatagram + 1)
 
+    /// The operator has set ports for the relay. To be said before there are any.
+    mutating func setRelayPorts(_ ports: ClosedRange<UInt16>?) {
+        relay = Relay(range: ports, firstToken: Self.firstRelayToken)
+    }
+
     /// Takes a socket from the keeper, in place of one that is for the same.
     mutating func take(
         _ descriptor: SharedDescriptor,

@@ -38,12 +38,18 @@ extension LinkStatus {
         }
         let hold = noHold.map(quoted) ?? "null"
         let list = members.joined(separator: ",")
-        return "{\"interface\":\(quoted(interface.text)),\"no_hold\":\(hold),\"members\":[\(list)]}\n"
+        return "{\"interface\":\(quoted(interface.text)),\"no_hold\":\(hold),\"members\":[\(list)],"
+            + "\"relay\":\(relay.map(json) ?? "null")}\n"
+    }
+
+    private func json(_ relay: RelayStatus) -> String {
+        let ports = relay.ports.map { "[\($0.lowerBound),\($0.upperBound)]" } ?? "null"
+        return "{\"ports\":\(ports),\"used\":\(relay.used)}"
     }
 
     /// A table for people.
     func table() -> String {
-        if members.isEmpty { return "no members are known yet\n" }
+        if members.isEmpty { return "no members are known yet\n" + relayLine }
         let head = ["member", "way", "for", "round trip", "allowed IPs"]
         let rows = members.map { member in
             [
@@ -69,7 +75,13 @@ extension LinkStatus {
             for attempt in member.attempts { text += "    \(printable(attempt))\n" }
         }
         if let noHold { text += "packets on their way are lost when a link is made: \(printable(noHold))\n" }
-        return text
+        return text + relayLine
+    }
+
+    private var relayLine: String {
+        guard let relay else { return "" }
+        let ports = relay.ports.map { "ports \($0.lowerBound)-\($0.upperBound)" } ?? "ports of the kernel's choice"
+        return "relay: \(ports), \(relay.used) in use\n"
     }
 
     private func words(_ member: MemberStatus) -> String {

@@ -50,6 +50,7 @@ extension LinkConfiguration: CustomStringConvertible {
         if settings.isChatty { lines.append("Chatty=yes") }
         for pattern in settings.reportInterfaces { lines.append("ReportInterfaces=\(pattern)") }
         for pattern in settings.hideInterfaces { lines.append("HideInterfaces=\(pattern)") }
+        if let ports = settings.relayPorts { lines.append("RelayPorts=\(ports.lowerBound)-\(ports.upperBound)") }
         if settings.linksOnDemand { lines.append("OnDemand=yes") }
         if settings.idleTime != LinkSettings.usualIdleTime {
             lines.append("Idle=\(ConfiguredDuration.text(of: settings.idleTime))")

@@ -54,13 +54,26 @@ struct LinkConfigurationReader {
         case "Chatty": settings.isChatty = yesOrNo(entry) ?? false
         case "ReportInterfaces": settings.reportInterfaces += patterns(entry)
         case "HideInterfaces": settings.hideInterfaces += patterns(entry)
+        case "RelayPorts":
+            settings.relayPorts = reader.value(of: entry, expected: "two ports from 1 to 65535, such as 50000-50999") {
+                Self.ports($0)
+            }
         case "OnDemand": settings.linksOnDemand = yesOrNo(entry) ?? false
         case "Idle":
             if let time = reader.duration(of: entry, in: LinkConfiguration.idleTimes) { settings.idleTime = time }
         default:
-            let known = ["Port", "Router", "Chatty", "ReportInterfaces", "HideInterfaces", "OnDemand", "Idle"]
+            let known = [
+                "Port", "Router", "Chatty", "ReportInterfaces", "HideInterfaces", "RelayPorts", "OnDemand", "Idle",
+            ]
             reader.failUnknownKey(entry, in: "Link", known: known)
         }
+    }
+
+    /// The first and the last port.
+    private static func ports(_ text: String) -> ClosedRange<UInt16>? {
+        let ends = text.split(separator: "-", omittingEmptySubsequences: false).map { UInt16($0) }
+        guard ends.count == 2, let first = ends[0], let last = ends[1], first > 0, first <= last else { return nil }
+        return first...last
     }
 
     private mutating func readMember(_ section: INIFile.Section, name: String?) {

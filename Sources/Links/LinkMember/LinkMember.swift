@@ -223,6 +223,11 @@ extension LinkMember {
                 allowedIPs: view.allowedIPs
             )
         }
-        return LinkStatus(members: members, noHold: own.noHold)
+        let relay = RelayStatus(ports: settings.relayPorts, used: own.switchboard.openPorts)
+        return LinkStatus(
+            members: members,
+            noHold: own.noHold,
+            relay: relay.ports != nil || relay.used > 0 ? relay : nil
+        )
     }
 }

@@ -14,6 +14,8 @@ public struct LinkSettings: Hashable, Sendable {
     public var reportInterfaces: [InterfacePattern]
     /// Interfaces whose addresses are kept back, also if they are in ``reportInterfaces``.
     public var hideInterfaces: [InterfacePattern]
+    /// UDP ports of the relay, if this machine is a hub; `nil` leaves them to the kernel.
+    public var relayPorts: ClosedRange<UInt16>?
     /// In the order of the file. No key is there twice.
     public var members: [MemberSettings]
     /// Whether a pair is made for machines with traffic between them only, and not for all.
@@ -30,6 +32,7 @@ public struct LinkSettings: Hashable, Sendable {
         isChatty: Bool = false,
         reportInterfaces: [InterfacePattern] = [],
         hideInterfaces: [InterfacePattern] = [],
+        relayPorts: ClosedRange<UInt16>? = nil,
         members: [MemberSettings] = [],
         linksOnDemand: Bool = false,
         idleTime: Duration = Self.usualIdleTime
@@ -39,6 +42,7 @@ public struct LinkSettings: Hashable, Sendable {
         self.isChatty = isChatty
         self.reportInterfaces = reportInterfaces
         self.hideInterfaces = hideInterfaces
+        self.relayPorts = relayPorts
         self.members = members
         self.linksOnDemand = linksOnDemand
         self.idleTime = idleTime

@@ -7,9 +7,12 @@ public struct LinkStatus: Hashable, Sendable {
     public let members: [MemberStatus]
     /// Why packets are lost when a link is made: they cannot be held meanwhile. `nil` if they can, or nobody has tried.
     public let noHold: String?
+    /// `nil` for a machine that has neither used ports for a relay nor a setting for them.
+    public let relay: RelayStatus?
 
-    public init(members: [MemberStatus], noHold: String? = nil) {
+    public init(members: [MemberStatus], noHold: String? = nil, relay: RelayStatus? = nil) {
         self.noHold = noHold
+        self.relay = relay
         self.members = members.sorted { left, right in
             switch (left.name, right.name) {
             case (let one?, let other?) where one != other: one < other
@@ -18,6 +21,19 @@ public struct LinkStatus: Hashable, Sendable {
             default: left.key < right.key
             }
         }
+    }
+}
+
+/// The relay of this machine for others.
+public struct RelayStatus: Hashable, Sendable {
+    /// As the operator set them; `nil`: the kernel chooses.
+    public var ports: ClosedRange<UInt16>?
+    /// How many of them members have.
+    public var used: Int
+
+    public init(ports: ClosedRange<UInt16>?, used: Int) {
+        self.ports = ports
+        self.used = used
     }
 }
 

@@ -96,6 +96,9 @@ struct Switchboard: Sendable {
         return absentSince.filter { $0.value + Self.absence <= now }.map(\.key)
     }
 
+    /// How many members have a port.
+    var openPorts: Int { ports.values.count { if case .open = $0 { true } else { false } } }
+
     /// Those that something is kept for.
     var members: Set<PublicKey> { Set(forwards.keys).union(wanted.keys).union(ports.keys) }
 }

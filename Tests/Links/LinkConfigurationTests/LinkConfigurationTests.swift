@@ -24,6 +24,7 @@ private func read(_ text: String) throws(ConfigurationError) -> LinkConfiguratio
             ReportInterfaces=eth* wlan0
             ReportInterfaces=en*
             HideInterfaces=docker*
+            RelayPorts=50000-50999
             OnDemand=yes
             Idle=10min
 
@@ -47,6 +48,7 @@ private func read(_ text: String) throws(ConfigurationError) -> LinkConfiguratio
             isChatty: true,
             reportInterfaces: [InterfacePattern("eth*")!, InterfacePattern("wlan0")!, InterfacePattern("en*")!],
             hideInterfaces: [InterfacePattern("docker*")!],
+            relayPorts: 50000...50999,
             members: [
                 MemberSettings(
                     publicKey: PublicKey(text: hub)!,
@@ -72,6 +74,25 @@ private func read(_ text: String) throws(ConfigurationError) -> LinkConfiguratio
     func empty(text: String) throws {
         #expect(try read(text) == LinkConfiguration())
         #expect(try read(LinkConfiguration().description) == LinkConfiguration())
+    }
+
+    @Test(
+        "has ports of the relay from the first to the last",
+        arguments: [
+            ("1-65535", 1...65535), ("7-7", 7...7), ("0-9", nil), ("9-8", nil), ("9", nil), ("1-65536", nil),
+            ("1-2-3", nil), ("-9", nil), ("", nil),
+        ] as [(String, ClosedRange<UInt16>?)]
+    )
+    func relayPorts(text: String, ports: ClosedRange<UInt16>?) throws {
+        let file = "[Link]\nRelayPorts=\(text)\n"
+        guard let ports else {
+            let error = #expect(throws: ConfigurationError.self) { try read(file) }
+            #expect(error?.description.contains("expected two ports from 1 to 65535, such as 50000-50999") == true)
+            return
+        }
+        let configuration = try read(file)
+        #expect(configuration.settings.relayPorts == ports)
+        #expect(try read(configuration.description) == configuration)
     }
 
     @Test("has all its mistakes told at once, with their lines")
@@ -112,7 +133,7 @@ private func read(_ text: String) throws(ConfigurationError) -> LinkConfiguratio
                 "wg0.conf:4: ReportInterfaces=: expected patterns for names of interfaces, such as eth0 or docker*",
                 "wg0.conf:5: Idle=59s: expected a time from 1min to 1d, such as 90s, 15min, 1h or 2d",
                 "wg0.conf:6: unknown key Speed; [Link] has Port, Router, Chatty, ReportInterfaces, HideInterfaces, "
-                    + "OnDemand and Idle",
+                    + "RelayPorts, OnDemand and Idle",
                 "wg0.conf:7: [Link] is there already",
                 "wg0.conf:8: unknown section [Hub]; there are [Link] and [Member NAME]",
                 "wg0.conf:9: a name: expected \(name)",
