@@ -416,6 +416,7 @@ let testSupport = [
     support("FieldRouter", ["Patience"]),
     support("LinkLaboratory", ["CLinux", "Patience"]),
     support("RecordingLog", [logging]),
+    support("JSONSchema"),
     support("Surroundings"),
     support("TenantSamples", ["NetworkAddresses", "TenantModel", "WireGuardTypes"]),
     support(
@@ -686,8 +687,8 @@ let topSuites =
             (
                 "KexLinkTests",
                 [
-                    "EventLoop", "kex-link", "LinkChannel", "LinkMember", "NetworkAddresses", "SystemCalls", "Time",
-                    "WireGuardTypes", system,
+                    "Checkout", "EventLoop", "JSONSchema", "kex-link", "LinkChannel", "LinkMember", "NetworkAddresses",
+                    "SystemCalls", "Time", "WireGuardTypes", system,
                 ]
             ),
             ("FuzzTests", ["Checkout", "FuzzTargets"]),
@@ -697,7 +698,8 @@ let topSuites =
         .testTarget(
             name: "NetnsTests",
             dependencies: [
-                "BusMessages", "Checkout", "EUI64", "EventLoop", "FieldRouter", "HandlerChannel", "kex-cleanup",
+                "BusMessages", "Checkout", "EUI64", "EventLoop", "FieldRouter", "HandlerChannel", "JSONSchema",
+                "kex-cleanup",
                 "kex-client", "kex-crowd", "kex-handler", "kex-http", "kex-link", "kex-mqtt", "kexd", "KexGateway",
                 "KexProtocol", "Keys", "LinkFacts", "LinkLaboratory", "Mosquitto", "NetworkAddresses", "PacketChannel",
                 "Patience", "Surroundings", "SystemCalls", "Time", "TLSFiles", "WireGuardTypes", logging, system,

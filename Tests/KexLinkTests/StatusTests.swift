@@ -1,5 +1,7 @@
+import Checkout
 import EventLoop
 import Foundation
+import JSONSchema
 import LinkChannel
 import LinkMember
 import NetworkAddresses
@@ -49,6 +51,8 @@ private let status = LinkStatus(members: [
     member(other, nil, .throughHub(hub), since: .seconds(200_000)),
     member(other, nil, .throughHub(nil)),
     member(other, nil, .hub(nil)),
+    member(other, nil, .peer(Endpoint("[2001:db8::7]:1"))),
+    member(other, nil, .peer(nil)),
 ])
 
 @Suite("The state in words") struct StatusTextTests {
@@ -58,7 +62,7 @@ private let status = LinkStatus(members: [
         let object = try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any]
         #expect(object?["interface"] as? String == "wg0")
         let members = try #require(object?["members"] as? [[String: Any]])
-        #expect(members.count == 6)
+        #expect(members.count == 8)
         #expect(members[0]["way"] as? String == "hub" && members[0]["endpoint"] as? String == "192.0.2.1:51820")
         #expect(members[0]["round_trip_us"] as? Int == 2345 && members[0]["seconds"] as? Int == 7300)
         #expect(members[0]["allowed_ips"] as? [String] == ["10.0.0.2/32", "fd00::2/128"])
@@ -69,9 +73,46 @@ private let status = LinkStatus(members: [
         #expect(members[3]["way"] as? String == "through-hub" && members[4]["hub"] is NSNull)
         #expect(members[5]["endpoint"] is NSNull && members[2]["name"] is NSNull)
         let empty = LinkStatus(members: []).json(of: InterfaceName("wg0")!)
-        #expect(empty == "{\"interface\":\"wg0\",\"no_hold\":null,\"members\":[]}\n")
+        #expect(empty == "{\"interface\":\"wg0\",\"no_hold\":null,\"members\":[],\"relay\":null}\n")
         let reason = LinkStatus(members: [], noHold: "no \"TUN\" here").json(of: InterfaceName("wg0")!)
         #expect(reason.contains("\"no_hold\":\"no \\\"TUN\\\" here\","))
+    }
+
+    /// As the package installs it.
+    private let schema: JSONSchema
+
+    init() throws { schema = try JSONSchema(file: Checkout.file("docs/link-status.schema.json")) }
+
+    @Test(
+        "is as its schema says, for every kind of link",
+        arguments: [nil, RelayStatus(ports: nil, used: 1024), RelayStatus(ports: 1...65535, used: 0)]
+    )
+    func kinds(relay: RelayStatus?) throws {
+        let all = LinkStatus(members: status.members, noHold: relay.map { "\($0)" }, relay: relay)
+        let ways = Set(all.members.map { "\($0.way)".prefix { $0 != "(" } })
+        #expect(ways == ["hub", "peer", "direct", "relayed", "throughHub"])
+        try schema.check(Data(all.json(of: InterfaceName("wg0")!).utf8))
+    }
+
+    @Test(
+        "and its schema lets nothing else pass",
+        arguments: [
+            ("\"way\":\"direct\"", "\"way\":\"tunnel\""),
+            ("\"way\":\"direct\"", "\"way\":\"relayed\""),
+            ("\"seconds\":5", "\"seconds\":-5"), ("\"seconds\":5", "\"seconds\":5.5"),
+            ("\"seconds\":5", "\"since\":5"),
+            ("\"round_trip_us\":2345", "\"round_trip_us\":true"), ("\"ours\":true", "\"ours\":1"),
+            ("\"endpoint\":\"192.0.2.1:51820\"", "\"endpoint\":\"192.0.2.1\""), ("10.0.0.2/32", "10.0.0.2"),
+            ("\"attempts\":[\"192", "\"attempts\":[7,\"192"), ("\"relay\":null", "\"relay\":{}"),
+            ("\"interface\":\"wg0\",", ""), ("\"interface\":\"wg0\"", "\"interface\":\"wg/0\""),
+            (hub.description, "hub"), ("\"no_hold\":null", "\"no_hold\":false"),
+        ]
+    )
+    func otherwise(words: String, others: String) throws {
+        let text = status.json(of: InterfaceName("wg0")!)
+        let changed = text.replacingOccurrences(of: words, with: others)
+        #expect(changed != text)
+        #expect(throws: JSONSchema.Failure.self) { try schema.check(Data(changed.utf8)) }
     }
 
     @Test("is a table for people, without orders for their terminal")
@@ -89,6 +130,8 @@ private let status = LinkStatus(members: [
                 "\(other) | through hub | 2 d | - | \(addresses)",
                 "\(other) | through no hub | 5 s | - | \(addresses)",
                 "\(other) | hub nowhere | 5 s | - | \(addresses)",
+                "\(other) | peer at [2001:db8::7]:1 | 5 s | - | \(addresses)",
+                "\(other) | peer nowhere | 5 s | - | \(addresses)",
             ]
         )
         // The columns stand under each other.

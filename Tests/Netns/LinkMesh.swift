@@ -1,6 +1,7 @@
 import Checkout
 import Foundation
 import Glibc
+import JSONSchema
 import LinkLaboratory
 import Patience
 
@@ -72,9 +73,21 @@ final class LinkMesh {
         try machine.run(arguments(machine, words))
     }
 
+    /// What is not as the schema says counts for nothing, so that each test that looks at a link is one of the schema.
+    private static func isAsTheSchemaSays(_ output: String) -> Bool {
+        do {
+            try JSONSchema(file: Checkout.file("docs/link-status.schema.json")).check(Data(output.utf8))
+            return true
+        } catch {
+            print("the state is not as its schema says: \(error)")
+            return false
+        }
+    }
+
     /// What a machine says of another: `way`, `endpoint` and so on, as in its JSON.
     func status(_ machine: LabMachine, of other: LabMachine) -> [String: Any]? {
         guard let result = try? run(machine, "status", machine.interface, "--json"), result.status == 0,
+            Self.isAsTheSchemaSays(result.output),
             let object = try? JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any],
             let members = object["members"] as? [[String: Any]]
         else { return nil }
