@@ -18,6 +18,8 @@ public struct Path: Hashable, Sendable {
     public let candidate: PathCandidate
     /// Whether it has ever answered.
     public var hasAnswered: Bool { lastAnswer != nil }
+    /// Whether it was ever asked.
+    public var wasAsked: Bool { lastSent != nil }
     /// When the last answer came.
     public private(set) var lastAnswer: MonotonicTime?
     /// The shortest of the last round trips; `nil` if there was no answer.

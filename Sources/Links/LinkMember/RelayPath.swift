@@ -32,6 +32,8 @@ struct RelayPath: Hashable, Sendable {
     private(set) var state = State.unasked
     private var lastProbe: MonotonicTime?
     private var probes = 0
+    /// Requests for a port that were not answered.
+    private(set) var requests = 0
     private var lastAnswer: MonotonicTime?
 
     enum Work: Hashable, Sendable {
@@ -54,7 +56,7 @@ struct RelayPath: Hashable, Sendable {
     mutating func grant(_ endpoint: Endpoint) {
         guard self.endpoint != endpoint else { return }
         state = .granted(endpoint)
-        (lastProbe, lastAnswer, probes) = (nil, nil, 0)
+        (lastProbe, lastAnswer, probes, requests) = (nil, nil, 0, 0)
     }
 
     mutating func refuse(at now: MonotonicTime) {
@@ -71,12 +73,16 @@ struct RelayPath: Hashable, Sendable {
     /// The addresses of this machine changed: the hub must see the new ones.
     mutating func renew() { (lastProbe, probes) = (nil, 0) }
 
+    /// Whether there is no answer, though it was asked often enough to say so.
+    var isUnanswered: Bool { max(probes, requests) >= Self.fastProbes }
+
     /// What is due.
     mutating func work(at now: MonotonicTime) -> Work? {
         guard nextDeadline.map({ $0 <= now }) ?? false else { return nil }
         switch state {
         case .unasked, .asked, .refused:
             state = .asked(at: now)
+            requests = min(requests + 1, Self.fastProbes)
             return .ask
         case .granted where probes >= Self.mostProbes:
             self = RelayPath()

@@ -44,6 +44,8 @@ public final class VirtualMachine {
 
     /// Peers that the program made.
     private var made: Set<PublicKey> = []
+    /// Whether a firewall keeps packets away from the ports of the relay.
+    public var hidesRelay = false
     private var relayPorts: [PublicKey: UInt16] = [:]
     public var relayPortCount: Int { relayPorts.count }
     private var relayEnds: [End: Endpoint] = [:]
@@ -343,7 +345,7 @@ public final class VirtualMachine {
         let port = nextRelayPort
         relayPorts[other] = port
         underlay.listen(at: .v4(address, port: port)) { [weak self] source, bytes, payload in
-            guard let self, isRunning else { return }
+            guard let self, isRunning, !hidesRelay else { return }
             guard let payload else {
                 happened(.probe(bytes, from: source, at: .relay(other)))
                 return
