@@ -603,9 +603,8 @@ let linkSuites = suites(
         (
             "LinkMemberTests",
             [
-                "Keys", "LinkFacts", "LinkMember", "LinkMessages", "NetworkAddresses", "PathProbe", "Surroundings",
-                "Time",
-                "VirtualNetwork", "WireGuardTypes",
+                "Keys", "LinkFacts", "LinkMember", "LinkMessages", "NetworkAddresses", "PathProbe", "SourceLimits",
+                "Surroundings", "Time", "VirtualNetwork", "WireGuardTypes",
             ]
         ),
         (

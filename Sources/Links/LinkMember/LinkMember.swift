@@ -65,6 +65,7 @@ public struct LinkMember: Sendable {
         var awaitedSecrets: Set<PublicKey> = []
         var awaitedUntil = MonotonicTime.start
         var switchboard = Switchboard()
+        var turns = Turns()
         var fieldPeers = FieldPeers()
         /// When each pair is due, and those that something has happened to.
         var agenda = Agenda()

@@ -177,7 +177,7 @@ extension LinkMember {
         own.touched.insert(sender)
         if hub == nil { own.pairs[sender]?.noteArrival(at: now) }
         switch message {
-        case .call(let call): own.pairs[sender]?.take(call, surroundings, &outbox, at: now)
+        case .call(let call): own.pairs[sender]?.take(call, surroundings, at: now)
         case .echo(let number, let isAnswer) where hub == nil:
             own.pairs[sender]?.take(echo: number, isAnswer: isAnswer, &outbox, at: now)
         case .switching(let phase):

@@ -20,8 +20,10 @@ extension LinkMember {
             for message in own.exchange.send(at: now, using: &random) { send(message, &own) }
             matchPairs(&own, at: now)
         }
-        // In the order of the keys, so that the same events have the same work.
-        for key in own.touched.union(own.agenda.take(at: now)).sorted() {
+        let due = own.touched.union(own.agenda.take(at: now)).union(own.turns.take(at: now))
+        // Who has traffic is called first. In the order of the keys, so that the same events have the same work.
+        let urgent = due.filter { own.pairs[$0]?.isUrgent(at: now) ?? false }
+        for key in urgent.sorted() + due.subtracting(urgent).sorted() {
             guard var pair = own.pairs[key] else { continue }
             let surroundings = own.surroundings(for: key, at: now)
             own.pairs[key] = nil
@@ -29,6 +31,7 @@ extension LinkMember {
             own.agenda.set(key, at: pair.nextDeadline(hasHub: surroundings.hub != nil, idleTime: idleTime, at: now))
             if pair.initiation.state == .idle { own.busy.remove(key) } else { own.busy.insert(key) }
             own.pairs[key] = pair
+            if pair.waitsForTurn { own.turns.wait(key, isUrgent: urgent.contains(key)) }
             carryOut(outbox, of: key, surroundings.hub, &own, at: now)
         }
         own.touched = []
@@ -38,7 +41,8 @@ extension LinkMember {
             own.readEvery = interval
             work.append(.read(every: interval))
         }
-        let deadlines = [own.agenda.next(), own.exchange.nextDeadline, own.fieldDue, own.sweepDue]
+        let turn = own.turns.nextDeadline(at: now)
+        let deadlines = [own.agenda.next(), own.exchange.nextDeadline, own.fieldDue, own.sweepDue, turn]
         // Never at once: what could not be done now cannot be done now.
         own.nextDeadline = max(deadlines.compactMap(\.self).min() ?? now, now + Self.leastPause)
     }
@@ -143,6 +147,7 @@ extension LinkMember {
         }
         if let hub {
             if !outbox.forwarded.isEmpty { own.pairs[key]?.noteForwarded(at: now) }
+            own.turns.note(outbox.forwarded.count, at: now)
             for message in outbox.forwarded {
                 guard let inner = own.sealers[key]?.seal(message, using: &random) else { continue }
                 send(.forward(key, inner), to: hub.key, &own)

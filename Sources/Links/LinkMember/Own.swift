@@ -112,6 +112,7 @@ extension LinkMember.Own {
             factsPort: factsPort,
             mapping: mapping.mapping(own: site.v4, port: snapshot.listenPort, at: now),
             idleTime: idleTime,
+            mayCall: turns.mayCall(at: now),
             moment: moment(at: now)
         )
     }

@@ -24,6 +24,8 @@ struct Pair: Sendable {
         var mapping = Mapping.unknown
         /// After which a pair without traffic has no link; `nil`: never.
         var idleTime: Duration?
+        /// Whether the hub forwards another call.
+        var mayCall = true
         /// By both clocks.
         var moment: Moment
     }
@@ -100,6 +102,12 @@ struct Pair: Sendable {
     var sentCandidates: [Call.Candidate] = []
     var renewals = TokenBucket()
     var hasChangingPort = false
+    /// Whether a call of the other member is to be answered.
+    var owesAnswer = false
+    /// Whether a call or an answer waits until the hub forwards another one.
+    var waitsForTurn = false
+    /// When it was woken by traffic last.
+    var lastDemand: MonotonicTime?
 
     // The session
     var initiation: Initiation
@@ -226,7 +234,7 @@ struct Pair: Sendable {
         let isUnderWay = initiation.state != .idle && !(hasSession && move.isMoved)
         var deadlines = [now + (isUnderWay ? Self.tick : Self.idleTick)]
         if let wanted { deadlines.append(wanted) }
-        if let next = nextCall(hasHub: hasHub, at: now) { deadlines.append(next) }
+        if !waitsForTurn, let next = nextCall(hasHub: hasHub, at: now) { deadlines.append(next) }
         if kind == .ours, hasHub, needsRelay(at: now), let next = relay.nextDeadline { deadlines.append(next) }
         if let next = prober.nextDeadline(isAsked: isAsked(at: now), at: now) { deadlines.append(next) }
         if !hasSession, let next = initiation.nextDeadline { deadlines.append(next) }

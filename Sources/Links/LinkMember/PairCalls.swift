@@ -34,7 +34,7 @@ extension Pair {
         offer(surroundings, at: now)
     }
 
-    mutating func take(_ call: Call, _ surroundings: Surroundings, _ outbox: inout Outbox, at now: MonotonicTime) {
+    mutating func take(_ call: Call, _ surroundings: Surroundings, at now: MonotonicTime) {
         noteWish(at: now)
         port = call.factsPort
         hasChangingPort = call.hasChangingPort
@@ -42,7 +42,7 @@ extension Pair {
         offer(surroundings, at: now)
         guard call.wantsAnswer, lastAnswer.map({ $0 + Self.answerInterval <= now }) ?? true else { return }
         lastAnswer = now
-        outbox.forwarded.append(.call(ownCall(surroundings, wantsAnswer: false)))
+        owesAnswer = true
     }
 
     /// An authentic request of the other member came from there.
@@ -83,11 +83,25 @@ extension Pair {
             callCount = 0
             lastCall = nil
         }
-        guard let next = nextCall(hasHub: surroundings.hub != nil, at: now), next <= now else { return }
+        let isDue = nextCall(hasHub: surroundings.hub != nil, at: now).map { $0 <= now } ?? false
+        guard surroundings.hub != nil, isDue || owesAnswer else {
+            (owesAnswer, waitsForTurn) = (false, false)
+            return
+        }
+        waitsForTurn = !surroundings.mayCall
+        guard !waitsForTurn else { return }
+        // Who has just called has said where it is.
+        outbox.forwarded.append(.call(ownCall(surroundings, wantsAnswer: isDue && !owesAnswer)))
+        owesAnswer = false
+        guard isDue else { return }
         lastCall = now
         callCount += 1
         sentCandidates = candidates
-        outbox.forwarded.append(.call(ownCall(surroundings, wantsAnswer: true)))
+    }
+
+    /// Whether packets wait for a better way than they have.
+    func isUrgent(at now: MonotonicTime) -> Bool {
+        failure?.hasTraffic(at: now) ?? false || lastDemand.map { $0 + FailureWatch.recent > now } ?? false
     }
 
     func nextCall(hasHub: Bool, at now: MonotonicTime) -> MonotonicTime? {

@@ -30,6 +30,7 @@ extension Pair {
         // It begins anew.
         if wakes { (callCount, lastCall) = (0, nil) }
         wantedUntil = max(wantedUntil, now + idleTime)
+        lastDemand = now
         return wakes
     }
 

@@ -1,6 +1,7 @@
 import LinkFacts
 import LinkMessages
 import NetworkAddresses
+import SourceLimits
 import Surroundings
 import Testing
 import Time
@@ -43,6 +44,51 @@ import WireGuardTypes
         let woken = (wakeups(mesh) - wokenBefore) / count / 5
         print("figure: \(count) machines: \(cost) bytes a minute and machine, woken \(woken) times")
         #expect(cost < 1_000 + 1_000 * count)
+    }
+
+    @Test(.enabled(if: Extent.isLong)) func `a newcomer says no more than its hub forwards`() throws {
+        let mesh = VirtualMesh()
+        // With what belongs to the sessions more than a hub forwards at once. The others have no traffic, and wake when
+        // they are called.
+        let count = 250
+        for number in 0..<count { mesh.machine("m\(number)", .none).settings.linksOnDemand = true }
+        for machine in [mesh.hub] + mesh.machines { machine.start() }
+        mesh.clock.run(for: .seconds(30))
+        let newcomer = mesh.machine("newcomer", .none)
+        newcomer.start()
+        let time = mesh.clock.run(upTo: .seconds(60)) {
+            var board = mesh.hub.member?.own?.switchboard
+            let isForwarded = board?.forwards(for: newcomer.key, at: mesh.clock.now)
+            #expect(isForwarded == true)
+            return newcomer.member?.own?.pairs.values.count { $0.kind == .ours && $0.callCount > 0 } == count
+        }
+        print("figure: a newcomer has called \(count) others after \(try #require(time))")
+        mesh.clock.run(for: .seconds(10))
+        #expect(newcomer.status().values.count { if case .direct = $0.way { true } else { false } } == count)
+    }
+
+    @Test func `who has traffic is called first, and then those that have waited longest`() {
+        var turns = Turns()
+        let now = MonotonicTime(sinceStart: .seconds(1000))
+        #expect(turns.mayCall(at: now) && turns.nextDeadline(at: now) == nil)
+        turns.note(Turns.burst - 1, at: now)
+        #expect(turns.mayCall(at: now))
+        turns.note(1, at: now)
+        #expect(!turns.mayCall(at: now))
+        for number in [5, 3, 5] { turns.wait(key(number), isUrgent: false) }
+        turns.wait(key(9), isUrgent: true)
+        func take(after intervals: Int) -> [PublicKey] { turns.take(at: now + Turns.interval * intervals) }
+        #expect(take(after: 0) == [] && turns.nextDeadline(at: now) == now + Turns.interval)
+        #expect(take(after: 2) == [key(9), key(5)])
+        turns.note(2, at: now + Turns.interval * 2)
+        #expect(turns.nextDeadline(at: now + Turns.interval * 2) == now + Turns.interval * 3)
+        // What had to be said at once is owed.
+        turns.note(10, at: now + Turns.interval * 3)
+        #expect(take(after: 12) == [])
+        #expect(take(after: 13) == [key(3)])
+        #expect(turns.nextDeadline(at: now + Turns.interval * 13) == nil)
+        // All of it stays below what a hub forwards.
+        #expect(Turns.burst < Switchboard.forwardLimit.burst && Turns.interval > Switchboard.forwardLimit.interval)
     }
 
     @Test func `a datagram concerns the pair that it is of, however many there are`() throws {
