@@ -27,6 +27,7 @@ struct MemberService: ~Copyable {
     private var budget = LineBudget()
     private var readInterval: Duration?
     private var hasLeft = false
+    private var suspends = SuspendWatch(sinceStart: MonotonicTime.now.sinceStart, awake: awakeTime())
 
     private static let channelToken: UInt64 = 0
     private static let statusToken: UInt64 = 1
@@ -51,6 +52,7 @@ struct MemberService: ~Copyable {
         while !hasLeft {
             let count = try loop.wait(until: nextDeadline)
             let now = MonotonicTime.now
+            if suspends.noticesSleep(sinceStart: now.sinceStart, awake: awakeTime()) { core?.take(.resumed, at: now) }
             for index in 0..<count {
                 let event = loop[index]
                 switch event.token {
@@ -116,9 +118,9 @@ struct MemberService: ~Copyable {
     private mutating func begin(_ orders: MemberOrders) throws(ConfigurationError) {
         let configuration = try LinkConfiguration(bytes: orders.text, path: orders.path)
         interface = orders.interface
+        sockets.setRelayPorts(configuration.settings.relayPorts)
         core = LinkMember(settings: configuration.settings, seesTraffic: true)
     }
-        sockets.setRelayPorts(configuration.settings.relayPorts)
 
     // MARK: - Work
 

@@ -140,6 +140,10 @@ private let status = LinkStatus(members: [
         #expect(LinkStatus(members: []).table() == "no members are known yet\n")
         let last = LinkStatus(members: status.members, noHold: "no TUN\u{7}").table().split(separator: "\n").last
         #expect(last == "packets on their way are lost when a link is made: no TUN?")
+        let ranges: [ClosedRange<UInt16>?] = [nil, 50_000...50_999]
+        let words = ranges.map { LinkStatus(members: [], relay: RelayStatus(ports: $0, used: 3)).table() }
+        #expect(words[0].hasSuffix("relay: ports of the kernel's choice, 3 in use\n"))
+        #expect(words[1].hasSuffix("relay: ports 50000-50999, 3 in use\n"))
     }
 }
 
@@ -183,10 +187,6 @@ private let status = LinkStatus(members: [
         #expect(try receive(socket) == .nothingYet)
         _ = try Socket.send([10], to: socket.raw)
         try turn(loop, tokens: [first])
-        let ranges: [ClosedRange<UInt16>?] = [nil, 50_000...50_999]
-        let words = ranges.map { LinkStatus(members: [], relay: RelayStatus(ports: $0, used: 3)).table() }
-        #expect(words[0].hasSuffix("relay: ports of the kernel's choice, 3 in use\n"))
-        #expect(words[1].hasSuffix("relay: ports 50000-50999, 3 in use\n"))
         #expect(try receive(socket) == .bytes(form.utf8.count + 1))
         #expect(try receive(socket) == .end)
     }

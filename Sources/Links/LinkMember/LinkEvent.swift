@@ -25,6 +25,8 @@ public enum LinkEvent: Sendable {
     case relayPort(PublicKey, UInt16?)
     /// What a name of ``LinkWork/lookUp(_:)`` stands for; none if nobody knows.
     case found([Endpoint], for: HostPort)
+    /// The machine slept, and goes on.
+    case resumed
     /// Packets in the tunnel, or a sample of them, have gone to these addresses or come from them; IPv4 as mapped ones.
     case traffic([IPv6Address])
 }

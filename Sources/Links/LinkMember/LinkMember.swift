@@ -98,9 +98,9 @@ public struct LinkMember: Sendable {
         var relayProbes: [UInt64: RelayProbe] = [:]
         /// Why packets were not held when that was tried last.
         var noHold: String?
-        /// When a name was looked up last.
         /// Where members are when they send to the relay.
         var relayEnds = RelayEnds()
+        /// When a name was looked up last.
         var lookups: [HostPort: MonotonicTime] = [:]
         var readEvery = Duration.zero
         var lastReadNow: MonotonicTime?
@@ -159,6 +159,7 @@ public struct LinkMember: Sendable {
             own.pairs[member]?.move.noteHold(false, at: now)
             own.touched.insert(member)
         case .relayPort(let member, let port): grant(port, of: member, &own, at: now)
+        case .resumed: resume(&own, at: now)
         case .traffic(let addresses): noteTraffic(addresses, &own, at: now)
         case .found(let endpoints, let name):
             // A resolver that does not answer has not said that the address is wrong.

@@ -33,20 +33,7 @@ extension LinkMember {
         let hasMoved =
             old.underlayAddresses != snapshot.underlayAddresses || old.listenPort != snapshot.listenPort
             || old.firewallMark != snapshot.firewallMark || old.isUp != snapshot.isUp
-        if hasMoved {
-            own.mapping.forget()
-            // Where an address went, a peer stays silent until its endpoint is written again, even the same (measured
-            // with wireguard-go; the kernel finds the way itself).
-            let current = snapshot.peers.compactMap { peer in
-                peer.endpoint.map {
-                    PeerChange.update(PeerSettings(publicKey: peer.publicKey, allowedIPs: [], endpoint: $0))
-                }
-            }
-            if !current.isEmpty {
-                for change in current { own.pairs[change.publicKey]?.pendingChanges += 1 }
-                work.append(.change(current))
-            }
-        }
+        if hasMoved { renewEndpoints(&own) }
         for (key, pair) in own.pairs where hasMoved || pair.isNews(own.peers[key]) {
             own.touched.insert(key)
             var outbox = Pair.Outbox()
@@ -56,6 +43,37 @@ extension LinkMember {
             carryOut(outbox, of: key, surroundings.hub, &own, at: now)
         }
         self.own = own
+    }
+
+    /// Where this machine is seen is open again, and so is the way to each peer.
+    private mutating func renewEndpoints(_ own: inout Own) {
+        own.mapping.forget()
+        // Where an address went, a peer stays silent until its endpoint is written again, even the same (measured
+        // with wireguard-go; the kernel finds the way itself).
+        let current = own.snapshot.peers.compactMap { peer in
+            peer.endpoint.map {
+                PeerChange.update(PeerSettings(publicKey: peer.publicKey, allowedIPs: [], endpoint: $0))
+            }
+        }
+        guard !current.isEmpty else { return }
+        for change in current { own.pairs[change.publicKey]?.pendingChanges += 1 }
+        work.append(.change(current))
+    }
+
+    /// The machine slept. The kernel has ended its sessions, NATs have forgotten it, and others may have gone back to the
+    /// hub without being heard: each pair begins anew, there as well.
+    mutating func resume(_ own: inout Own, at now: MonotonicTime) {
+        renewEndpoints(&own)
+        for key in own.pairs.keys.sorted() {
+            let surroundings = own.surroundings(for: key, at: now)
+            var outbox = Pair.Outbox()
+            own.pairs[key]?.goBack(&outbox, at: now)
+            own.pairs[key]?.restart(surroundings, at: now)
+            own.touched.insert(key)
+            carryOut(outbox, of: key, surroundings.hub, &own, at: now)
+        }
+        for key in own.peers.keys where own.isOperators(key) { own.exchange.ping(key, at: now) }
+        work.append(.readNow)
     }
 
     /// Packets that go through the hub want a link.
@@ -215,6 +233,13 @@ extension LinkMember {
             }
             if let answer { work.append(.probe(answer, to: source, from: port)) }
         case .answer(let sender, let counter, let observed):
+            if case .relay(let other) = port {
+                // It has seen the port of the relay, and not this machine's.
+                guard own.relayEnds.takes(counter, from: source, at: RelayEnds.Door(member: sender, other: other))
+                else { return }
+                work.append(.relayEnd(of: sender, at: source, towards: other))
+                return
+            }
             // Who is near sees no NAT.
             let isNear = own.snapshot.underlayAddresses.contains { $0.address.contains(source.source) }
             if let observed, !isNear { own.mapping.note(observed, by: source, at: now) }
@@ -233,13 +258,6 @@ extension LinkMember {
 
     // The hub's part
 
-            if case .relay(let other) = port {
-                // It has seen the port of the relay, and not this machine's.
-                guard own.relayEnds.takes(counter, from: source, at: RelayEnds.Door(member: sender, other: other))
-                else { return }
-                work.append(.relayEnd(of: sender, at: source, towards: other))
-                return
-            }
     private mutating func forward(
         _ inner: [UInt8],
         from sender: PublicKey,

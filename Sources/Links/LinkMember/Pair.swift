@@ -117,6 +117,7 @@ struct Pair: Sendable {
     var isOtherReady = false
     var lastReady: MonotonicTime?
     var readyCount = 0
+    var complaints = 0
     var lastGreeting: MonotonicTime?
     var firstProof: MonotonicTime?
     /// Whether something has come through the pair's own tunnel since the peer was made.
@@ -192,7 +193,8 @@ struct Pair: Sendable {
             lastCall = nil
         }
         guard !isAsleep(surroundings.idleTime, at: now) else {
-            fallAsleep(&outbox, at: now)
+            (owesAnswer, waitsForTurn) = (false, false)
+            goBack(&outbox, at: now)
             sayFarewell(&outbox, at: now)
             noteWay(surroundings, &outbox, at: now)
             outbox.notices.removeAll { _ in !lines.take(Self.notices, at: now.sinceStart) }
@@ -251,6 +253,7 @@ struct Pair: Sendable {
         }
         if kind == .unknown, since + Self.doubt > now { deadlines.append(since + Self.doubt) }
         if let next = failure?.nextDeadline { deadlines.append(next) }
+        if let next = nextComplaint { deadlines.append(next) }
         if let settling, pendingChanges == 0 { deadlines.append(settling.next) }
         if let next = move.nextDeadline, hasSession { deadlines.append(next) }
         if initiation.state != .idle, !hasSession {

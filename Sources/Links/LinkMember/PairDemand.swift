@@ -37,12 +37,11 @@ extension Pair {
     /// The other member wants a link.
     mutating func noteWish(at now: MonotonicTime) { wantedUntil = max(wantedUntil, now + Self.courtesy) }
 
-    /// Goes back to the hub.
-    mutating func fallAsleep(_ outbox: inout Outbox, at now: MonotonicTime) {
+    /// Goes back to the hub, and both sides with it. Nothing has failed, so the next session need not wait.
+    mutating func goBack(_ outbox: inout Outbox, at now: MonotonicTime) {
         guard initiation.state != .idle else { return }
         let before = (resets, notBefore)
         reset(&outbox, isTold: true, at: now)
-        // Nothing has failed.
         (resets, notBefore) = before
     }
 }

@@ -108,6 +108,7 @@ extension Pair {
             failure = nil
             lastGreeting = nil
             readyCount = 0
+            complaints = 0
             return
         }
         if endpoint != way, endpoint == relay.endpoint || prober.path(to: endpoint)?.isBelieved != true {

@@ -19,6 +19,9 @@ extension Pair {
     static let settleIntervals = 3...10
     /// Keepalive of a side whose NAT would forget, in seconds: common ones do after 30 s.
     static let keepalive: UInt16 = 25
+    /// A responder that is not asked to move says so after this time, and then after twice as long each time, 32 times
+    /// at most.
+    static let complaintInterval = Duration.seconds(2)
 
     struct FailedPath: Hashable {
         var endpoint: Endpoint
@@ -151,6 +154,24 @@ extension Pair {
             if move.isMoved { giveAllowedIPs(&outbox) }
         }
         if move.isUnanswered(at: now) { failure?.suspect(at: now) }
+        complain(&outbox, at: now)
+    }
+
+    /// The initiator does not ask to move: it may have done so in a session that this side has lost since, and has no
+    /// reason to ask again. It begins anew when it hears that another session is expected.
+    private mutating func complain(_ outbox: inout Outbox, at now: MonotonicTime) {
+        guard let next = nextComplaint, next <= now else { return }
+        complaints += 1
+        lastReady = now
+        outbox.forwarded.append(.switching(.ready))
+    }
+
+    /// When the responder says so; `nil` if there is no reason.
+    var nextComplaint: MonotonicTime? {
+        guard !initiation.isInitiator, hasSession, !move.isMoved, !allowedIPs.isEmpty, let sessionSince
+        else { return nil }
+        let last = complaints == 0 ? sessionSince : max(sessionSince, lastReady ?? sessionSince)
+        return last + Self.complaintInterval * (1 << min(complaints, 5))
     }
 
     /// Gives the peer what it may send from.

@@ -18,6 +18,14 @@ extension MonotonicTime {
     }
 }
 
+/// Time since the start of the machine, without that in which it slept. Source: CLOCK_MONOTONIC of clock_gettime(2).
+public func awakeTime() -> Duration {
+    var time = timespec()
+    let result = unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+    precondition(result == 0, "CLOCK_MONOTONIC exists everywhere")
+    return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
+}
+
 /// Seconds since 1970 by the wall clock, which may step. Only for comparing with times that the kernel gives so.
 public func wallClockSeconds() -> Int64 { Int64(time(nil)) }
 

@@ -90,7 +90,7 @@ public final class VirtualMachine {
         wireGuard = WireGuardModel(publicKey: privateKey.publicKey, listenPort: listenPort, clock: clock)
         underlay.place(address, in: site)
         wireGuard.send = { [weak self] message, size, endpoint in
-            guard let self else { return }
+            guard let self, !isAsleep else { return }
             self.underlay.send([UInt8](repeating: 4, count: size), message, from: self.endpoint, to: endpoint)
         }
         wireGuard.receive = { [weak self] packet, key in self?.take(packet, from: key) }
@@ -114,7 +114,7 @@ public final class VirtualMachine {
 
     private func listen(at endpoint: Endpoint) {
         underlay.listen(at: endpoint) { [weak self] source, bytes, payload in
-            guard let self else { return }
+            guard let self, !isAsleep else { return }
             if let message = payload as? WireGuardModel.Message {
                 wireGuard.take(message, size: bytes.count, from: source)
             } else {
@@ -132,6 +132,23 @@ public final class VirtualMachine {
         underlay.place(new, in: site)
         listen(at: endpoint)
         read()
+    }
+
+    /// Whether it sleeps: then it neither sends nor receives, and nothing runs.
+    public private(set) var isAsleep = false
+
+    /// Sleeps, and wakes without sessions.
+    ///
+    /// - Parameter isNoticed: whether the program is told.
+    public func sleep(for span: Duration, isNoticed: Bool = true) {
+        isAsleep = true
+        clock.after(span) { [self] in
+            isAsleep = false
+            wireGuard.forgetSessions()
+            if isNoticed { happened(.resumed) }
+            proceed()
+            read()
+        }
     }
 
     // The program
@@ -209,7 +226,7 @@ public final class VirtualMachine {
     private func read() {
         readNumber += 1
         let number = readNumber
-        guard isRunning else { return }
+        guard isRunning, !isAsleep else { return }
         happened(.device(snapshot))
         clock.after(readInterval) { [weak self] in
             guard let self, number == readNumber else { return }
@@ -218,7 +235,7 @@ public final class VirtualMachine {
     }
 
     private func happened(_ event: LinkEvent) {
-        guard member != nil else { return }
+        guard member != nil, !isAsleep else { return }
         member?.take(event, at: clock.now)
         proceed()
     }
@@ -227,6 +244,7 @@ public final class VirtualMachine {
     public private(set) var wakeups = 0
 
     private func proceed() {
+        guard !isAsleep else { return }
         wakeups += 1
         guard let work = member?.work(at: clock.now) else { return }
         carryOut(work)

@@ -128,6 +128,15 @@ public final class WireGuardModel {
         }
     }
 
+    /// As the kernel does when the machine goes to sleep. Source: wg_pm_notification of drivers/net/wireguard.
+    func forgetSessions() {
+        for key in Array(peers.keys) {
+            peers[key]?.session = nil
+            peers[key]?.next = nil
+            peers[key]?.initiation = nil
+        }
+    }
+
     private func set(_ settings: PeerSettings) {
         let key = settings.publicKey
         for other in peers.keys where other != key {
