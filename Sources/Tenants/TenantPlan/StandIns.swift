@@ -18,7 +18,7 @@ extension Assignments {
         for network in document.networks {
             for member in network.members {
                 let id = MemberID(network: network.name, node: member.node)
-                if assigned.relayPorts[id] == nil, let exit = network.exit {
+                if network.hiddenPairs == .relay, assigned.relayPorts[id] == nil, let exit = network.exit {
                     assigned.relayPorts[id] = relays.take(at: exit.node)
                 }
                 guard member.prefix == nil, assigned.prefixes[id] == nil else { continue }
