@@ -47,6 +47,8 @@ enum Fault: String, CaseIterable {
             if self == .noTranslation { room.firewall.translations = [] }
             return
         }
+        // A member that is alone and leads nowhere has nothing that could be missed.
+        guard room.nics.contains(where: { $0.hasPeers || $0.hasMates || $0.leadsOut }) else { return }
         switch self {
         case .missingReturnRoute:
             // Elsewhere the default route leads into the same tunnel, and WireGuard looks at no next hop.
@@ -75,7 +77,7 @@ enum Fault: String, CaseIterable {
             }
             room.firewall.forwardPolicy = .accept
         case .tombstoneOnMember:
-            let ways = room.routes.filter { $0.destination.length > 0 && $0.nic != nil }
+            let ways = room.routes.filter { [24, 64].contains($0.destination.length) && $0.nic != nil }
             guard let way = ways.randomElement(using: &chance) else { return }
             room.routes.removeAll { $0.destination == way.destination }
             room.routes.append(Route(way.destination, .unreachable))
@@ -203,6 +205,8 @@ extension Nic {
         default: false
         }
     }
+
+    fileprivate var hasMates: Bool { if case .vxlan = kind { true } else { false } }
 
     fileprivate var hasPeers: Bool {
         if case .wireGuard(let setup) = kind { !setup.peers.isEmpty } else { false }
