@@ -145,9 +145,13 @@ import Testing
             run b ping -6 -c 3 -W 5 -I \(home)::1 \(farm)::1
             run a ping -6 -c 3 -W 5 -I \(farm)::1 \(home)::1
             run b ip -6 route get 2a02:1807:ffff::1 from \(home)::1
+            run b ip -4 route add default via 198.51.100.1
+            run b ip -4 route get 203.0.113.9 mark "$(run b wg show kxe\(number)b fwmark)"
             """
         let output = try place.shell(script)
         #expect(output.matches(of: #/3 received, 0% packet loss/#).count == 2, "\(output)")
+        // What WireGuard itself sends goes by the machine's own way.
+        #expect(output.contains("203.0.113.9 via 198.51.100.1 dev eth"), "\(output)")
         // The internet is behind the exit.
         #expect(output.contains("2a02:1807:ffff::1 from \(home)::1 via fe80::"), "\(output)")
     }
