@@ -147,7 +147,7 @@ private let status = LinkStatus(members: [
     }
 }
 
-@Suite("Who asks for the state", .timeLimit(.minutes(1))) final class StatusServerTests {
+@Suite("Who asks for the state", .timeLimit(.minutes(60))) final class StatusServerTests {
     private let loop: EventLoop
     private var server = StatusServer(listenerToken: 1)
     private let path: String

@@ -7,7 +7,7 @@ import Surroundings
 import Testing
 import WireGuardTypes
 
-@Suite("The keeper of an interface", .needsRoot, .timeLimit(.minutes(10))) struct LinkKeeperProcessTests {
+@Suite("The keeper of an interface", .needsRoot, .timeLimit(.minutes(60))) struct LinkKeeperProcessTests {
     @Test("waits for the interface and its key, names what it lacks, and gives it its address")
     func waiting() throws {
         let fixture = try DirectLinkFixture(["hub"])
@@ -149,7 +149,7 @@ import WireGuardTypes
     }
 }
 
-@Suite("Machines that share a hub", .needsRoot, .timeLimit(.minutes(10))) struct DirectLinkTests {
+@Suite("Machines that share a hub", .needsRoot, .timeLimit(.minutes(60))) struct DirectLinkTests {
     /// Hub and two others, all with kex-link.
     private func start() throws -> DirectLinkFixture {
         let fixture = try DirectLinkFixture(["hub", "a", "b"])

@@ -5,7 +5,7 @@ import Surroundings
 import Testing
 
 /// Direct paths with the programs, real NATs and userspace WireGuard.
-@Suite(.needsRoot, .serialized, .timeLimit(.minutes(20))) struct DirectPathTests {
+@Suite(.needsRoot, .serialized, .timeLimit(.minutes(60))) struct DirectPathTests {
     @Test func `two on one network`() throws {
         let mesh = try LinkMesh()
         let site = try mesh.laboratory.makeSite(.portRestricted)

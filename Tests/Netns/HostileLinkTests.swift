@@ -6,7 +6,7 @@ import Surroundings
 import Testing
 
 /// A member that was taken over, against the programs.
-@Suite(.needsRoot, .serialized, .timeLimit(.minutes(20))) struct HostileLinkTests {
+@Suite(.needsRoot, .serialized, .timeLimit(.minutes(60))) struct HostileLinkTests {
     /// Counts the datagrams that come to a machine, by where they are from and where they go.
     private static let counter = """
         import collections, signal, socket, struct, sys

@@ -4,7 +4,7 @@ import Surroundings
 import Testing
 
 /// Direct links where the internet is IPv6.
-@Suite(.needsRoot, .serialized, .timeLimit(.minutes(20))) struct IPv6LinkTests {
+@Suite(.needsRoot, .serialized, .timeLimit(.minutes(60))) struct IPv6LinkTests {
     /// A hub and two hosts, each with these families outside of the tunnel.
     private func mesh(hub: [Int], a: [Int], b: [Int]) throws -> (LinkMesh, LabMachine, LabMachine) {
         let mesh = try LinkMesh(hasIPv6: true)

@@ -6,7 +6,7 @@ import Surroundings
 import Testing
 
 /// Links on demand with the programs, and with packets that are really there.
-@Suite(.needsRoot, .serialized, .timeLimit(.minutes(10))) struct OnDemandTests {
+@Suite(.needsRoot, .serialized, .timeLimit(.minutes(60))) struct OnDemandTests {
     private static let configuration = "[Link]\nOnDemand=yes\nIdle=1min\n"
 
     private func mesh(_ names: [String], configuration: String? = Self.configuration) throws -> (LinkMesh, [LabMachine])

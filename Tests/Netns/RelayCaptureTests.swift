@@ -5,7 +5,7 @@ import Surroundings
 import Testing
 
 /// What the hub sees of a pair that it relays.
-@Suite(.needsRoot, .serialized, .timeLimit(.minutes(20))) struct RelayCaptureTests {
+@Suite(.needsRoot, .serialized, .timeLimit(.minutes(60))) struct RelayCaptureTests {
     /// Says of each datagram that crosses the hub's interfaces what it begins with, and whether the words are in it.
     private static let capture = """
         import collections, signal, socket, sys
