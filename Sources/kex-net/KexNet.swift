@@ -16,9 +16,8 @@ struct KexNet: ParsableCommand {
             """,
         version: "kex-net \(packageVersion)",
         subcommands: [
-            InitCommand.self, CheckCommand.self, AllocateCommand.self, ReleaseCommand.self, ExportCommand.self,
-            PlanCommand.self,
-            GraphCommand.self, UpstreamCommand.self,
+            InitCommand.self, CheckCommand.self, AllocateCommand.self, ReleaseCommand.self, MemberCommand.self,
+            ExportCommand.self, PlanCommand.self, GraphCommand.self, UpstreamCommand.self,
         ]
     )
 }

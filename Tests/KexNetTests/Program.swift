@@ -17,7 +17,7 @@ final class Workplace {
 
     deinit { try? FileManager.default.removeItem(at: folder) }
 
-    private static let program = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
+    static let program = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
         .appending(path: "kex-net")
 
     /// Runs `kex-net` to its end. Files stand in for pipes, so that no amount of output can block.

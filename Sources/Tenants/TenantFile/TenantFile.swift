@@ -8,8 +8,10 @@ public struct TenantFile: Sendable {
 
     public let path: String
     public let document: TenantDocument
+    /// What is in the file.
+    public let bytes: [UInt8]
     /// The lines of everything in the document, from 1.
-    private let lines: [DocumentPath: Int]
+    let lines: [DocumentPath: Int]
 
     /// Reads a file.
     ///
@@ -36,6 +38,7 @@ public struct TenantFile: Sendable {
         guard let document, reader.mistakes.isEmpty else { throw ConfigurationError(Self.inOrder(reader.mistakes)) }
         self.path = path
         self.document = document
+        self.bytes = bytes
         lines = reader.lines
     }
 

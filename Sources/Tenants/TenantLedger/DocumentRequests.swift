@@ -6,9 +6,14 @@ extension Ledger {
     /// Gives every member of the document what it lacks: a prefix, a port, and at the exit a port to relay by where the
     /// network relays.
     ///
+    /// - Parameter only: the one that is given something, instead of every member.
     /// - Returns: what is new, in the order of the lines.
     /// - Throws: every refusal. Then nothing is to be written.
-    public mutating func allocate(_ document: TenantDocument, at now: LedgerTime) throws(LedgerRefusal) -> [Holding] {
+    public mutating func allocate(
+        _ document: TenantDocument,
+        only: MemberID? = nil,
+        at now: LedgerTime
+    ) throws(LedgerRefusal) -> [Holding] {
         let before = lineCount
         let names = Set(document.networks.map(\.name))
         let conflicts = conflicts.filter { [$0.first, $0.later].contains { names.contains($0.member.network) } }
@@ -18,7 +23,8 @@ extension Ledger {
         for network in document.networks {
             let allocations = document.allocations(of: network)
             let statics = Set(network.members.filter(\.isStatic).compactMap { $0.prefix.flatMap(Segment.init)?.low16 })
-            for member in network.members {
+            for member in network.members
+            where only == nil || only == MemberID(network: network.name, node: member.node) {
                 let node = nodes[member.node] ?? Node(device: member.node)
                 do throws(LedgerRefusal) {
                     try allocate(member, at: node, in: network, allocations, avoiding: statics, now)
