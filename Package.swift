@@ -133,6 +133,12 @@ let cLibraries: [Target] = [
         pkgConfig: "libmosquitto",
         providers: [.apt(["libmosquitto-dev"])]
     ),
+    .systemLibrary(
+        name: "CQREncode",
+        path: "Sources/C/CQREncode",
+        pkgConfig: "libqrencode",
+        providers: [.apt(["libqrencode-dev"])]
+    ),
 ]
 
 /// What everything is made of. No I/O, no clock.
@@ -145,6 +151,7 @@ let valueLibraries = libraries(
         ("Keys", ["CSodium", "Secrets", "WireGuardTypes"]),
         ("SourceLimits", ["NetworkAddresses"]),
         ("JSONText", []),
+        ("QRCodes", ["CQREncode"]),
         ("TLSFiles", []),
         ("Time", []),
     ]
@@ -383,9 +390,9 @@ let programs = [
     program(
         "kex-net",
         [
-            "CommandLineOptions", "ConfigurationFiles", "JSONText", "Keys", "NetworkAddresses", "SystemCalls",
-            "TenantExport", "TenantFile", "TenantGraph", "TenantLedger", "TenantLedgerFile", "TenantModel",
-            "TenantPlan", "TenantProof", "WireGuardTypes", argumentParser, system,
+            "CommandLineOptions", "ConfigurationFiles", "JSONText", "Keys", "NetworkAddresses", "QRCodes",
+            "SystemCalls", "TenantExport", "TenantFile", "TenantGraph", "TenantLedger", "TenantLedgerFile",
+            "TenantModel", "TenantPlan", "TenantProof", "WireGuardTypes", argumentParser, system,
         ]
     ),
 ]
@@ -446,6 +453,7 @@ let valueSuites = suites(
         ("WireGuardTypesTests", ["NetworkAddresses", "WireGuardTypes"]),
         ("SourceLimitsTests", ["NetworkAddresses", "SourceLimits"]),
         ("JSONTextTests", ["JSONText"]),
+        ("QRCodesTests", ["QRCodes"]),
         ("KeysTests", ["Keys", "Secrets", "WireGuardTypes"]),
         ("TimeTests", ["Time"]),
     ]

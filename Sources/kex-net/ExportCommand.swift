@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Keys
+internal import QRCodes
 internal import SystemCalls
 internal import SystemPackage
 internal import TenantExport
@@ -11,7 +12,7 @@ internal import WireGuardTypes
 struct ExportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "export",
-        abstract: "Writes a member's configuration for wg-quick, an app, OpenWrt, BIRD, or FRR.",
+        abstract: "Writes a member's configuration for wg-quick, an app, its camera, OpenWrt, BIRD, or FRR.",
         discussion: """
             The private key stays on its machine: the file for wg-quick reads it there from /etc/wireguard/INTERFACE.key. \
             With --private-key it is in what is written, which then needs --output, or --show-private-key to be printed. \
@@ -25,6 +26,7 @@ struct ExportCommand: ParsableCommand {
     enum Form: String, CaseIterable, ExpressibleByArgument {
         case wgQuick = "wg-quick"
         case app
+        case qr
         case openwrt
         case bird
         case frr
@@ -37,7 +39,10 @@ struct ExportCommand: ParsableCommand {
 
     @OptionGroup var ledger: LedgerOptions
 
-    @Option(help: "For what: wg-quick, the app of a phone, uci batch of OpenWrt, or the routes for BIRD 2 or FRR.")
+    @Option(
+        help:
+            "For what: wg-quick, the app of a phone, the same as a QR code for its camera, uci batch of OpenWrt, or the routes for BIRD 2 or FRR."
+    )
     var format = Form.wgQuick
 
     @Option(help: ArgumentHelp("Put the private key in this file into what is written.", valueName: "file"))
@@ -51,9 +56,10 @@ struct ExportCommand: ParsableCommand {
 
     func run() throws {
         let id = try MemberName(member).id
-        let isSecret = privateKey != nil && (format == .wgQuick || format == .openwrt) || format == .app
-        if format == .app, privateKey == nil {
-            throw ValidationError("An app needs --private-key: it has no other way.")
+        let isForApp = format == .app || format == .qr
+        let isSecret = privateKey != nil && (format == .wgQuick || format == .openwrt) || isForApp
+        if isForApp, privateKey == nil {
+            throw ValidationError("An app needs --private-key: a phone's file without its key is of no use.")
         }
         if isSecret, output == nil, !showPrivateKey {
             throw ValidationError(
@@ -85,10 +91,22 @@ struct ExportCommand: ParsableCommand {
         case (.wgQuick, _): return exported.wgQuick(key)
         case (.openwrt, _): return exported.uci(key)
         case (.app, .included(let own)): return exported.app(own)
-        case (.app, .file): preconditionFailure("an app without a key was refused")
+        case (.qr, .included(let own)): return try Self.code(exported.app(own), for: member)
+        case (.app, .file), (.qr, .file): preconditionFailure("an app without a key was refused")
         case (.bird, _): return exported.bird
         case (.frr, _): return exported.frr
         }
+    }
+
+    private static func code(_ text: String, for member: String) throws(Failure) -> String {
+        guard let code = QRCode(text) else {
+            throw Failure(
+                .input,
+                "what \(member) needs has \(text.utf8.count) bytes, and a QR code has room for \(QRCode.maximumLength); "
+                    + "`--format app` writes a file"
+            )
+        }
+        return code.terminalText
     }
 
     /// Reads what `wg genkey` has written.

@@ -64,7 +64,7 @@ import Testing
             .replacing("W/I1i5eGVdjIgQ8yOdphMS2/z6dRU1uBaQxJO98+d0k=", with: keys)
         try place.write(document, to: "net.yaml")
         let own = try place.text(of: "own").trimmingCharacters(in: .newlines)
-        for format in ["wg-quick", "openwrt", "app"] {
+        for format in ["wg-quick", "openwrt", "app", "qr"] {
             let options = ["export", "net.yaml", "acme/van", "--format", format, "--private-key"]
             let refused = try place.run(arguments: options + ["own"])
             #expect(refused.status == 64 && !refused.output.contains(own) && !refused.errors.contains(own))
@@ -72,19 +72,96 @@ import Testing
             #expect(wrong.status == 65 && wrong.output == "")
             #expect(!wrong.errors.contains(try place.text(of: "other").trimmingCharacters(in: .newlines)))
             let shown = try place.run(arguments: options + ["own", "--show-private-key"])
-            #expect(shown.status == 0 && shown.output.contains(own))
+            #expect(shown.status == 0 && shown.output.contains(format == "qr" ? "█" : own))
             let written = try place.run(arguments: options + ["own", "--output", "\(format).conf"])
             #expect(written.status == 0 && written.output == "")
             #expect(try place.text(of: "\(format).conf") == shown.output)
             #expect(try place.shell("stat -c %a \(format).conf") == "600\n")
         }
-        #expect(try place.run("export", "net.yaml", "acme/van", "--format", "app").status == 64)
+        for format in ["app", "qr"] {
+            let keyless = try place.run("export", "net.yaml", "acme/van", "--format", format, "--show-private-key")
+            #expect(keyless.status == 64 && keyless.output == "")
+            #expect(keyless.errors.contains("a phone's file without its key is of no use"))
+        }
         // What an app makes routes of itself has no commands and no addresses of links.
         let app = try place.text(of: "app.conf")
         #expect(
             !app.contains("PostUp") && !app.contains("Table") && !app.contains("fe80::") && !app.contains("100.64.")
         )
         #expect(try place.run("export", "net.yaml", "acme/nobody").status == 65)
+    }
+
+    @Test("prints a code that a camera reads as the file for an app")
+    func code() throws {
+        let place = try farm()
+        try place.shell("umask 077; wg genkey >own")
+        let document = try place.text(of: "net.yaml").replacing(
+            "W/I1i5eGVdjIgQ8yOdphMS2/z6dRU1uBaQxJO98+d0k=",
+            with: try place.shell("wg pubkey <own").trimmingCharacters(in: .newlines)
+        )
+        try place.write(document, to: "net.yaml")
+        let options = ["export", "net.yaml", "acme/van", "--private-key", "own", "--show-private-key", "--format"]
+        let printed = try place.run(arguments: options + ["qr"])
+        #expect(printed.status == 0)
+        try place.write(Self.picture(ofPrinted: printed.output), to: "code.pbm")
+        let read = try place.shell("zbarimg --quiet --raw code.pbm 2>/dev/null")
+        let app = try place.run(arguments: options + ["app"]).output
+        #expect(read.trimmingCharacters(in: .newlines) == app.trimmingCharacters(in: .newlines) && !app.isEmpty)
+    }
+
+    @Test("has no code for more than a code has room for")
+    func tooMuch() throws {
+        let place = try Workplace()
+        try place.shell("umask 077; wg genkey >own")
+        let others = (0..<40).map { "node-\($0)" }
+        let key = try place.shell("wg pubkey <own").trimmingCharacters(in: .newlines)
+        func made(_ number: Int) -> String {
+            Data("\(number + 100)".utf8 + [UInt8](repeating: 0x2e, count: 29)).base64EncodedString()
+        }
+        try place.write(
+            """
+            format: 1
+            allocations:
+              - {number: 0, prefix: "2001:db8:1100::/48"}
+            nodes:
+            \(others.enumerated().map { "  \($1): {ipv6: {public: \"2001:db8::\($0)\"}}\n" }.joined())
+            networks:
+              acme:
+                version: 1
+                members:
+            \(others.enumerated().map { "      \($1): \(made($0))\n" }.joined())
+                  phone: {key: \(key), device: true}
+
+            """,
+            to: "net.yaml"
+        )
+        let run = try place.run(
+            arguments: [
+                "export", "net.yaml", "acme/phone", "--format", "qr", "--private-key", "own", "--show-private-key",
+            ]
+        )
+        #expect(run.status == 65 && run.output == "")
+        #expect(
+            run.errors.contains(" bytes, and a QR code has room for 2953; `--format app` writes a file\n"),
+            "\(run.errors)"
+        )
+    }
+
+    /// What a terminal shows as a picture, each module of four by four dots.
+    private static func picture(ofPrinted text: String) -> String {
+        var rows: [[Bool]] = []
+        for line in text.split(separator: "\n") {
+            let blocks = line.replacing("\u{1b}[97;40m", with: "").replacing("\u{1b}[0m", with: "")
+            rows.append(blocks.map { $0 == " " || $0 == "▄" })
+            rows.append(blocks.map { $0 == " " || $0 == "▀" })
+        }
+        let dots = rows.flatMap { row in
+            Array(
+                repeating: row.flatMap { Array(repeating: $0 ? "1" : "0", count: 4) }.joined(separator: " "),
+                count: 4
+            )
+        }
+        return "P1\n\((rows.first?.count ?? 0) * 4) \(dots.count)\n\(dots.joined(separator: "\n"))\n"
     }
 
     @Test("gives two machines that have nothing else what they need to reach each other", .needsRoot)
