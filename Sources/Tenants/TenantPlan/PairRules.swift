@@ -74,25 +74,12 @@ public struct PairRules: Sendable {
 
     /// The relation of two that need nobody else, over WireGuard.
     private static func direct(_ one: Resource, _ other: Resource) -> Relation? {
-        if let family = lanFamily(one, other) { return .lan(family) }
-        for family in AddressFamily.allCases where one.isPublic(family) && other.isPublic(family) {
-            return .twoWay(family)
-        }
-        for family in AddressFamily.allCases {
-            if other.isPublic(family), one.birth.speaks(family) { return .dials(family) }
-            if one.isPublic(family), other.birth.speaks(family) { return .dialled(family) }
-        }
-        return nil
-    }
-
-    /// The family in which two that are in one LAN both have addresses there. Their sockets must be there too, and not in
-    /// the namespace of a leg.
-    private static func lanFamily(_ one: Resource, _ other: Resource) -> AddressFamily? {
-        guard let lan = one.node.lan, let mate = other.node.lan, lan.lan == mate.lan, lan.isDirect, mate.isDirect,
-            one.birth.leg == nil, other.birth.leg == nil
-        else { return nil }
-        return AddressFamily.allCases.first { family in
-            one.lanAddress(family) != nil && other.lanAddress(family) != nil
+        switch DirectWay(from: one.node, one.birth, to: other.node, other.birth) {
+        case .lan(let family)?: .lan(family)
+        case .twoWay(let family)?: .twoWay(family)
+        case .dials(let family)?: .dials(family)
+        case .dialled(let family)?: .dialled(family)
+        case nil: nil
         }
     }
 
@@ -100,7 +87,7 @@ public struct PairRules: Sendable {
     private func relayFamily(_ one: Resource, _ other: Resource) -> AddressFamily? {
         guard let exit else { return nil }
         return AddressFamily.allCases.first { family in
-            network.resources[exit].isPublic(family) && one.birth.speaks(family) && other.birth.speaks(family)
+            network.resources[exit].birth.isReached(family) && one.birth.speaks(family) && other.birth.speaks(family)
         }
     }
 
@@ -140,8 +127,6 @@ extension Resource {
         guard let reachability = birth.reachability(family), reachability.isPublic else { return nil }
         return reachability.addresses.first
     }
-
-    func isPublic(_ family: AddressFamily) -> Bool { publicAddress(family) != nil }
 
     /// Where mates in its LAN reach its machine in this family.
     func lanAddress(_ family: AddressFamily) -> IPPrefix.Address? {

@@ -67,6 +67,17 @@ import Testing
         for name in ["a", "b", "c"] { #expect(plan.wireGuard(name)?.peers.count == 3) }
     }
 
+    @Test("is none in the LAN where a socket is in the namespace of a leg, and the rules of the document know that")
+    func legInLAN() {
+        var mate = Farm.hiddenNode("mate", lan: "farm", 12)
+        mate.legs = [PublicLeg(.existing(nic("he6")), ipv6: Farm.exit.legs[0].ipv6)]
+        let host = Farm.hiddenNode("host", lan: "farm", 11)
+        // One speaks IPv4 only, and the other one's leg IPv6 only.
+        let document = Farm.document([host, mate], exit: nil)
+        #expect(Plan(document.resolved()).relation("host", "mate")?.kind == .apart)
+        #expect(document.mistakes().contains { $0.reason.contains("cannot reach each other without an exit") })
+    }
+
     struct Families: CustomTestStringConvertible, Sendable {
         let one, other: (v4: Reachability.Kind?, v6: Reachability.Kind?)
         let kind: Relation.Kind

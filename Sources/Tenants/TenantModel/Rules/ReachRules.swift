@@ -46,30 +46,20 @@ extension RuleCheck {
         return births.indices.contains(leg) ? births[leg] : node.birth
     }
 
-    /// Whether two can speak without a third: one is public in a family that the other speaks, or both are in one LAN.
-    static func canMeet(
+    /// Whether two can speak without a third, by WireGuard or in a segment of VXLAN.
+    private static func canMeet(
         _ one: Node,
         _ oneBirth: Birth,
         _ other: Node,
         _ otherBirth: Birth,
         in network: TenantNetwork
     ) -> Bool {
-        let byInternet = AddressFamily.allCases.contains { family in
-            oneBirth.speaks(family) && otherBirth.speaks(family)
-                && (oneBirth.isPublic(family) || otherBirth.isPublic(family))
-        }
-        if byInternet { return true }
+        if DirectWay(from: one, oneBirth, to: other, otherBirth) != nil { return true }
         guard let lan = one.lan, let otherLAN = other.lan, lan.lan == otherLAN.lan, lan.isDirect, otherLAN.isDirect
         else { return false }
         // VXLAN's socket is always in the LAN.
-        let bySegment = network.vxlans.contains { segment in
+        return network.vxlans.contains { segment in
             segment.lan == lan.lan && [one, other].allSatisfy { segment.members?.contains($0.name) ?? true }
-        }
-        if bySegment { return true }
-        // WireGuard's is there if it is the host's, and needs an address there.
-        guard oneBirth.leg == nil, otherBirth.leg == nil else { return false }
-        return AddressFamily.allCases.contains { family in
-            [one, other].allSatisfy { !($0.ownReachability(family)?.addresses.isEmpty ?? true) }
         }
     }
 
