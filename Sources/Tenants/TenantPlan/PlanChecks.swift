@@ -2,13 +2,12 @@ internal import NetworkAddresses
 internal import TenantModel
 internal import WireGuardTypes
 
-/// The rules that only a plan can tell about: what follows from several members, networks or nodes together.
+/// What only a plan can tell: what follows from several members, networks or nodes together. Keys, names, listen ports and
+/// where forwards lead are for the rules of the document.
 struct PlanChecks {
     private(set) var mistakes: [DocumentMistake] = []
     private var sockets: [Socket: Claim] = [:]
     private var forwards: [Outside: Claim] = [:]
-    private var keys: [PublicKey: MemberID] = [:]
-    private var names: [NodeName: Set<String>] = [:]
     private var interfaces: [PortBook.Namespace: Int] = [:]
     private var outsides: [Outlet: MemberID] = [:]
 
@@ -61,13 +60,12 @@ struct PlanChecks {
     // MARK: - Members
 
     private mutating func checkOwn(_ resource: Resource, _ place: DocumentPath) {
-        if let other = keys.updateValue(resource.id, forKey: resource.key) {
-            tell(place, "\(other) has the same key", "each member of each network needs a key of its own")
-        }
         // Sockets of devices are not ours to arrange.
         guard resource.kind == .node else { return }
         let namespace = PortBook.Namespace(node: resource.id.node, leg: resource.birth.leg ?? 0)
-        claim(namespace, resource.listenPort, Claim(member: resource.id, what: "the listen port"), place)
+        // That no two of these are one is a rule of the document.
+        let socket = Socket(namespace: namespace, port: resource.listenPort)
+        sockets[socket] = Claim(member: resource.id, what: "the listen port")
         let count = interfaces[namespace, default: 0] + 1
         interfaces[namespace] = count
         if count == Int(resource.node.wireGuardLimit) + 1 {
@@ -77,11 +75,6 @@ struct PlanChecks {
                     + "\(resource.birth.namespace ?? "its own namespace")",
                 "give the node another leg with an address of its own, or a higher limit"
             )
-        }
-        for name in resource.names.interfaces + [resource.names.namespace]
-        where !names[resource.id.node, default: []].insert(name).inserted {
-            tell(place, "another network on \(resource.id.node) has a \(name), too", "choose another prefix")
-            break
         }
     }
 
@@ -261,8 +254,6 @@ struct PlanChecks {
                     tell(place, "UDP port \(forward.port) of \(exit.node) is \(claim) and \(other)")
                 }
             }
-            guard !network.resources.contains(where: { $0.ipv4?.contains(forward.target) ?? false }) else { continue }
-            tell(place, "\(forward.target) is of no member of \(network.network.name)")
         }
     }
 

@@ -31,31 +31,13 @@ import Testing
         ) {
             $0[0].resources[0].birth.ipv4 = nil
         },
-        Row(
-            "I9: listen ports",
-            "UDP port 16640 of exit is the listen port of birch/exit and the listen port of acme/exit"
-        ) {
-            $0.append($0[0])
-            $0[1].network.name = network("birch")
-            $0[1].resources = [$0[0].resources[0]]
-            $0[1].resources[0].id = MemberID(network: network("birch"), node: node("exit"))
-            $0[1].resources[0].key = key(77)
-        },
         Row("I9: relay and listen port", "is the relay port of acme/flat and the listen port of acme/exit") {
             $0[0].resources[3].relayPort = $0[0].resources[0].listenPort
-        },
-        Row("I10", "acme/exit has the same key; each member of each network needs a key of its own") {
-            $0[0].resources[1].key = $0[0].resources[0].key
         },
         Row("I11: a port twice", "tcp port 80 of 198.51.100.10 is a port forward of acme/exit and a port forward") {
             $0[0].network.exit?.ipv4 = .shared
             let forward = PortForward(transport: .tcp, port: 80, target: v4("10.1.2.5"), targetPort: 80)
             $0[0].network.exit?.forwards = [forward, forward]
-        },
-        Row("I11: a stranger's target", "10.99.0.1 is of no member of acme") {
-            $0[0].network.exit?.ipv4 = .shared
-            let forward = PortForward(transport: .tcp, port: 80, target: v4("10.99.0.1"), targetPort: 80)
-            $0[0].network.exit?.forwards = [forward]
         },
         Row(
             "a forward to WireGuard's port",
