@@ -75,6 +75,8 @@ struct MemberAddCommand: ParsableCommand {
     ) throws(Failure) -> MemberAddition {
         let addition = try MemberAddition(key, name, to: network, in: try options.load())
         if let new = addition.new {
+            // What is wrong with the ledger is no mistake of the member.
+            _ = try ledger.assignments(for: addition.old)
             do throws(Failure) {
                 _ = try Planning(new, ledger)
             } catch {

@@ -293,6 +293,38 @@ import Testing
         #expect(try place.shell("cat net.yaml net.ledger") == document(devices.dropFirst()) + ledger)
     }
 
+    @Test("tells a damaged ledger with its line, and writes nothing")
+    func damaged() throws {
+        let place = try Workplace()
+        try place.write(try Self.farm(), to: "net.yaml")
+        try #require(try place.run("allocate", "net.yaml").status == 0)
+        try place.write(
+            try place.text(of: "net.ledger").replacing("cellar", with: "cellor", maxReplacements: 1),
+            to: "net.ledger"
+        )
+        let files = try place.shell("cat net.yaml net.ledger")
+        let run = try add(place)
+        #expect(run.status == 78 && run.output == "")
+        #expect(
+            run.errors.wholeMatch(of: #/net\.ledger:\d+: damaged: it does not fit the check at its end\n/#) != nil,
+            "\(run.errors)"
+        )
+        #expect(try place.shell("cat net.yaml net.ledger") == files)
+    }
+
+    @Test("takes no more members than a document may have")
+    func limit() throws {
+        let place = try Workplace()
+        let devices = (0..<998).map { "      device-\($0): {key: \(Self.made($0)), device: true}\n" }.joined()
+        let document = Self.document(
+            members: "      farm: \(Self.farmKey)\n      cellar: \(Self.cellarKey)\n\(devices)"
+        )
+        try place.write(document, to: "net.yaml")
+        let run = try add(place)
+        #expect(run.status == 65 && run.errors == "acme has 1000 members, and at most as many are taken\n")
+        #expect(try place.shell("cat net.yaml; ls") == document + "net.yaml\n")
+    }
+
     @Test("stopped behind the document, is finished by the same command")
     func stopped() throws {
         let place = try Workplace()
@@ -359,6 +391,6 @@ import Testing
 
     /// Some key.
     private static func made(_ number: Int) -> String {
-        Data("\(number + 100)".utf8 + [UInt8](repeating: 0x2e, count: 29)).base64EncodedString()
+        Data("\(number + 1000)".utf8 + [UInt8](repeating: 0x2e, count: 28)).base64EncodedString()
     }
 }
