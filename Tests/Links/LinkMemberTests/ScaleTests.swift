@@ -46,11 +46,11 @@ import WireGuardTypes
         #expect(cost < 1_000 + 1_000 * count)
     }
 
-    @Test(.enabled(if: Extent.isLong)) func `a newcomer says no more than its hub forwards`() throws {
+    @Test func `a newcomer says no more than its hub forwards`() throws {
         let mesh = VirtualMesh()
-        // With what belongs to the sessions more than a hub forwards at once. The others have no traffic, and wake when
-        // they are called.
-        let count = 250
+        // Calls to 250 are more than a hub forwards at once, with what belongs to the sessions. The others have no
+        // traffic, and wake when they are called.
+        let count = Extent.isLong ? 250 : 40
         for number in 0..<count { mesh.machine("m\(number)", .none).settings.linksOnDemand = true }
         for machine in [mesh.hub] + mesh.machines { machine.start() }
         mesh.clock.run(for: .seconds(30))
