@@ -56,7 +56,7 @@ enum Sandbox {
         Row(directive: "PrivateTmp", value: "yes", attempt: "tmp"),
         Row(directive: "PrivateDevices", value: "yes", attempt: "devices", units: units.filter { $0 != link }),
         // It has the one above, and no other.
-        Row(directive: "PrivateDevices", value: "yes", attempt: "console", units: [link]),
+        Row(directive: "PrivateDevices", value: "yes", attempt: "other-device", units: [link]),
         Row(directive: "PrivateIPC", value: "yes", attempt: "ipc"),
         Row(directive: "ProtectKernelTunables", value: "yes", attempt: "tunable"),
         Row(directive: "ProtectKernelModules", value: "yes", attempt: "modules"),
@@ -123,7 +123,7 @@ enum Sandbox {
         try machine.check(
             """
             [ -e /usr/sbin/kex-link ] || apt-get install -y -qq /share/link/kex-link_*.deb > /dev/null
-            touch /root/marker /tmp/marker; mkdir -p /usr/lib/modules/marker
+            touch /root/marker /tmp/marker /dev/marker; mkdir -p /usr/lib/modules/marker
             readlink /proc/self/ns/ipc > /share/namespace-ipc
             chmod 755 /share; chmod 644 /share/probe.py /share/namespace-ipc
             """

@@ -141,7 +141,7 @@ attempts = {
     "home": lambda: visible("/root/marker"),
     "tmp": lambda: visible("/tmp/marker"),
     "devices": lambda: visible("/dev/net/tun"),
-    "console": lambda: visible("/dev/console"),
+    "other-device": lambda: visible("/dev/marker"),
     "ipc": lambda: same_as_outside("ipc"),
     "tunable": tunable,
     "modules": lambda: visible("/usr/lib/modules/marker"),
