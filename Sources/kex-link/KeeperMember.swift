@@ -142,7 +142,7 @@ extension KeeperService {
             if member?.awaitedSince == nil { member?.awaitedSince = .now }
             try end.flush(on: loop, now: .now)
         } catch {
-            loseMember("\(error)")
+            loseMember(error.isPeerGone ? nil : "\(error)")
         }
     }
 
@@ -229,7 +229,7 @@ extension KeeperService {
             }
             try member?.channel.flush(on: loop, now: .now)
         } catch {
-            loseMember("\(error)")
+            loseMember(error.isPeerGone ? nil : "\(error)")
         }
     }
 
@@ -297,7 +297,7 @@ extension KeeperService {
             try send(.leave)
             try member?.channel.flush(on: loop, now: .now)
         } catch {
-            loseMember("\(error)")
+            loseMember(error.isPeerGone ? nil : "\(error)")
         }
         while let token = member?.token, member?.hasLeft == false, .now < deadline {
             for index in 0..<(try loop.wait(until: deadline)) where loop[index].token == token { serveMember(token) }

@@ -18,6 +18,13 @@ public enum ChannelFailure: Error, Hashable, Sendable, CustomStringConvertible {
         case .stuck: "the other process takes nothing any more"
         }
     }
+
+    /// Whether the other process has ended, or is about to: what it had not read yet makes the kernel say so by an
+    /// error.
+    public var isPeerGone: Bool {
+        guard case .system(let error) = self else { return false }
+        return error.errno == .brokenPipe || error.errno == .connectionReset
+    }
 }
 
 /// One end of the conversation of a keeper and a member, on an event loop. It never waits.
